@@ -1,0 +1,571 @@
+"""A behaviour: a question about a model, and a generator of prompt pairs that can answer it.
+
+A pair is one *clean* prompt, on which the model should prefer `answer` over `wrong`, and one *corrupted* prompt of as
+many tokens, on which it should not. What differs between the two is what the behaviour is about, so that patching
+one run into the other locates it. Named positions mark where: `[NAME:...]` in a template is a span, and the position
+is the last token of that span; `END`, the last token of the prompt, always exists.
+
+A behaviour is a versioned YAML file, never code. `{variable}` and `{variable.field}` are substituted by the few
+lines below and by nothing else: `str.format` would let a file read attributes.
+
+Exploration and confirmation share neither template nor filler entity, so a confirmed claim has survived a change of
+both. What this does not give: the fillers of a split are one list, so a claim is about prompts *like these*, and with
+few templates it is they, not the prompts, that are the unit of generalisation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+import math
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar, get_args, overload
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lakatos.tools.errors import UserError
+
+Split = Literal["exploration", "confirmation"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+Filler = str | dict[str, str]  # a record's first field is its entity, and what `{variable}` alone stands for
+Span = tuple[int, int]  # characters [start, end) of a plain prompt
+
+_GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong"}
+_NOT_HASHED = {"name", "version", "question", "selected_because", "considered", "changelog", "controls"}
+_REDRAWS = 10_000  # as many draws in a row without a new pair, and the space counts as exhausted
+_SYNTAX = re.compile(
+    r"(?P<escape>\[\[|\]\]|\{\{|\}\})|\[(?P<open>[A-Z][A-Z0-9_]*):|(?P<close>\])"
+    r"|\{(?P<variable>[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)?)\}|(?P<stray>[\[{}])|(?P<text>[^\[\]{}]+)"
+)
+
+
+_Rendered = tuple[str, dict[str, Span]]
+_Draw = tuple[str, _Rendered, _Rendered, str, str]  # template id, clean, corrupted, answer, wrong
+
+
+class Exhausted(UserError):
+    """A behaviour has no further distinct prompt pair to give."""
+
+
+class Piece(NamedTuple):
+    kind: Literal["text", "variable", "open", "close"]
+    value: str
+
+
+@dataclass(frozen=True)
+class Markup:
+    """A parsed template: literal text, `{variable}`s, and the `[NAME:...]` spans around them."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The named positions, in order."""
+        return [piece.value for piece in self.pieces if piece.kind == "open"]
+
+    @property
+    def variables(self) -> list[str]:
+        """The expressions substituted, in order: "io", "a.country"."""
+        return [piece.value for piece in self.pieces if piece.kind == "variable"]
+
+    def render(self, values: Mapping[str, Filler]) -> _Rendered:
+        """The plain text, and the characters of each named span in it. Raises UserError for an empty span."""
+        text, spans, start = "", dict[str, Span](), 0
+        for kind, value in self.pieces:
+            if kind == "open":
+                name, start = value, len(text)
+            elif kind == "close":
+                if start == len(text):
+                    raise UserError(f"the span [{name}:...] is empty in {text!r}: a position needs some text")
+                spans[name] = (start, len(text))
+            else:
+                text += value if kind == "text" else evaluate(value, values)
+        return text, spans
+
+
+@lru_cache(maxsize=4096)
+def parse_markup(text: str) -> Markup:
+    """Parse a template; a doubled bracket or brace, `[[` or `{{`, is the character. Raises UserError.
+
+    In `]]]` the first two are the character and the third closes: right after a span, use a variable for "]".
+    """
+    pieces: list[Piece] = []
+    inside: str | None = None
+    for match in _SYNTAX.finditer(text):
+        kind, value = match.lastgroup, match.group(match.lastgroup or 0)
+        here = f"at character {match.start()} of {text!r}"
+        if kind == "stray":
+            wanted = "[NAME:...]" if value == "[" else "{variable} or {variable.field}"
+            raise UserError(
+                f"{value!r} {here} does not begin or end {wanted}; write {value * 2!r} for the character"
+            )
+        if kind == "open":
+            if inside:
+                raise UserError(f"[{value}:...] {here} opens inside [{inside}:...]: close that first")
+            if value == "END":
+                raise UserError(
+                    f"[END:...] {here}: END is always the last token of the prompt; choose another name"
+                )
+            if Piece("open", value) in pieces:
+                raise UserError(f"[{value}:...] {here} occurs twice: give each position its own name")
+            inside = value
+        if kind == "close":
+            if not inside:
+                raise UserError(f"']' {here} closes nothing; write ']]' for the character")
+            inside = None
+        if kind == "escape":
+            pieces.append(Piece("text", value[0]))
+        elif kind in ("open", "close", "variable", "text"):
+            pieces.append(Piece(kind, value))  # type: ignore[arg-type]  # lastgroup is one of the names above
+    if inside:
+        raise UserError(f"[{inside}:...] is never closed in {text!r}; ']]' is the character, ']' closes")
+    return Markup(tuple(pieces))
+
+
+def escape(text: str) -> str:
+    """The template that renders to exactly `text`."""
+    return re.sub(r"[\[\]{}]", lambda match: match.group() * 2, text)
+
+
+def evaluate(expression: str, values: Mapping[str, Filler]) -> str:
+    """The value of "variable" or "variable.field". Raises UserError for a name that is not there."""
+    variable, _, field = expression.partition(".")
+    if variable not in values:
+        raise UserError(f"{{{expression}}}: there is no variable {variable!r}; there are {_listed(values)}")
+    value = values[variable]
+    if isinstance(value, str):
+        if field:
+            raise UserError(f"{{{expression}}}: {variable} is the plain string {value!r}, it has no fields")
+        return value
+    if field and field not in value:
+        raise UserError(
+            f"{{{expression}}}: the record {value} has no field {field!r}; it has {_listed(value)}"
+        )
+    return value[field] if field else entity(value)
+
+
+def entity(filler: Filler) -> str:
+    """What a filler is: the string itself, or a record's first field."""
+    return filler if isinstance(filler, str) else next(iter(filler.values()))
+
+
+@dataclass(frozen=True)
+class PromptPair:
+    """One clean prompt and its corrupted twin, as plain texts."""
+
+    uid: str  # 16 hex digits over the behaviour's hash and the texts below
+    template: str  # the template's id
+    clean: str
+    corrupted: str  # "" where the behaviour is plain text, and so are answer and wrong
+    answer: str  # with its leading space
+    wrong: str
+    spans_clean: dict[str, Span]  # named position -> characters
+    spans_corrupted: dict[str, Span]
+
+
+@dataclass(frozen=True)
+class PromptPairs(Sequence[PromptPair]):
+    """Pairs drawn from one behaviour, and how to draw them again. Slicing gives PromptPairs."""
+
+    pairs: tuple[PromptPair, ...]
+    behaviour: str
+    hash: str
+    bos: str | None
+    kind: Literal["pairs", "text"]
+    split: Split
+    seed: int | None  # None: drawn with several seeds
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> PromptPair: ...
+    @overload
+    def __getitem__(self, index: slice) -> PromptPairs: ...
+    def __getitem__(self, index: int | slice) -> PromptPair | PromptPairs:
+        return replace(self, pairs=self.pairs[index]) if isinstance(index, slice) else self.pairs[index]
+
+    def concat(self, *others: PromptPairs) -> PromptPairs:
+        """These pairs, then the others'. Raises UserError where behaviour, version or split differ."""
+        for other in others:
+            if (other.hash, other.bos, other.split) != (self.hash, self.bos, self.split):
+                raise UserError(
+                    f"pairs of {self.behaviour} ({self.split}, {self.hash[:15]}) and of {other.behaviour} "
+                    f"({other.split}, {other.hash[:15]}) cannot be joined: one behaviour and split at a time"
+                )
+        seed = self.seed if all(other.seed == self.seed for other in others) else None
+        return replace(self, pairs=sum((other.pairs for other in others), self.pairs), seed=seed)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+T = TypeVar("T")
+
+
+class BySplit(_Frozen, Generic[T]):
+    """The same thing for either split."""
+
+    exploration: list[T] = Field(min_length=1)
+    confirmation: list[T] = Field(min_length=1)
+
+    def of(self, split: Split) -> list[T]:
+        return self.exploration if split == "exploration" else self.confirmation
+
+    def shared(self, key: Any) -> list[str]:
+        """What both splits contain, by `key`; it should be nothing."""
+        return sorted({key(item) for item in self.exploration} & {key(item) for item in self.confirmation})
+
+
+class Template(_Frozen):
+    id: str
+    text: str
+
+
+class GivenPair(_Frozen):
+    """A pair written out by the user; `clean` and `corrupted` may carry `[NAME:...]`, answers are literal."""
+
+    clean: str
+    corrupted: str
+    answer: str
+    wrong: str
+    template: str = "given"
+
+
+class Behaviour(_Frozen):
+    """A question about a model plus a generator of clean/corrupted prompt pairs. One YAML file; see docs."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's stem, by convention")
+    version: int = Field(ge=1, description="raised with every change to the prompts")
+    kind: Literal["pairs", "text"] = Field(default="pairs", description="text: a control that has no answers")
+    question: str = Field(description="what is asked about the model, in a sentence")
+    selected_because: str = Field(description="why this behaviour, and what is known of it")
+    considered: list[str] = Field(default=[], description="what else was looked at, and why it was dropped")
+    changelog: list[str] = Field(default=[], description="one line a version")
+    bos: str | None = Field(default=None, description='prepended as one token: a text, "model", or nothing')
+    fillers: dict[str, BySplit[Filler]] = Field(default={}, description="kind -> split -> strings or records")
+    draw: dict[str, str] = Field(default={}, description="variable -> filler kind; none twice in a pair")
+    distinct: list[list[str]] = Field(default=[], description="expressions whose values differ within a pair")
+    clean: dict[str, str] = Field(default={}, description="derived variable -> format string, when clean")
+    corrupted: dict[str, str] = Field(default={}, description="the same variables in the corrupted prompt")
+    answer: str | None = Field(default=None, description="format string; the token that clean should prefer")
+    wrong: str | None = Field(default=None, description="format string; the token it is compared with")
+    templates: BySplit[Template] | None = Field(default=None, description="id and text of each template")
+    pairs: BySplit[GivenPair] | None = Field(default=None, description="in place of templates: every pair")
+    controls: list[str] = Field(default=["plain_text"], description="behaviours that measure specificity")
+
+    @property
+    def finite(self) -> bool:
+        """Whether the pairs are a given list, so that claims are about that list and not beyond it."""
+        return self.pairs is not None
+
+    @property
+    def hash(self) -> str:
+        """sha256 over all that makes the prompts; name, prose, version and controls are left out."""
+        content = self.model_dump(exclude=_NOT_HASHED)
+        for (
+            kind,
+            lists,
+        ) in self.fillers.items():  # a record's fields are ordered, and sorted keys would lose it
+            for split in SPLITS:
+                content["fillers"][kind][split] = [
+                    filler if isinstance(filler, str) else list(filler.items()) for filler in lists.of(split)
+                ]
+        return "sha256:" + _sha256(content)
+
+    @property
+    def named_positions(self) -> list[str]:
+        """The positions that every prompt has, in order, and "END"."""
+        names = [parse_markup(text).names for split in SPLITS for text in self.texts(split).values()]
+        return [name for name in names[0] if all(name in others for others in names)] + ["END"]
+
+    def texts(self, split: Split) -> dict[str, str]:
+        """What the clean prompts are rendered from: template id, or pair number -> text with markup."""
+        if self.pairs is not None:
+            return {f"pair {i}": pair.clean for i, pair in enumerate(self.pairs.of(split))}
+        return {template.id: template.text for template in self.templates.of(split)} if self.templates else {}
+
+    def answers(self, split: Split, limit: int = 20_000) -> list[str]:
+        """Every text that `answer` or `wrong` can become, sorted; [] where there are more than `limit`."""
+        if self.pairs is not None:
+            return sorted({text for pair in self.pairs.of(split) for text in (pair.answer, pair.wrong)})
+        found: set[str] = set()
+        for markup in (parse_markup(text) for text in (self.answer, self.wrong) if text):
+            variables = sorted({expression.partition(".")[0] for expression in markup.variables})
+            fillers = [self.fillers[self.draw[variable]].of(split) for variable in variables]
+            if math.prod(map(len, fillers)) > limit:
+                return []
+            for values in itertools.product(*fillers):
+                found.add(markup.render(dict(zip(variables, values, strict=True)))[0])
+        return sorted(found)
+
+    def stream(self, seed: int, split: Split) -> Iterator[PromptPair]:
+        """Distinct pairs without end, the same for the same seed; the template is drawn anew for each.
+
+        Uses only `Random.random`, whose sequence Python promises to keep. Raises Exhausted when nothing new
+        comes; with a small space that matters: draws without replacement are not independent.
+        """
+        rng = random.Random(f"{seed}:{_checked(split)}")
+        digest, seen, repeats = self.hash, set[str](), 0
+        for draw in self._given(rng, split) if self.pairs else self._drawn(rng, split):
+            pair = self._pair(digest, *draw)
+            repeats = repeats + 1 if pair.uid in seen else 0
+            if repeats == 0:
+                seen.add(pair.uid)
+                yield pair
+            if repeats > _REDRAWS:
+                break
+        raise Exhausted(
+            f"{self.name} has only {len(seen)} distinct {split} pairs, and more were asked for: "
+            f"ask for fewer, or add {'pairs' if self.pairs else 'templates or fillers'} to the file"
+        )
+
+    def sample(self, n: int, seed: int = 0, split: Split = "exploration", skip: int = 0) -> PromptPairs:
+        """Pairs skip .. skip + n of the stream; batch i of a test is `sample(16, seed, split, skip=16 * i)`."""
+        if n < 0 or skip < 0:
+            raise UserError(f"n = {n} and skip = {skip}: neither can be negative")
+        pairs = tuple(itertools.islice(self.stream(seed, split), skip, skip + n))
+        return PromptPairs(pairs, self.name, self.hash, self.bos, self.kind, split, seed)
+
+    def _given(self, rng: random.Random, split: Split) -> Iterator[_Draw]:
+        assert self.pairs is not None
+        for pair in sorted(self.pairs.of(split), key=lambda _: rng.random()):
+            clean, corrupted = (parse_markup(text).render({}) for text in (pair.clean, pair.corrupted))
+            yield pair.template, clean, corrupted, pair.answer, pair.wrong
+
+    def _drawn(self, rng: random.Random, split: Split) -> Iterator[_Draw]:
+        assert self.templates is not None
+        while True:
+            template = _pick(rng, self.templates.of(split))
+            markup, values = parse_markup(template.text), self._values(rng, split)
+            clean = markup.render(values | _derived(self.clean, values))
+            if self.kind == "text":
+                yield template.id, clean, ("", {}), "", ""
+                continue
+            corrupted = markup.render(values | _derived(self.corrupted, values))
+            answer, wrong = (parse_markup(text or "").render(values)[0] for text in (self.answer, self.wrong))
+            yield template.id, clean, corrupted, answer, wrong
+
+    def _values(self, rng: random.Random, split: Split) -> dict[str, Filler]:
+        for _ in range(_REDRAWS):
+            left = {kind: list(lists.of(split)) for kind, lists in self.fillers.items()}
+            values = {name: _pick(rng, left[kind], remove=True) for name, kind in sorted(self.draw.items())}
+            if all(_all_differ(evaluate(item, values) for item in group) for group in self.distinct):
+                return values
+        raise UserError(
+            f"distinct: no draw of {split} fillers satisfies {self.distinct}; add some that differ"
+        )
+
+    def _pair(
+        self, digest: str, template: str, clean: _Rendered, corrupted: _Rendered, answer: str, wrong: str
+    ) -> PromptPair:
+        where = f"{clean[0]!r} (template {template})"
+        if self.kind == "pairs" and answer == wrong:
+            raise UserError(
+                f"answer and wrong are both {answer!r} in {where}: use `distinct` to keep them apart"
+            )
+        if self.kind == "pairs" and clean[0] == corrupted[0]:
+            raise UserError(f"clean and corrupted are the same text {where}: make them differ")
+        if not clean[0].strip():
+            raise UserError(f"template {template} renders to an empty prompt")
+        texts = (clean[0], corrupted[0], answer, wrong)
+        return PromptPair(_sha256([digest, *texts])[:16], template, *texts, clean[1], corrupted[1])
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.templates is None) == (self.pairs is None):
+            raise UserError("templates: give either `templates` or `pairs`, and not both")
+        if self.kind == "text" and (self.answer or self.wrong or self.corrupted or self.pairs):
+            raise UserError(
+                "kind: a text behaviour has templates only; remove answer, wrong, corrupted and pairs"
+            )
+        if self.templates is not None:
+            self._check_generator(self.templates)
+        if self.pairs is not None:
+            unused = self.model_fields_set & _GENERATOR
+            if unused:
+                raise UserError(f"{min(unused)}: not used where `pairs` are given; remove it")
+            _refuse_shared("pairs", self.pairs.shared(lambda pair: pair.clean))
+        for split in SPLITS:
+            rng = random.Random(0)
+            draws = self._given(rng, split) if self.pairs else itertools.islice(self._drawn(rng, split), 32)
+            with _blaming(f"a sample of the {split} split"):
+                for draw in draws:
+                    self._pair("", *draw)
+        return self
+
+    def _check_generator(self, templates: BySplit[Template]) -> None:
+        if self.kind == "pairs" and (self.answer is None or self.wrong is None):
+            raise UserError(
+                f"{'wrong' if self.answer else 'answer'}: missing; a format string such as ' {{io}}'"
+            )
+        if self.kind == "pairs" and self.clean.keys() != self.corrupted.keys():
+            raise UserError(
+                f"corrupted: defines {_listed(self.corrupted)}, clean defines {_listed(self.clean)}; "
+                "both must define the same variables"
+            )
+        for name in self.clean.keys() & self.draw.keys():
+            raise UserError(f"clean.{name}: is drawn as well; give the derived variable another name")
+        for variable, kind in self.draw.items():
+            if kind not in self.fillers:
+                raise UserError(
+                    f"draw.{variable}: no fillers of kind {kind!r}; there are {_listed(self.fillers)}"
+                )
+            wanted = list(self.draw.values()).count(kind)
+            if wanted > min(len(self.fillers[kind].of(split)) for split in SPLITS):
+                raise UserError(
+                    f"fillers.{kind}: {wanted} variables draw from it, and one split has fewer entries"
+                )
+        for kind, lists in self.fillers.items():
+            if {} in [*lists.exploration, *lists.confirmation]:
+                raise UserError(f"fillers.{kind}: holds an empty record; give it fields, or remove it")
+            _refuse_shared(f"fillers.{kind}", lists.shared(entity))
+        _refuse_shared("templates (text)", templates.shared(lambda template: template.text))
+        _refuse_shared("templates (id)", templates.shared(lambda template: template.id))
+        for split in SPLITS:
+            ids = [template.id for template in templates.of(split)]
+            if not _all_differ(ids):
+                raise UserError(f"templates.{split}: an id occurs twice in {ids}; give each template its own")
+            self._check_expressions(split, templates.of(split))
+
+    def _check_expressions(self, split: Split, templates: list[Template]) -> None:
+        """Every expression is defined for every filler, and only templates carry named positions."""
+        sides = {"clean": self.clean, "corrupted": self.corrupted}
+        formats = {f"{side}.{name}": text for side, texts in sides.items() for name, text in texts.items()}
+        formats |= {"answer": self.answer or "", "wrong": self.wrong or ""}
+        derived = dict.fromkeys(self.clean, "?")
+        for field, text in formats.items():
+            with _blaming(field):
+                if parse_markup(text).names:
+                    raise UserError("only templates have named positions; write '[[' for the character")
+                self._try(parse_markup(text).variables, split, {})
+        for group in self.distinct:
+            with _blaming("distinct"):
+                self._try(group, split, {})
+        for template in templates:
+            with _blaming(f"templates.{split}.{template.id}"):
+                self._try(parse_markup(template.text).variables, split, derived)
+
+    def _try(self, expressions: Iterable[str], split: Split, derived: Mapping[str, str]) -> None:
+        for expression in expressions:
+            variable = expression.partition(".")[0]
+            if variable not in self.draw:
+                evaluate(expression, dict.fromkeys(self.draw, "?") | dict(derived))
+                continue
+            for filler in self.fillers[self.draw[variable]].of(split):
+                evaluate(expression, {variable: filler})
+
+
+def builtin_behaviours() -> list[str]:
+    """The names of the behaviours that come with the package."""
+    folder = files("lakatos.tools.behaviours")
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_behaviour(name_or_path: str | Path) -> Behaviour:
+    """A built-in behaviour by name, or a user's own from its .yaml file. Raises UserError: what to mend."""
+    path, name = Path(name_or_path), str(name_or_path)
+    if name in builtin_behaviours():
+        return _parse(
+            name, files("lakatos.tools.behaviours").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        )
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        near = difflib.get_close_matches(name, builtin_behaviours(), n=1, cutoff=0.5)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(
+            f"there is no behaviour {name!r}.{meant} Built in: {', '.join(builtin_behaviours())}; "
+            "or give the path of a .yaml file of your own"
+        )
+    try:
+        return _parse(name, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the behaviour file {name}: {error}") from error
+
+
+def _parse(source: str, text: str) -> Behaviour:
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise UserError(
+            f"{source} holds {type(data).__name__}, not fields: begin with `name:`, see a built-in file"
+        )
+    with _blaming(source):
+        try:
+            return Behaviour.model_validate(data)
+        except ValidationError as error:
+            raise UserError("\n".join(dict.fromkeys(_mend(e) for e in error.errors()[:8]))) from error
+
+
+def _mend(error: Any) -> str:
+    """One pydantic error as a sentence: the field, what is wrong, how to mend it."""
+    field = ".".join(str(part) for part in error["loc"] if not re.match(r"^(str|dict\[)", str(part)))
+    hint = ""
+    if error["type"] == "missing":
+        hint = ": add it"
+    elif error["type"] == "string_type":
+        hint = f", not {error['input']!r}: write it in quotes"
+    elif error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), Behaviour.model_fields, n=1)
+        hint = (
+            f": did you mean {near[0]}?"
+            if near
+            else f": remove it; fields are {_listed(Behaviour.model_fields)}"
+        )
+    return f"{field}: {error['msg']}{hint}"
+
+
+@contextmanager
+def _blaming(where: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _derived(formats: Mapping[str, str], values: Mapping[str, Filler]) -> dict[str, Filler]:
+    return {name: parse_markup(text).render(values)[0] for name, text in formats.items()}
+
+
+def _refuse_shared(field: str, shared: Sequence[str]) -> None:
+    if shared:
+        raise UserError(
+            f"{field}: exploration and confirmation share {_listed(shared)}; keep each in one split"
+        )
+
+
+def _pick(rng: random.Random, items: list[T], remove: bool = False) -> T:
+    index = int(rng.random() * len(items))
+    return items.pop(index) if remove else items[index]
+
+
+def _all_differ(values: Iterable[str]) -> bool:
+    seen = list(values)
+    return len(set(seen)) == len(seen)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def _checked(split: str) -> str:
+    if split not in SPLITS:
+        raise UserError(f"there is no split {split!r}: it is 'exploration' or 'confirmation'")
+    return split
+
+
+def _sha256(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The built-in behaviours: versioned YAML, read by `lakatos.tools.behaviour.load_behaviour`."""
