@@ -1,0 +1,20 @@
+"""The three kinds of error.
+
+UserError       the user's: says what is wrong and how to mend it; shown without a traceback
+ProposalError   the proposer's: its text goes back to the proposer, and into the log
+Stop            a limit was reached or the user asked: nothing is lost, the run can be resumed
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend. The message says what is wrong and what to do about it."""
+
+
+class ProposalError(Exception):
+    """A proposal that cannot be registered: malformed, a duplicate, or about a component that is not there."""
+
+
+class Stop(Exception):
+    """A limit was reached, or the user interrupted. Everything measured so far is in the log."""
