@@ -5,8 +5,7 @@ many tokens, on which it should not. What differs between the two is what the be
 one run into the other locates it. Named positions mark where: `[NAME:...]` in a template is a span, and the position
 is the last token of that span; `END`, the last token of the prompt, always exists.
 
-A behaviour is a versioned YAML file, never code. `{variable}` and `{variable.field}` are substituted by the few
-lines below and by nothing else: `str.format` would let a file read attributes.
+A behaviour is a versioned YAML file, never code; `markup.py` says what its templates may hold.
 
 Exploration and confirmation share neither template nor filler entity, so a confirmed claim has survived a change of
 both. What this does not give: the fillers of a split are one list, so a claim is about prompts *like these*, and with
@@ -24,187 +23,27 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar, get_args, overload
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakatos.tools.errors import UserError
-
-Split = Literal["exploration", "confirmation"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-Filler = str | dict[str, str]  # a record's first field is its entity, and what `{variable}` alone stands for
-Span = tuple[int, int]  # characters [start, end) of a plain prompt
+from lakatos.tools.markup import Filler, Rendered, entity, evaluate, listed, parse_markup
+from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs, Split
 
 _GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong"}
 _NOT_HASHED = {"name", "version", "question", "selected_because", "considered", "changelog", "controls"}
 _REDRAWS = 10_000  # as many draws in a row without a new pair, and the space counts as exhausted
-_SYNTAX = re.compile(
-    r"(?P<escape>\[\[|\]\]|\{\{|\}\})|\[(?P<open>[A-Z][A-Z0-9_]*):|(?P<close>\])"
-    r"|\{(?P<variable>[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)?)\}|(?P<stray>[\[{}])|(?P<text>[^\[\]{}]+)"
-)
 
 
-_Rendered = tuple[str, dict[str, Span]]
-_Draw = tuple[str, _Rendered, _Rendered, str, str]  # template id, clean, corrupted, answer, wrong
+_Draw = tuple[str, Rendered, Rendered, str, str]  # template id, clean, corrupted, answer, wrong
 
 
 class Exhausted(UserError):
     """A behaviour has no further distinct prompt pair to give."""
-
-
-class Piece(NamedTuple):
-    kind: Literal["text", "variable", "open", "close"]
-    value: str
-
-
-@dataclass(frozen=True)
-class Markup:
-    """A parsed template: literal text, `{variable}`s, and the `[NAME:...]` spans around them."""
-
-    pieces: tuple[Piece, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """The named positions, in order."""
-        return [piece.value for piece in self.pieces if piece.kind == "open"]
-
-    @property
-    def variables(self) -> list[str]:
-        """The expressions substituted, in order: "io", "a.country"."""
-        return [piece.value for piece in self.pieces if piece.kind == "variable"]
-
-    def render(self, values: Mapping[str, Filler]) -> _Rendered:
-        """The plain text, and the characters of each named span in it. Raises UserError for an empty span."""
-        text, spans, start = "", dict[str, Span](), 0
-        for kind, value in self.pieces:
-            if kind == "open":
-                name, start = value, len(text)
-            elif kind == "close":
-                if start == len(text):
-                    raise UserError(f"the span [{name}:...] is empty in {text!r}: a position needs some text")
-                spans[name] = (start, len(text))
-            else:
-                text += value if kind == "text" else evaluate(value, values)
-        return text, spans
-
-
-@lru_cache(maxsize=4096)
-def parse_markup(text: str) -> Markup:
-    """Parse a template; a doubled bracket or brace, `[[` or `{{`, is the character. Raises UserError.
-
-    In `]]]` the first two are the character and the third closes: right after a span, use a variable for "]".
-    """
-    pieces: list[Piece] = []
-    inside: str | None = None
-    for match in _SYNTAX.finditer(text):
-        kind, value = match.lastgroup, match.group(match.lastgroup or 0)
-        here = f"at character {match.start()} of {text!r}"
-        if kind == "stray":
-            wanted = "[NAME:...]" if value == "[" else "{variable} or {variable.field}"
-            raise UserError(
-                f"{value!r} {here} does not begin or end {wanted}; write {value * 2!r} for the character"
-            )
-        if kind == "open":
-            if inside:
-                raise UserError(f"[{value}:...] {here} opens inside [{inside}:...]: close that first")
-            if value == "END":
-                raise UserError(
-                    f"[END:...] {here}: END is always the last token of the prompt; choose another name"
-                )
-            if Piece("open", value) in pieces:
-                raise UserError(f"[{value}:...] {here} occurs twice: give each position its own name")
-            inside = value
-        if kind == "close":
-            if not inside:
-                raise UserError(f"']' {here} closes nothing; write ']]' for the character")
-            inside = None
-        if kind == "escape":
-            pieces.append(Piece("text", value[0]))
-        elif kind in ("open", "close", "variable", "text"):
-            pieces.append(Piece(kind, value))  # type: ignore[arg-type]  # lastgroup is one of the names above
-    if inside:
-        raise UserError(f"[{inside}:...] is never closed in {text!r}; ']]' is the character, ']' closes")
-    return Markup(tuple(pieces))
-
-
-def escape(text: str) -> str:
-    """The template that renders to exactly `text`."""
-    return re.sub(r"[\[\]{}]", lambda match: match.group() * 2, text)
-
-
-def evaluate(expression: str, values: Mapping[str, Filler]) -> str:
-    """The value of "variable" or "variable.field". Raises UserError for a name that is not there."""
-    variable, _, field = expression.partition(".")
-    if variable not in values:
-        raise UserError(f"{{{expression}}}: there is no variable {variable!r}; there are {_listed(values)}")
-    value = values[variable]
-    if isinstance(value, str):
-        if field:
-            raise UserError(f"{{{expression}}}: {variable} is the plain string {value!r}, it has no fields")
-        return value
-    if field and field not in value:
-        raise UserError(
-            f"{{{expression}}}: the record {value} has no field {field!r}; it has {_listed(value)}"
-        )
-    return value[field] if field else entity(value)
-
-
-def entity(filler: Filler) -> str:
-    """What a filler is: the string itself, or a record's first field."""
-    return filler if isinstance(filler, str) else next(iter(filler.values()))
-
-
-@dataclass(frozen=True)
-class PromptPair:
-    """One clean prompt and its corrupted twin, as plain texts."""
-
-    uid: str  # 16 hex digits over the behaviour's hash and the texts below
-    template: str  # the template's id
-    clean: str
-    corrupted: str  # "" where the behaviour is plain text, and so are answer and wrong
-    answer: str  # with its leading space
-    wrong: str
-    spans_clean: dict[str, Span]  # named position -> characters
-    spans_corrupted: dict[str, Span]
-
-
-@dataclass(frozen=True)
-class PromptPairs(Sequence[PromptPair]):
-    """Pairs drawn from one behaviour, and how to draw them again. Slicing gives PromptPairs."""
-
-    pairs: tuple[PromptPair, ...]
-    behaviour: str
-    hash: str
-    bos: str | None
-    kind: Literal["pairs", "text"]
-    split: Split
-    seed: int | None  # None: drawn with several seeds
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    @overload
-    def __getitem__(self, index: int) -> PromptPair: ...
-    @overload
-    def __getitem__(self, index: slice) -> PromptPairs: ...
-    def __getitem__(self, index: int | slice) -> PromptPair | PromptPairs:
-        return replace(self, pairs=self.pairs[index]) if isinstance(index, slice) else self.pairs[index]
-
-    def concat(self, *others: PromptPairs) -> PromptPairs:
-        """These pairs, then the others'. Raises UserError where behaviour, version or split differ."""
-        for other in others:
-            if (other.hash, other.bos, other.split) != (self.hash, self.bos, self.split):
-                raise UserError(
-                    f"pairs of {self.behaviour} ({self.split}, {self.hash[:15]}) and of {other.behaviour} "
-                    f"({other.split}, {other.hash[:15]}) cannot be joined: one behaviour and split at a time"
-                )
-        seed = self.seed if all(other.seed == self.seed for other in others) else None
-        return replace(self, pairs=sum((other.pairs for other in others), self.pairs), seed=seed)
 
 
 class _Frozen(BaseModel):
@@ -363,18 +202,14 @@ class Behaviour(_Frozen):
             values = {name: _pick(rng, left[kind], remove=True) for name, kind in sorted(self.draw.items())}
             if all(_all_differ(evaluate(item, values) for item in group) for group in self.distinct):
                 return values
-        raise UserError(
-            f"distinct: no draw of {split} fillers satisfies {self.distinct}; add some that differ"
-        )
+        raise UserError(f"distinct: no draw of {split} fillers satisfies {self.distinct}; add some that differ")
 
     def _pair(
-        self, digest: str, template: str, clean: _Rendered, corrupted: _Rendered, answer: str, wrong: str
+        self, digest: str, template: str, clean: Rendered, corrupted: Rendered, answer: str, wrong: str
     ) -> PromptPair:
         where = f"{clean[0]!r} (template {template})"
         if self.kind == "pairs" and answer == wrong:
-            raise UserError(
-                f"answer and wrong are both {answer!r} in {where}: use `distinct` to keep them apart"
-            )
+            raise UserError(f"answer and wrong are both {answer!r} in {where}: use `distinct` to keep them apart")
         if self.kind == "pairs" and clean[0] == corrupted[0]:
             raise UserError(f"clean and corrupted are the same text {where}: make them differ")
         if not clean[0].strip():
@@ -387,9 +222,7 @@ class Behaviour(_Frozen):
         if (self.templates is None) == (self.pairs is None):
             raise UserError("templates: give either `templates` or `pairs`, and not both")
         if self.kind == "text" and (self.answer or self.wrong or self.corrupted or self.pairs):
-            raise UserError(
-                "kind: a text behaviour has templates only; remove answer, wrong, corrupted and pairs"
-            )
+            raise UserError("kind: a text behaviour has templates only; remove answer, wrong, corrupted and pairs")
         if self.templates is not None:
             self._check_generator(self.templates)
         if self.pairs is not None:
@@ -407,26 +240,20 @@ class Behaviour(_Frozen):
 
     def _check_generator(self, templates: BySplit[Template]) -> None:
         if self.kind == "pairs" and (self.answer is None or self.wrong is None):
-            raise UserError(
-                f"{'wrong' if self.answer else 'answer'}: missing; a format string such as ' {{io}}'"
-            )
+            raise UserError(f"{'wrong' if self.answer else 'answer'}: missing; a format string such as ' {{io}}'")
         if self.kind == "pairs" and self.clean.keys() != self.corrupted.keys():
             raise UserError(
-                f"corrupted: defines {_listed(self.corrupted)}, clean defines {_listed(self.clean)}; "
+                f"corrupted: defines {listed(self.corrupted)}, clean defines {listed(self.clean)}; "
                 "both must define the same variables"
             )
         for name in self.clean.keys() & self.draw.keys():
             raise UserError(f"clean.{name}: is drawn as well; give the derived variable another name")
         for variable, kind in self.draw.items():
             if kind not in self.fillers:
-                raise UserError(
-                    f"draw.{variable}: no fillers of kind {kind!r}; there are {_listed(self.fillers)}"
-                )
+                raise UserError(f"draw.{variable}: no fillers of kind {kind!r}; there are {listed(self.fillers)}")
             wanted = list(self.draw.values()).count(kind)
             if wanted > min(len(self.fillers[kind].of(split)) for split in SPLITS):
-                raise UserError(
-                    f"fillers.{kind}: {wanted} variables draw from it, and one split has fewer entries"
-                )
+                raise UserError(f"fillers.{kind}: {wanted} variables draw from it, and one split has fewer entries")
         for kind, lists in self.fillers.items():
             if {} in [*lists.exploration, *lists.confirmation]:
                 raise UserError(f"fillers.{kind}: holds an empty record; give it fields, or remove it")
@@ -477,9 +304,7 @@ def load_behaviour(name_or_path: str | Path) -> Behaviour:
     """A built-in behaviour by name, or a user's own from its .yaml file. Raises UserError: what to mend."""
     path, name = Path(name_or_path), str(name_or_path)
     if name in builtin_behaviours():
-        return _parse(
-            name, files("lakatos.tools.behaviours").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-        )
+        return _parse(name, files("lakatos.tools.behaviours").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         near = difflib.get_close_matches(name, builtin_behaviours(), n=1, cutoff=0.5)
         meant = f" Did you mean {near[0]!r}?" if near else ""
@@ -499,9 +324,7 @@ def _parse(source: str, text: str) -> Behaviour:
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
-        raise UserError(
-            f"{source} holds {type(data).__name__}, not fields: begin with `name:`, see a built-in file"
-        )
+        raise UserError(f"{source} holds {type(data).__name__}, not fields: begin with `name:`, see a built-in file")
     with _blaming(source):
         try:
             return Behaviour.model_validate(data)
@@ -519,11 +342,7 @@ def _mend(error: Any) -> str:
         hint = f", not {error['input']!r}: write it in quotes"
     elif error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(error["loc"][-1]), Behaviour.model_fields, n=1)
-        hint = (
-            f": did you mean {near[0]}?"
-            if near
-            else f": remove it; fields are {_listed(Behaviour.model_fields)}"
-        )
+        hint = f": did you mean {near[0]}?" if near else f": remove it; fields are {listed(Behaviour.model_fields)}"
     return f"{field}: {error['msg']}{hint}"
 
 
@@ -541,9 +360,7 @@ def _derived(formats: Mapping[str, str], values: Mapping[str, Filler]) -> dict[s
 
 def _refuse_shared(field: str, shared: Sequence[str]) -> None:
     if shared:
-        raise UserError(
-            f"{field}: exploration and confirmation share {_listed(shared)}; keep each in one split"
-        )
+        raise UserError(f"{field}: exploration and confirmation share {listed(shared)}; keep each in one split")
 
 
 def _pick(rng: random.Random, items: list[T], remove: bool = False) -> T:
@@ -554,10 +371,6 @@ def _pick(rng: random.Random, items: list[T], remove: bool = False) -> T:
 def _all_differ(values: Iterable[str]) -> bool:
     seen = list(values)
     return len(set(seen)) == len(seen)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"
 
 
 def _checked(split: str) -> str:

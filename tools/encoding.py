@@ -18,17 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.tools.behaviour import (
-    SPLITS,
-    Behaviour,
-    Exhausted,
-    PromptPair,
-    PromptPairs,
-    Span,
-    Split,
-    parse_markup,
-)
+from lakatos.tools.behaviour import Behaviour, Exhausted
 from lakatos.tools.errors import UserError
+from lakatos.tools.markup import Span, parse_markup
+from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs, Split
 
 Ints = NDArray[np.int64]
 
@@ -36,9 +29,7 @@ Ints = NDArray[np.int64]
 class Tokenizer(Protocol):
     """What is used of a Hugging Face fast tokenizer: this call, and `bos_token_id` where a behaviour says "model"."""
 
-    def __call__(
-        self, text: str, *, add_special_tokens: bool, return_offsets_mapping: bool
-    ) -> Mapping[str, Any]: ...
+    def __call__(self, text: str, *, add_special_tokens: bool, return_offsets_mapping: bool) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -83,15 +74,11 @@ def bos_tokens(bos: str | None, tokenizer: Tokenizer) -> list[int]:
     if bos == "model":
         token = getattr(tokenizer, "bos_token_id", None)
         if token is None:
-            raise UserError(
-                'bos: "model" needs a tokenizer with a bos token, and this one has none; use "\\n"'
-            )
+            raise UserError('bos: "model" needs a tokenizer with a bos token, and this one has none; use "\\n"')
         return [int(token)]
     ids, _ = _tokens(bos, tokenizer)
     if len(ids) != 1:
-        raise UserError(
-            f"bos: {bos!r} is {len(ids)} tokens here, {_shown(bos, tokenizer)}; choose one of one token"
-        )
+        raise UserError(f"bos: {bos!r} is {len(ids)} tokens here, {_shown(bos, tokenizer)}; choose one of one token")
     return ids
 
 
@@ -175,9 +162,7 @@ def _positions(text: str, spans: Mapping[str, Span], offsets: Sequence[Span], sh
     for name, (_, end) in spans.items():
         token = next((i for i, (start, stop) in enumerate(offsets) if start < end <= stop), None)
         if token is None:
-            raise UserError(
-                f"position {name}: no token holds the last character of {text[:end]!r}; name other text"
-            )
+            raise UserError(f"position {name}: no token holds the last character of {text[:end]!r}; name other text")
         found[name] = token + shift
     return found
 
@@ -187,9 +172,7 @@ def _tokens(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[Span]]:
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = encoding["offset_mapping"]
     except (NotImplementedError, KeyError) as error:
-        raise UserError(
-            "this tokenizer gives no character offsets: load the fast one (use_fast=True)"
-        ) from error
+        raise UserError("this tokenizer gives no character offsets: load the fast one (use_fast=True)") from error
     return [int(i) for i in encoding["input_ids"]], [(int(start), int(stop)) for start, stop in offsets]
 
 
@@ -205,7 +188,5 @@ def _batch(rows: list[int], encoded: list[_Encoded], names: list[str]) -> TokenB
         corrupted=np.array([item.corrupted for item in items], dtype=np.int64),
         answer=np.array([item.answer for item in items], dtype=np.int64),
         wrong=np.array([item.wrong for item in items], dtype=np.int64),
-        positions={
-            name: np.array([item.positions[name] for item in items], dtype=np.int64) for name in names
-        },
+        positions={name: np.array([item.positions[name] for item in items], dtype=np.int64) for name in names},
     )
