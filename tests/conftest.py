@@ -1,0 +1,53 @@
+"""Fixtures for all tests. Models are shared by the whole session: read only."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# before anything imports torch, and inherited by the commands that tests start
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The embedded pretrained model. Mark the test `smollm2`."""
+    import torch
+
+    from lakatos.tools.model import load_model
+
+    torch.set_num_threads(1)
+    return load_model()
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """(behaviour file, model folder): a tiny model that shows the toy behaviour. For whole investigations."""
+    from toy import write_toy_behaviours, write_trained_model
+
+    folder = tmp_path_factory.mktemp("toy")
+    return str(write_toy_behaviours(folder / "behaviours")), str(write_trained_model(folder / "model"))
+
+
+@pytest.fixture(scope="session")
+def toy_log(toy, tmp_path_factory):
+    """The database of a finished investigation of the toy behaviour. Copy it before changing it."""
+    from lakatos.agent import RunConfig, investigate
+
+    behaviour, model = toy
+    db = tmp_path_factory.mktemp("log") / "toy.db"
+    investigate(behaviour, RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4), db=str(db))
+    return db
+
+
+@pytest.fixture
+def toy_copy(toy_log, tmp_path):
+    """A database of your own to change: the finished toy investigation."""
+    import sqlite3
+
+    target = tmp_path / "copy.db"
+    with sqlite3.connect(toy_log) as source, sqlite3.connect(target) as copy:
+        source.backup(copy)
+    return target

@@ -1,0 +1,134 @@
+"""Tiny random models of five architectures, and a toy behaviour with its tokenizer: offline, a tenth of a second each.
+
+The weights are drawn wide, so that every component moves the logits; nothing about the models is meaningful otherwise.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
+
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.model import LoadedModel, wrap_model
+
+NAMES = {
+    "exploration": ["Ann", "Bob", "Cat", "Dan", "Eve", "Fay", "Gus", "Hal", "Ida", "Jon"],
+    "confirmation": ["Kim", "Leo", "Mia", "Ned", "Oda", "Pam", "Quy", "Ron", "Sue", "Tom"],
+}
+PLACES = {"exploration": ["park", "shop", "farm"], "confirmation": ["bank", "mill", "dock"]}
+WORDS = ["<s>", "<pad>", "<unk>", "A", "B", "X", "then", "when", "and", "met", "at", "the", "in", "went", "."]
+WORDS += ["a", "gave", "to", "it", "was", "old", "new", "big", "red"]
+VOCABULARY = [*WORDS, *(w for lists in (NAMES, PLACES) for split in lists.values() for w in split)]
+
+TOY = Behaviour.model_validate(
+    {
+        "name": "toy",
+        "version": 1,
+        "question": "who was named once?",
+        "selected_because": "small",
+        "bos": "model",
+        "fillers": {"name": NAMES, "place": PLACES},
+        "draw": {"io": "name", "s": "name", "place": "place"},
+        "clean": {"s2": "{s}"},
+        "corrupted": {"s2": "{io}"},
+        "answer": " {io}",
+        "wrong": " {s}",
+        "templates": {
+            "exploration": [
+                {"id": "short", "text": "then [IO:{io}] and {s} went . [S2:{s2}] gave it to"},
+                {"id": "long", "text": "when [IO:{io}] and {s} met at the {place} . [S2:{s2}] gave it to"},
+            ],
+            "confirmation": [
+                {"id": "short2", "text": "[IO:{io}] and {s} met . then [S2:{s2}] gave it to"},
+                {"id": "long2", "text": "in the {place} [IO:{io}] and {s} met . [S2:{s2}] gave it to"},
+            ],
+        },
+        "controls": ["toy_text"],
+    }
+)
+TOY_TEXT = Behaviour.model_validate(
+    {
+        "name": "toy_text",
+        "version": 1,
+        "kind": "text",
+        "question": "plain text",
+        "selected_because": "a control",
+        "bos": "model",
+        "fillers": {"name": NAMES, "place": PLACES},
+        "draw": {"x": "name", "y": "name", "place": "place"},
+        "templates": {
+            "exploration": [
+                {"id": "t1", "text": "{x} went to the old {place} and met {y} ."},
+                {"id": "t2", "text": "the {place} was big and red . {x} met {y} in it ."},
+            ],
+            "confirmation": [{"id": "t3", "text": "{x} and {y} went to the new {place} ."}],
+        },
+        "controls": [],
+    }
+)
+
+_SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "initializer_range": 0.3}
+_GROUPED: dict[str, Any] = {**_SIZES, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
+_COMMON: dict[str, Any] = {"vocab_size": len(VOCABULARY), "max_position_embeddings": 32}
+_COMMON |= {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
+_CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "gpt2": (GPT2Config, {**_SIZES, "attn_pdrop": 0.0}),
+    "llama": (LlamaConfig, _GROUPED),
+    "gemma2": (Gemma2Config, {**_GROUPED, "sliding_window": 4, "final_logit_softcapping": 5.0}),
+    "gpt_neox": (GPTNeoXConfig, {**_SIZES, "intermediate_size": 48, "use_parallel_residual": True}),
+    "qwen3": (Qwen3Config, _GROUPED),
+}
+ARCHITECTURES = tuple(_CONFIGS)
+LAYERS, HEADS, NEURONS = 3, 4, 48
+PAIR_TEXT = "then Ann and Bob went . Bob gave it to"
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """A word is a token, with or without a space before it, so answers are one token and never merge."""
+    words = Tokenizer(WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    special = {"bos_token": "<s>", "eos_token": "<s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    # with these two, TransformerLens does not look for the tokenizer on the hub
+    return PreTrainedTokenizerFast(tokenizer_object=words, name_or_path="toy", add_bos_token=True, **special)
+
+
+def build_hf(architecture: str, seed: int = 0, **changes: Any) -> Any:
+    """The Hugging Face model behind `build_tiny`."""
+    kind, settings = _CONFIGS[architecture]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(kind(**_COMMON | settings | changes)).eval()
+
+
+def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any) -> LoadedModel:
+    """A model of your own to change; `tiny` gives a shared one."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    bridge = TransformerBridge.boot_transformers(
+        f"tiny-{architecture}",
+        hf_model=hf or build_hf(architecture, seed, **changes),
+        tokenizer=build_tokenizer(),
+        device="cpu",
+        dtype=torch.float32,
+    )
+    return wrap_model(bridge, name=f"tiny-{architecture}#{seed}")
+
+
+@lru_cache
+def tiny(architecture: str) -> LoadedModel:
+    """Shared between tests: read only."""
+    return build_tiny(architecture)

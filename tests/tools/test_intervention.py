@@ -1,0 +1,473 @@
+"""The engine against three oracles: the reference, TransformerLens, and a model worked out by hand."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from itertools import product
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import ARCHITECTURES, HEADS, LAYERS, NEURONS, TOY, TOY_TEXT, build_hf, build_tiny, build_tokenizer, tiny
+
+from lakatos.tools.behaviour import PromptPair, PromptPairs, load_behaviour
+from lakatos.tools.donors import draw_donors
+from lakatos.tools.encoding import encode
+from lakatos.tools.errors import UserError
+from lakatos.tools.intervention import Effects, Intervention, Runs, run_interventions
+from lakatos.tools.intervention_reference import measure_by_forward
+from lakatos.tools.metric import pair_metric
+from lakatos.tools.suffix import BlockCalls, drives_blocks
+
+PAIRS = TOY.sample(10, seed=1)  # two token lengths, one of them of as many prompts as tokens would allow
+DONORS = draw_donors(TOY, PAIRS, build_tokenizer(), seed=2)
+KINDS = ("a1.h2", "a1", "m1", "m1.n7", "r1")
+POSITIONS = ("", "@S2", "@END", "@3")
+SOURCES = ("clean", "corrupted", "resample", "zero")
+
+
+def by_reference(model: Any, runs: Runs, interventions: list[Intervention], base: Any, metric: Any) -> np.ndarray:
+    """[n_interventions, n_pairs] by one whole forward pass each."""
+    values = np.empty((len(interventions), len(runs.pairs)))
+    for batch in runs.batches:
+        values[:, batch.batch.index] = measure_by_forward(model, batch, interventions, base, metric, 0)[0]
+    return values
+
+
+def assert_close(found: Effects, expected: np.ndarray, tolerance: float = 1e-5) -> None:
+    """Equal to a hundred-thousandth of what prompts differ by, which is less than a ten-thousandth of any gap here."""
+    assert found.engine == "suffix"
+    assert np.abs(found.values - expected).max() < tolerance * max(1e-2, expected.std())
+
+
+def hooks_on(bridge: Any) -> int:
+    """Every hook of any kind on any module."""
+    modules = {id(m): m for m in [*bridge.modules(), *bridge.hook_dict.values()]}.values()
+    visible = sum(len(p.fwd_hooks) + len(p.bwd_hooks) for p in bridge.hook_dict.values())
+    return visible + sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def architecture(request: Any) -> tuple[Any, Runs]:
+    bridge = tiny(request.param).bridge
+    return bridge, Runs(bridge, PAIRS, DONORS)
+
+
+class TestEqualsTheReference:
+    @pytest.mark.parametrize("base", ["clean", "corrupted"])
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_every_kind_at_every_position(self, architecture, source, base) -> None:
+        bridge, runs = architecture
+        plan = [Intervention(kind + at, source) for kind, at in product(KINDS, POSITIONS)]
+        plan.append(Intervention(["a2.h0@END", "a0.h1@S2", "m1@3", "r2@IO", "m0.n3", "a1@END", "a1.h2"], source))
+        found = run_interventions(bridge, runs, plan, base=base)
+        assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
+        if source != base:  # equal, but not because nothing happens
+            own = getattr(found, base)
+            assert (np.abs(found.values - own).max(axis=1) > 1e-3).sum() >= len(plan) // 2
+
+    @pytest.mark.parametrize("metric", ["prob_diff", "kl"])
+    def test_every_metric(self, architecture, metric) -> None:
+        bridge, runs = architecture
+        plan = [Intervention(kind, "resample") for kind in KINDS]
+        found = run_interventions(bridge, runs, plan, base="clean", metric=metric)
+        assert_close(found, by_reference(bridge, runs, plan, "clean", metric))
+
+    def test_plain_text_is_measured_by_its_loss(self, architecture) -> None:
+        bridge, _ = architecture
+        texts = TOY_TEXT.sample(6)
+        runs = Runs(bridge, texts, draw_donors(TOY_TEXT, texts, bridge.tokenizer, seed=2))
+        plan = [Intervention(kind, source) for kind, source in product(KINDS, ("resample", "zero"))]
+        found = run_interventions(bridge, runs, plan, base="clean", metric="logit_diff")
+        assert_close(found, by_reference(bridge, runs, plan, "clean", "loss"))
+        for batch in encode(texts, bridge.tokenizer):
+            tokens = torch.from_numpy(batch.clean)
+            with torch.no_grad():
+                log_probs = bridge.original_model(tokens).logits[:, :-1].log_softmax(-1)
+            loss = torch.nn.functional.nll_loss(log_probs.transpose(1, 2), tokens[:, 1:], reduction="none").mean(1)
+            assert found.clean[batch.index] == pytest.approx(loss.numpy(), abs=1e-5)
+
+    @settings(max_examples=20, deadline=None)
+    @given(data=st.data())
+    def test_any_intervention(self, architecture, data) -> None:
+        bridge, runs = architecture
+        layer = st.integers(0, LAYERS - 1)
+        place = st.one_of(
+            st.builds("a{}.h{}".format, layer, st.integers(0, HEADS - 1)),
+            st.builds("m{}.n{}".format, layer, st.integers(0, NEURONS - 1)),
+            st.builds("{}{}".format, st.sampled_from("amr"), layer),
+        )
+        at = st.sampled_from(["", "@IO", "@S2", "@END", "@0", "@8"])
+        several = st.lists(st.builds(str.__add__, place, at), min_size=1, max_size=5)
+        plan = data.draw(st.lists(st.builds(Intervention, several, st.sampled_from(SOURCES)), min_size=1, max_size=4))
+        base = data.draw(st.sampled_from(["clean", "corrupted"]))
+        found = run_interventions(bridge, runs, plan, base=base)
+        assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
+
+    @pytest.mark.parametrize("rows", [1, 7, 25])
+    def test_however_few_rows_run_at_once(self, architecture, rows) -> None:
+        bridge, runs = architecture
+        places = [kind + at for kind, at in zip(KINDS, (*POSITIONS, "@IO"), strict=True)]
+        plan = [Intervention(place, source) for place, source in product(places, SOURCES)]
+        whole = run_interventions(bridge, runs, plan)
+        assert_close(run_interventions(bridge, runs, plan, max_rows=rows), whole.values)
+
+    @pytest.mark.parametrize("n", [1, 2, 10, 11, 12])
+    def test_batches_of_any_size(self, architecture, n) -> None:
+        """One prompt (broadcast masks), and as many prompts as tokens (11: ambiguous first dimensions)."""
+        bridge, _ = architecture
+        short = [pair for pair in TOY.sample(60, seed=3) if pair.template == "short"][:n]
+        runs = Runs(bridge, replace(PAIRS, pairs=tuple(short)))
+        assert [b.batch.clean.shape for b in runs.batches] == [(n, 11)]
+        plan = [Intervention(kind, "clean") for kind in KINDS]
+        assert_close(run_interventions(bridge, runs, plan), by_reference(bridge, runs, plan, "corrupted", "logit_diff"))
+
+
+class TestEqualsTransformerLens:
+    """`transformer_lens.patching` shares no line with either of our two ways."""
+
+    @pytest.mark.parametrize("name", ARCHITECTURES)
+    def test_every_head_and_block_of_a_tiny_model(self, name) -> None:
+        from transformer_lens import patching
+
+        bridge = tiny(name).bridge
+        runs = Runs(bridge, PAIRS)
+        batch = runs.batches[0].batch
+        clean, corrupted = torch.from_numpy(batch.clean), torch.from_numpy(batch.corrupted)
+        answer, wrong = torch.from_numpy(batch.answer), torch.from_numpy(batch.wrong)
+        length = clean.shape[1]
+
+        def metric(logits: torch.Tensor) -> torch.Tensor:
+            return pair_metric("logit_diff", logits[:, -1], answer, wrong)
+
+        with torch.no_grad():
+            cache = bridge.run_with_cache(clean)[1]
+            sweeps = {
+                "a{}.h{}": patching.get_act_patch_attn_head_out_all_pos,
+                "a{0}.h{2}@{1}": patching.get_act_patch_attn_head_out_by_pos,
+                "a{}@{}": patching.get_act_patch_attn_out,
+                "m{}@{}": patching.get_act_patch_mlp_out,
+                "r{}@{}": patching.get_act_patch_resid_pre,
+            }
+            for form, sweep in sweeps.items():
+                theirs = sweep(bridge, corrupted, cache, metric, reduce="none")
+                plan = [Intervention(form.format(*row), "clean") for row in theirs.index_df.to_numpy().tolist()]
+                assert len(plan) in (LAYERS * HEADS, LAYERS * HEADS * length, LAYERS * length)
+                ours = run_interventions(bridge, runs, plan)
+                assert_close(ours._replace(values=ours.values[:, batch.index]), theirs.values.flatten(0, -2).numpy())
+
+    @pytest.mark.smollm2
+    def test_some_cells_of_a_pretrained_model(self, smollm2) -> None:
+        import pandas as pd
+        from transformer_lens import patching
+
+        pairs = load_behaviour("ioi").sample(3)
+        runs = Runs(smollm2.bridge, pairs)
+        cells = [(3, 5, 1), (15, 14, 8), (28, 15, 4)]
+        plan = [Intervention(f"a{layer}.h{head}@{at}", "clean") for layer, at, head in cells]
+        ours = run_interventions(smollm2, runs, plan)
+        assert ours.engine == "suffix"
+        gap = np.abs(ours.clean - ours.corrupted).mean()
+        for batch in (b.batch for b in runs.batches):
+            answer, wrong = torch.from_numpy(batch.answer), torch.from_numpy(batch.wrong)
+            with torch.no_grad():
+                names = [f"blocks.{layer}.attn.hook_z" for layer, _, _ in cells]
+                cache = smollm2.bridge.run_with_cache(torch.from_numpy(batch.clean), names_filter=names)[1]
+                theirs = patching.generic_activation_patch(
+                    smollm2.bridge,
+                    torch.from_numpy(batch.corrupted),
+                    cache,
+                    lambda logits, a=answer, w=wrong: pair_metric("logit_diff", logits[:, -1], a, w),
+                    patching.layer_pos_head_vector_patch_setter,
+                    "z",
+                    index_df=pd.DataFrame(cells, columns=["layer", "pos", "head"]),
+                    reduce="none",
+                )
+            assert np.abs(ours.values[:, batch.index] - theirs.values.numpy()).max() < 1e-4 * gap
+
+
+class TestWorkedOutByHand:
+    """Two layers of attention, two heads of two dimensions, four residual dimensions; uniform attention, no MLP.
+
+    Embeddings: A = (1, 1, 1, 1), B = (-1, 1, 1, 1), X = (1, 1, 1, 1); norms divide by the root mean square.
+    a0.h0 reads dimension 0 and adds (0, 0, 2, 4) times it; a1.h1 reads dimension 3 and adds (0, 3, 0, 0) times it.
+    logit(answer) is dimension 1 after the last norm, logit(wrong) is 0. Prompts "A X" (clean) and "B X" (corrupted).
+
+    After block 0, clean: both positions (1, 1, 3, 5), rms 3. Corrupted: A's place (-1, 1, -1, -3), rms sqrt 3, and
+    X (1, 1, 1, 1), as 1 and -1 average to 0.
+    """
+
+    READ_CLEAN, READ_CORRUPTED, READ_OTHER = 5 / 3, 1.0, -sqrt(3)  # dimension 3 after the norm of block 1
+
+    @staticmethod
+    def metric(read: float, before: tuple[float, float, float, float]) -> float:
+        """Dimension 1 after the last norm, where a1.h1 has read this much on average."""
+        after = (before[0], before[1] + 3 * read, before[2], before[3])
+        return after[1] / sqrt(sum(x * x for x in after) / 4)
+
+    @pytest.fixture(scope="class")
+    def runs(self) -> Runs:
+        sizes = {"hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+        hf = build_hf("llama", **sizes, head_dim=2, intermediate_size=2, rms_norm_eps=0.0, tie_word_embeddings=False)
+        tokenizer = build_tokenizer()
+        a, b, x, answer = (tokenizer.convert_tokens_to_ids(w) for w in ("A", "B", "X", "gave"))
+        with torch.no_grad():
+            for name, weight in hf.named_parameters():
+                weight.fill_(1.0 if "norm" in name else 0.0)
+            hf.model.embed_tokens.weight[[a, x]] = 1.0
+            hf.model.embed_tokens.weight[b] = torch.tensor([-1.0, 1.0, 1.0, 1.0])
+            hf.lm_head.weight[answer, 1] = 1.0
+            first, second = (block.self_attn for block in hf.model.layers)
+            first.v_proj.weight[0, 0] = 1.0
+            first.o_proj.weight[:, 0] = torch.tensor([0.0, 0.0, 2.0, 4.0])
+            second.v_proj.weight[2, 3] = 1.0
+            second.o_proj.weight[1, 2] = 3.0
+        pair = PromptPair("0" * 16, "t", "A X", "B X", " gave", " to", {}, {})
+        pairs = PromptPairs((pair,), "hand", "sha256:", None, "pairs", "exploration", 0)
+        return Runs(build_tiny("llama", hf=hf).bridge, pairs)
+
+    def test_patching_and_zeroing_each_head(self, runs) -> None:
+        full, bare = (1.0, 1.0, 3.0, 5.0), (1.0, 1.0, 1.0, 1.0)
+        clean, corrupted, other = self.READ_CLEAN, self.READ_CORRUPTED, self.READ_OTHER
+        cases = [
+            ("clean", "a0.h0", "zero", self.metric(1.0, bare)),  # nothing is written: 4 / rms(1, 4, 1, 1)
+            ("clean", "a1.h1", "zero", 1 / 3),  # 1 / rms(1, 1, 3, 5)
+            ("clean", "a1.h0", "zero", self.metric(clean, full)),  # writes nothing
+            ("clean", "a0.h0@0", "corrupted", self.metric((other + clean) / 2, full)),
+            ("clean", "a0.h0@END", "corrupted", self.metric((clean + corrupted) / 2, bare)),
+            ("clean", "a1.h1@END", "corrupted", self.metric((other + corrupted) / 2, full)),
+            ("clean", "a1.h1@0", "corrupted", self.metric(clean, full)),  # nothing after it reads position 0
+            ("corrupted", "a0.h0@END", "clean", self.metric((other + clean) / 2, full)),
+            ("corrupted", "r1@END", "clean", self.metric((other + clean) / 2, full)),
+            ("corrupted", "r0@0", "clean", self.metric(clean, full)),
+            ("corrupted", "a1", "clean", self.metric(clean, bare)),
+        ]
+        assert 4 / sqrt(19 / 4) == pytest.approx(self.metric(1.0, bare))
+        for base, component, source, expected in cases:
+            found = run_interventions(runs.model, runs, [Intervention(component, source)], base=base)
+            assert found.clean[0] == pytest.approx(self.metric(clean, full), abs=1e-5)  # 6 / rms(1, 6, 3, 5)
+            assert found.corrupted[0] == pytest.approx(self.metric((other + corrupted) / 2, bare), abs=1e-5)
+            assert found.values[0, 0] == pytest.approx(expected, abs=1e-5), (base, component, source)
+
+    def test_heads_together(self, runs) -> None:
+        both = run_interventions(runs.model, runs, [Intervention(["a0.h0", "a1.h1"], "zero")], base="clean")
+        assert both.values[0, 0] == pytest.approx(1.0, abs=1e-5)  # 1 / rms(1, 1, 1, 1)
+
+
+class TestIdentities:
+    def test_the_first_residual_stream_is_the_whole_prompt(self, architecture) -> None:
+        bridge, runs = architecture
+        into_corrupted = run_interventions(bridge, runs, [Intervention("r0", "clean")], base="corrupted")
+        into_clean = run_interventions(bridge, runs, [Intervention("r0", "corrupted")], base="clean")
+        assert into_corrupted.values[0] == pytest.approx(into_corrupted.clean, abs=1e-5)
+        assert into_clean.values[0] == pytest.approx(into_clean.corrupted, abs=1e-5)
+
+    def test_the_whole_prompt_of_the_donor_gives_the_donors_logits(self, architecture) -> None:
+        bridge, runs = architecture
+        found = run_interventions(bridge, runs, [Intervention("r0", "resample")], base="clean").values[0]
+        for batch in runs.batches:
+            with torch.no_grad():
+                logits = bridge.original_model(batch.tokens("resample")).logits[:, -1]
+            answer, wrong = (torch.from_numpy(t) for t in (batch.batch.answer, batch.batch.wrong))
+            assert found[batch.batch.index] == pytest.approx(pair_metric("logit_diff", logits, answer, wrong), abs=1e-4)
+
+    def test_a_donors_position_is_the_donors_own(self, architecture) -> None:
+        """IO is the second word here and the first of the donor, at prompts of equally many tokens."""
+        bridge, _ = architecture
+        pair = next(p for p in TOY.sample(20) if p.template == "short")
+        donor = next(p for p in TOY.sample(20, split="confirmation") if p.template == "short2")
+        pairs, donors = (replace(PAIRS, pairs=(p,)) for p in (pair, donor))
+        runs = Runs(bridge, pairs, donors)
+        batch = runs.batches[0]
+        assert (batch.positions("IO").item(), batch.positions("IO", "resample").item()) == (2, 1)
+
+        def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
+            activation = activation.clone()
+            activation[0, 2] = theirs["blocks.1.hook_mlp_out"][0, 1]
+            return activation
+
+        with torch.no_grad():
+            theirs = bridge.run_with_cache(batch.tokens("resample"))[1]
+            logits = bridge.run_with_hooks(batch.tokens("clean"), fwd_hooks=[("blocks.1.hook_mlp_out", hook)])[0, -1]
+        expected = (logits[batch.batch.answer[0]] - logits[batch.batch.wrong[0]]).item()
+        plan = [Intervention("m1@IO", "resample")]
+        assert run_interventions(bridge, runs, plan, base="clean").values == pytest.approx(expected, abs=1e-5)
+        assert by_reference(bridge, runs, plan, "clean", "logit_diff") == pytest.approx(expected, abs=1e-5)
+
+    @pytest.mark.parametrize("base", ["clean", "corrupted"])
+    def test_a_run_patched_into_itself_is_unchanged(self, architecture, base) -> None:
+        bridge, runs = architecture
+        plan = [Intervention(kind + at, base) for kind, at in product(KINDS, POSITIONS)]
+        found = run_interventions(bridge, runs, plan, base=base)
+        assert found.values == pytest.approx(np.broadcast_to(getattr(found, base), found.values.shape), abs=1e-5)
+
+    def test_base_metrics_are_those_of_the_hugging_face_model(self, architecture) -> None:
+        bridge, runs = architecture
+        found = run_interventions(bridge, runs, [])
+        for batch in encode(PAIRS, bridge.tokenizer):
+            answer, wrong = torch.from_numpy(batch.answer), torch.from_numpy(batch.wrong)
+            for tokens, values in ((batch.clean, found.clean), (batch.corrupted, found.corrupted)):
+                with torch.no_grad():
+                    logits = bridge.original_model(torch.from_numpy(tokens)).logits[:, -1]
+                expected = pair_metric("logit_diff", logits, answer, wrong)
+                assert values[batch.index] == pytest.approx(expected.numpy(), abs=1e-5)
+
+    def test_forwards_are_counted_once(self) -> None:
+        bridge = tiny("llama").bridge
+        runs = Runs(bridge, PAIRS)
+        first = run_interventions(bridge, runs, [Intervention("a2", "clean")])
+        again = run_interventions(bridge, runs, [Intervention("a2", "clean")])
+        n = len(PAIRS)
+        assert first.forwards == pytest.approx(2 * n + n / 3 + n / 3)  # both runs, block 2 for its source, block 2
+        assert again.forwards == pytest.approx(n / 3 + n / 3)
+
+
+class TestRefuses:
+    @pytest.mark.parametrize(
+        ("component", "says"),
+        [
+            ("a1.h99", "heads 0 to 3, not 99"),
+            ("a7", "layers 0 to 2"),
+            ("a1@S3", "no position 'S3'"),
+            ("a1@11", "has only 11 tokens"),  # enough for the longer template, not for the shorter
+        ],
+    )
+    def test_what_is_not_there(self, component, says) -> None:
+        with pytest.raises(UserError, match=says) as caught:
+            run_interventions(tiny("llama"), PAIRS, [Intervention("m0"), Intervention(component)])
+        assert component in str(caught.value)
+
+    def test_resampling_without_donors(self) -> None:
+        with pytest.raises(UserError, match="needs donor prompts"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "resample")], base="clean")
+
+    def test_too_few_donors(self) -> None:
+        with pytest.raises(UserError, match="10 pairs need as many donor prompts, not 9"):
+            Runs(tiny("llama").bridge, PAIRS, DONORS[:9])
+
+    def test_donors_of_another_length(self) -> None:
+        turned = replace(DONORS, pairs=DONORS.pairs[::-1])
+        assert any(a.template != b.template for a, b in zip(PAIRS, turned, strict=True))
+        with pytest.raises(UserError, match="as many tokens"):
+            Runs(tiny("llama").bridge, PAIRS, turned)
+
+    def test_clean_and_corrupted_of_unequal_length(self) -> None:
+        pair = PromptPair("0" * 16, "t", "A X", "A B X", " gave", " to", {}, {})
+        pairs = PromptPairs((pair,), "odd", "sha256:", None, "pairs", "exploration", 0)
+        with pytest.raises(UserError, match="differ in length"):
+            run_interventions(tiny("llama"), pairs, [Intervention("a1")])
+
+    def test_nothing_to_intervene_on(self) -> None:
+        with pytest.raises(UserError, match="at least one component"):
+            Intervention([])
+
+    def test_a_broken_model_is_named(self) -> None:
+        hf = build_hf("llama")
+        with torch.no_grad():
+            hf.model.layers[1].mlp.up_proj.weight[0, 0] = torch.nan
+        with pytest.raises(FloatingPointError, match=f"clean run of '{PAIRS[0].clean}' gave nan"):
+            run_interventions(build_tiny("llama", hf=hf), PAIRS, [Intervention("a1")])
+
+    def test_a_poisoned_intervention_is_named_with_its_prompt(self) -> None:
+        model = build_tiny("llama")
+        assert drives_blocks(model.bridge)
+        place, donor = next((i, d) for i, d in enumerate(DONORS) if d.clean.split()[1] not in PAIRS[i].clean)
+        pairs, donors = PAIRS[place : place + 1], DONORS[place : place + 1]
+        token = model.tokenizer.convert_tokens_to_ids(donor.clean.split()[1])
+        with torch.no_grad():
+            model.bridge.original_model.get_input_embeddings().weight[token] = torch.inf
+        plan = [Intervention("a1", "zero"), Intervention(["m1@END", "a0"], "resample")]
+        with pytest.raises(FloatingPointError, match=r"Intervening on m1@END \+ a0 in .* gave nan") as caught:
+            run_interventions(model, pairs, plan, base="clean", donors=donors)
+        assert pairs[0].clean in str(caught.value)
+
+
+class TestFallsBack:
+    def refuse(self, *_args: Any, **_kwargs: Any) -> torch.Tensor:
+        raise RuntimeError("this block cannot be called again")
+
+    @pytest.mark.parametrize("how", ["raises", "differs"])
+    def test_to_the_reference_and_says_so(self, monkeypatch, how) -> None:
+        plan = [Intervention(kind + at, s) for kind, at, s in product(KINDS, ("", "@S2"), SOURCES)]
+        expected = run_interventions(tiny("llama"), PAIRS, plan, donors=DONORS)
+        resume = BlockCalls.resume
+        wrong = {"raises": self.refuse, "differs": lambda *a, **k: resume(*a, **k) + 0.01}[how]
+        monkeypatch.setattr(BlockCalls, "resume", wrong)
+        model = build_tiny("llama")
+        found = run_interventions(model, PAIRS, plan, donors=DONORS)
+        assert (found.engine, expected.engine) == ("reference", "suffix")
+        for name in ("values", "clean", "corrupted"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-5)
+        assert found.forwards > expected.forwards
+
+    @pytest.mark.parametrize("layer", range(LAYERS))
+    def test_whichever_block_is_the_odd_one(self, layer) -> None:
+        """Something that gives another result for stacked prompts: resuming from any layer is tried."""
+        model = build_tiny("llama")
+
+        def fickle(_module: Any, args: Any, output: Any) -> Any:
+            return output + 0.1 * output.roll(1, -1) if len(output) > 2 else output
+
+        model.bridge.blocks[layer].register_forward_hook(fickle)
+        assert not drives_blocks(model.bridge)
+
+    def test_where_a_block_is_told_what_an_earlier_one_computed(self) -> None:
+        """Resuming would hand on the base run's value; without an intervention nobody would notice."""
+        model = build_tiny("llama")
+        hf, blocks, told = model.bridge.original_model, model.bridge.blocks, {"inside": False}
+        hf.register_forward_pre_hook(lambda *_: told.update(inside=True))
+        hf.register_forward_hook(lambda *_: told.update(inside=False))
+
+        def tell(_module: Any, args: Any, kwargs: Any) -> Any:
+            more = told["first"].mean(-1)[:, None, None] if told["inside"] else 0.0
+            return args, {**kwargs, "attention_mask": kwargs["attention_mask"] + more}
+
+        blocks[0].register_forward_hook(lambda _module, _args, output: told.update(first=output))
+        blocks[2].register_forward_pre_hook(tell, with_kwargs=True)
+        plan = [Intervention("a0", "clean"), Intervention("m1", "clean")]
+        found = run_interventions(model, PAIRS, plan)
+        assert found.engine == "reference"
+
+
+class TestLeavesTheModelAlone:
+    def test_no_hook_stays(self, architecture) -> None:
+        bridge, runs = architecture
+        before = hooks_on(bridge)
+        run_interventions(bridge, runs, [Intervention(kind, source) for kind in KINDS for source in SOURCES])
+        assert hooks_on(bridge) == before
+
+    def test_no_hook_stays_after_an_error(self) -> None:
+        model = build_tiny("llama")
+        runs = Runs(model.bridge, PAIRS)
+        run_interventions(model, runs, [Intervention("a1")])
+        before = hooks_on(model.bridge)
+        block = model.bridge.blocks[2]
+        block.forward = TestFallsBack().refuse
+        with pytest.raises(RuntimeError, match="cannot be called again"):
+            run_interventions(model, runs, [Intervention(["a0.h1", "m1"])])
+        with pytest.raises(RuntimeError, match="cannot be called again"):
+            BlockCalls.record(model.bridge, runs.batches[0].tokens("clean"), LAYERS)
+        assert hooks_on(model.bridge) == before
+
+    def test_a_hook_of_the_users_stays_and_counts(self) -> None:
+        model = build_tiny("llama")
+        bridge = model.bridge
+        handle = bridge.hook_dict["blocks.1.hook_mlp_out"].add_hook(lambda activation, hook: activation * 0)
+        found = run_interventions(model, PAIRS, [Intervention("a0", "clean")])
+        assert bridge.hook_dict["blocks.1.hook_mlp_out"].fwd_hooks == [handle]
+        handle.hook.remove()
+        bridge.hook_dict["blocks.1.hook_mlp_out"].fwd_hooks.clear()
+        without = run_interventions(model, PAIRS, [Intervention(["a0", "m1"], "clean"), Intervention("m1", "zero")])
+        assert found.corrupted == pytest.approx(without.values[1], abs=1e-5)
+
+    def test_no_weight_changes(self) -> None:
+        model = build_tiny("gpt2")
+        before = copy.deepcopy(model.bridge.original_model.state_dict())
+        run_interventions(model, PAIRS, [Intervention(k, s) for k in KINDS for s in SOURCES], donors=DONORS)
+        after = model.bridge.original_model.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)

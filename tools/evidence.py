@@ -1,0 +1,59 @@
+"""The frozen record of what a test showed. Kept apart from the measuring, so that reading a log loads no torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LineEvidence(_Frozen):
+    """One null hypothesis of the battery, and what the confirmation prompts say of it."""
+
+    name: str
+    unit: str
+    delta: float  # the null: mean effect <= delta
+    mean: float  # of the unclipped effects
+    standardised: float | None  # (mean - delta) / sd; None where sd is zero
+    e: float
+    p: float  # sign-flip, one-sided; reported beside, never decides
+    low: float  # 95 % interval for the mean, the e-process inverted; not adjusted for selection
+    high: float
+    clip_rate: float
+    flagged: bool  # clip rate above 2 %, or clipping changed the sign of the mean
+
+
+class Evidence(_Frozen):
+    """A finished test. `e` is frozen: the minimum over the lines when the registered rule stopped the test."""
+
+    n: int
+    e: float
+    p: float
+    e_by_batch: tuple[float, ...]
+    stop: str  # success | futility | exhausted | crashed
+    lines: tuple[LineEvidence, ...]
+    templates: int
+    intraclass_correlation: float | None  # of the main effect, by template
+    error: str | None = None  # what a crashed test died of
+
+    @property
+    def effect(self) -> LineEvidence | None:
+        """The main effect's line; None for a test that crashed before its first batch."""
+        return self.lines[0] if self.lines else None
+
+
+def crashed(error: str, n: int) -> Evidence:
+    """A test that failed: its slot stays spent, and its e-value is 0."""
+    return Evidence(
+        n=n,
+        e=0.0,
+        p=1.0,
+        e_by_batch=(),
+        stop="crashed",
+        lines=(),
+        templates=0,
+        intraclass_correlation=None,
+        error=error,
+    )
