@@ -1,0 +1,16 @@
+"""What was tried and what it showed.
+
+models      the tables
+database    engines, migrations, and what differs between SQLite and PostgreSQL
+store       the only owner of sessions: appends, reads, the hash chain
+records     what a reader gets: hypotheses with their evidence and state
+correction  picks the family, applies a correction, yields verdicts
+verify      re-derives every hash, seed, e-value and verdict from rows
+export      the report as one HTML file, CSV and JSON
+"""
+
+from __future__ import annotations
+
+from lakatos.experiments_db.store import Store, open_store
+
+__all__ = ["Store", "open_store"]

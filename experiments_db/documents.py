@@ -1,0 +1,242 @@
+"""The log as plain documents: what tables, --json, reports and exports all show, so that they show the same numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.correction import OFFICIAL, confirmed
+from lakatos.experiments_db.records import Entry, RunRecord
+from lakatos.experiments_db.store import Store, to_values
+from lakatos.tools.battery import line_effects
+from lakatos.tools.component import Component
+from lakatos.tools.errors import UserError
+from lakatos.tools.multiplicity import METHODS
+
+FAMILIES = ("study", "behaviour", "run", "kind")
+STATES = ("registered", "testing", "confirmed", "refuted", "inconclusive")
+
+
+def study_document(store: Store) -> dict[str, Any]:
+    """The study: over what error is controlled, how, and the ledger's head."""
+    study = store.study
+    return {
+        "alpha": study.alpha,
+        "method": OFFICIAL,
+        "family": "every hypothesis in this database",
+        "secret": study.secret_source,
+        "ledger_head": store.ledger_head(),
+    }
+
+
+def runs_document(store: Store) -> list[dict[str, Any]]:
+    """Every investigation, with spend and denominators."""
+    return [_run_line(store, run) for run in store.runs()]
+
+
+def log_document(store: Store, run_id: int | None = None, state: str | None = None) -> dict[str, Any]:
+    """Denominators, hypotheses and refusals of a run, or of everything.
+
+    Raises:
+        UserError: no such state.
+    """
+    if state is not None and state not in STATES:
+        raise UserError(f"There is no state {state!r}; there are {', '.join(STATES)}.")
+    entries = [e for e in store.hypotheses() if run_id in (None, e.run_id) and state in (None, e.state)]
+    return {
+        "study": study_document(store),
+        "run": run_id,
+        "counts": asdict(store.counts(run_id)),
+        "hypotheses": [entry_line(e) for e in entries],
+        "refused": [asdict(r) for r in store.refused(run_id)],
+    }
+
+
+def run_document(store: Store, run_id: int) -> dict[str, Any]:
+    """One investigation whole: selection statement, presence, exploration, hypotheses, refusals, prose, spend."""
+    row, record = store.run_row(run_id), store.run(run_id)
+    events = {event["kind"]: event for event in record.events}
+    definition = row.behaviour_definition
+    calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
+    return {
+        **_run_line(store, record),
+        "study": study_document(store),
+        "behaviour_version": definition["version"],
+        "behaviour_hash": row.behaviour_hash,
+        "question": definition["question"],
+        "selected_because": definition["selected_because"],
+        "considered": definition["considered"],
+        "looked_at_before": _looked_at_before(store, run_id),
+        "weights": row.weights,
+        "config": row.config,
+        "environment": row.environment,
+        "presence": {k: v for k, v in events.get("checked", {}).items() if k not in ("kind", "at")} or None,
+        "explored": {k: v for k, v in events.get("explored", {}).items() if k not in ("kind", "at")} or None,
+        "timeline": [{"at": e["at"], "kind": e["kind"], "reason": e.get("reason")} for e in record.events],
+        "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses() if e.run_id == run_id],
+        "refused": [asdict(r) for r in store.refused(run_id)],
+        "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
+        "llm": [
+            {
+                "purpose": c.purpose,
+                "model": c.model,
+                "prompt": c.prompt,
+                "tokens": c.tokens_in + c.tokens_out,
+                "error": c.error,
+            }
+            for c in calls
+        ],
+    }
+
+
+def entry_line(entry: Entry) -> dict[str, Any]:
+    """One hypothesis as a flat row."""
+    effect = entry.evidence.effect if entry.evidence else None
+    return {
+        "id": entry.id,
+        "slot": entry.slot,
+        "run": entry.run_id,
+        "state": entry.state,
+        "text": entry.text,
+        "kind": entry.claim.kind,
+        "role": entry.record["role"],
+        "components": list(entry.claim.components),
+        "behaviour": entry.behaviour,
+        "model": entry.record["model"],
+        "proposer": entry.proposer,
+        "effect": effect.mean if effect else None,
+        "unit": effect.unit if effect else None,
+        "low": effect.low if effect else None,
+        "high": effect.high if effect else None,
+        "fraction": effect.mean / entry.battery.gap if effect else None,
+        "predicted": entry.record["predicted"],
+        "e": entry.evidence.e if entry.evidence else None,
+        "p": entry.evidence.p if entry.evidence else None,
+        "n": entry.evidence.n if entry.evidence else 16 * entry.batches,
+        "stop": entry.evidence.stop if entry.evidence else None,
+        "error": entry.evidence.error if entry.evidence else None,
+        "flagged": any(line.flagged for line in entry.evidence.lines) if entry.evidence else False,
+        "forwards": entry.forwards,
+        "registered_at": entry.registered_at,
+        "claim_hash": entry.claim_hash,
+        "contradicted_by": entry.contradicted_by,
+    }
+
+
+def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
+    """One hypothesis whole: the frozen record, every line of its battery, every prompt with its numbers."""
+    effects = store.effects(entry.id)
+    by_line = line_effects(entry.claim, entry.battery, to_values(effects)) if effects else {}
+    return {
+        **entry_line(entry),
+        "rationale": entry.rationale,
+        "record": entry.record,
+        "evidence": entry.evidence.model_dump(mode="json") if entry.evidence else None,
+        "batches": [
+            {
+                "number": b.number,
+                "drawn_at": b.drawn_at,
+                "e_after": b.e_after,
+                "engine": b.engine,
+                "forwards": b.forwards,
+            }
+            for b in store.batches(entry.id)
+        ],
+        "prompts": [
+            {
+                "uid": effect.uid,
+                "template": effect.template,
+                **effect.prompt,
+                "measured": effect.measured,
+                "effects": {name: float(column[place]) for name, column in by_line.items()},
+            }
+            for place, effect in enumerate(effects)
+        ],
+    }
+
+
+def correction_document(store: Store, method: str, alpha: float | None, family: str) -> dict[str, Any]:
+    """A correction over the same rows: per hypothesis, what it says, beside the official verdict.
+
+    Raises:
+        UserError: no such method or family.
+    """
+    if method not in METHODS:
+        raise UserError(f"There is no correction {method!r}; there are {', '.join(METHODS)}.")
+    if family not in FAMILIES:
+        raise UserError(f"There is no family {family!r}; there are {', '.join(FAMILIES)}.")
+    used = store.study.alpha if alpha is None else alpha
+    groups: dict[str, list[Entry]] = {}
+    for entry in store.hypotheses():
+        groups.setdefault(_family(entry, family), []).append(entry)
+    flagged = [
+        (entry, name, flag)
+        for name, entries in groups.items()
+        for entry, flag in zip(entries, confirmed(entries, used, method), strict=True)
+    ]
+    official = method == OFFICIAL and family == "study" and used == store.study.alpha
+    return {
+        "method": method,
+        "works_on": METHODS[method].works_on,
+        "alpha": used,
+        "family": family,
+        "families": {name: len(entries) for name, entries in groups.items()},
+        "official": official,
+        "confirmed": sum(flag for _, _, flag in flagged),
+        "hypotheses": [
+            {**entry_line(entry), "family": name, "confirmed": flag}
+            for entry, name, flag in sorted(flagged, key=lambda t: t[0].slot)
+        ],
+    }
+
+
+def heat_map(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each component that a run's hypotheses name: layer, column (head or MLP), state and effect as a fraction."""
+    cells = []
+    for hypothesis in document["hypotheses"]:
+        for text in hypothesis["components"]:
+            component = Component.parse(text)
+            cells.append(
+                {
+                    "id": hypothesis["id"],
+                    "component": text,
+                    "kind": component.kind,
+                    "layer": component.layer,
+                    "index": component.index,
+                    "state": hypothesis["state"],
+                    "fraction": hypothesis["fraction"],
+                }
+            )
+    return cells
+
+
+def _run_line(store: Store, run: RunRecord) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "at": run.at,
+        "behaviour": run.behaviour,
+        "model": run.model,
+        "proposer": run.proposer,
+        "status": run.status,
+        "seed": run.seed,
+        "counts": asdict(store.counts(run.id)),
+        "forwards": run.forwards,
+        "seconds": run.seconds,
+        "tokens": run.tokens,
+        "llm_calls": run.llm_calls,
+    }
+
+
+def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
+    """Task selection: every run in this database before this one, and what became of it."""
+    return [
+        {"run": r.id, "behaviour": r.behaviour, "model": r.model, "status": r.status}
+        for r in store.runs()
+        if r.id < run_id
+    ]
+
+
+def _family(entry: Entry, family: str) -> str:
+    names = {"behaviour": entry.behaviour, "run": f"run {entry.run_id}", "kind": entry.claim.kind}
+    return names.get(family, "study")

@@ -1,0 +1,184 @@
+"""Does the log tell the truth about itself? Everything that can be derived is derived again and compared.
+
+    the chain     every entry follows the one before, names rows that are there, and every row has its digest
+    the guards    the triggers that make the tables append-only are there
+    hypotheses    claim hash, slot, record, constants from the stored exploration values, seed commitment
+    batches       seed, order, drawn after registration; the prompts themselves, generated again
+    evidence      e-value, p-value, interval, stopping reason from the stored per-prompt numbers
+    verdicts      no confirmation that a run reported has been undone
+
+It cannot notice a log that was rewritten whole, with every hash computed anew: quote the ledger's head elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.database import missing_guards
+from lakatos.experiments_db.store import GENESIS, Store, derive_seed, seed_commitment, to_values
+from lakatos.tools.battery import conclude, e_process, gaps, stack, with_lines
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.canonical import canonical_json
+from lakatos.tools.evidence import Evidence
+from lakatos.tools.hypothesis import CLAIM, Battery, claim_hash
+from lakatos.tools.multiplicity import slot_weights, success_threshold
+from lakatos.tools.statistics import BATCH
+
+Rows = dict[str, dict[int, Any]]  # table -> id -> row
+
+_SHOWN = 50
+
+
+def verify(store: Store, progress: Callable[[int, int], None]) -> list[str]:
+    """The lies found, each naming its row; [] where there are none."""
+    lies: list[str] = []
+    for lie in _lies(store, progress):
+        lies.append(lie)
+        if len(lies) == _SHOWN:
+            lies.append("... and perhaps more: stopped here")
+            break
+    return lies
+
+
+def _lies(store: Store, progress: Callable[[int, int], None]) -> Iterator[str]:
+    with Session(store.engine) as session:
+        for name in missing_guards(session.connection()):
+            yield f"trigger {name} is missing: rows could have been changed without a word"
+        rows: Rows = {t.__tablename__: {r.id: r for r in session.scalars(sa.select(t))} for t in m.CHAINED}
+        yield from _chain(session, rows)
+        hypotheses = rows["hypotheses"]
+        yield from _slots(list(hypotheses.values()))
+        for done, row in enumerate(hypotheses.values()):
+            progress(done, len(hypotheses))
+            try:
+                yield from _hypothesis(store, row, rows)
+            except (ArithmeticError, KeyError, LookupError, TypeError, ValueError) as error:
+                yield f"hypotheses row {row.id}: cannot be derived again ({type(error).__name__}: {error})"
+        progress(len(hypotheses), len(hypotheses))
+    yield from _verdicts(store)
+
+
+def _chain(session: Session, rows: Rows) -> Iterator[str]:
+    chained: dict[str, set[int]] = defaultdict(set)
+    previous = GENESIS
+    for number, entry in enumerate(session.scalars(sa.select(m.LedgerEntry).order_by(m.LedgerEntry.id)), 1):
+        if entry.id != number or entry.previous != previous or entry.compute_hash() != entry.entry_hash:
+            yield f"ledger row {entry.id}: does not follow from the entry before it"
+        previous = entry.entry_hash
+        for table, row_id, digest in entry.rows:
+            row = rows.get(table, {}).get(row_id)
+            if row is None:
+                yield f"{table} row {row_id}: is in the ledger and not in the table"
+                continue
+            chained[table].add(row_id)
+            if row.compute_digest() != digest:
+                yield f"{table} row {row_id}: is not what was appended{_where(row)}"
+    for table, present in rows.items():
+        for row_id in sorted(set(present) - chained[table]):
+            yield f"{table} row {row_id}: was not appended through the ledger"
+
+
+def _where(row: m.Row) -> str:
+    if isinstance(row, m.Effect):
+        return f" (batch {row.batch_id}, prompt {row.uid})"
+    return f" (hypothesis {row.hypothesis_id})" if isinstance(row, m.Batch | m.EvidenceRow) else ""
+
+
+def _slots(hypotheses: list[Any]) -> Iterator[str]:
+    ordered = sorted(hypotheses, key=lambda h: h.id)
+    for number, row in enumerate(ordered, 1):
+        if row.slot != number:
+            yield f"hypotheses row {row.id}: has slot {row.slot}, but is registered claim number {number}"
+    weights = slot_weights(len(ordered))
+    for row, weight in zip(ordered, weights, strict=True):
+        if row.record["weight"] != weight or row.record["slot"] != row.slot:
+            yield f"hypotheses row {row.id}: its record has another weight or slot than its place gives"
+
+
+def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]:
+    here = f"hypotheses row {row.id}"
+    record = row.record
+    run = rows["runs"][row.run_id]
+    claim = CLAIM.validate_python(record["claim"])
+    battery = Battery.model_validate(record["battery"])
+    identity = claim_hash(claim, weights=record["weights"], behaviour=record["behaviour_hash"])
+    if identity != row.claim_hash or run.weights != record["weights"] or run.behaviour_hash != record["behaviour_hash"]:
+        yield f"{here}: its hash is not that of its claim, weights and behaviour"
+    threshold = success_threshold(record["weight"], store.study.alpha)
+    if record["threshold"] != threshold:
+        yield f"{here}: its success threshold is not 1 / (alpha x weight)"
+    explored = {name: np.array(column) for name, column in row.calibration["values"].items()}
+    gap, control_gaps = gaps(explored, row.calibration["unigram"])
+    derived = with_lines(
+        claim, battery.model_copy(update={"gap": gap, "control_gaps": control_gaps}), explored, record["cap"]
+    )
+    if derived != battery:
+        yield f"{here}: its constants do not follow from its exploration values"
+    seed = derive_seed(store.study.secret, row.claim_hash, "pairs")
+    if seed_commitment(seed) != record["seed_commitment"]:
+        yield f"{here}: its seed commitment is not that of its seed"
+
+    batches = sorted((b for b in rows["batches"].values() if b.hypothesis_id == row.id), key=lambda b: b.number)
+    behaviour = Behaviour.model_validate(run.behaviour_definition)
+    if behaviour.hash != run.behaviour_hash:
+        yield f"runs row {run.id}: the behaviour's definition does not have its hash"
+    effects: list[m.Effect] = []
+    expected = iter(behaviour.stream(seed, "confirmation"))
+    by_batch = defaultdict(list)
+    for effect in rows["effects"].values():
+        by_batch[effect.batch_id].append(effect)
+    for number, batch in enumerate(batches):
+        own = sorted(by_batch[batch.id], key=lambda e: e.place)
+        if batch.number != number or batch.seed != str(seed) or batch.drawn_at <= row.registered_at:
+            yield f"batches row {batch.id}: wrong number or seed, or drawn before registration"
+        if len(own) != BATCH:
+            yield f"batches row {batch.id}: has {len(own)} prompts, not {BATCH}"
+        for effect in own:
+            pair = next(expected)
+            if effect.uid != pair.uid or effect.prompt["clean"] != pair.clean or effect.template != pair.template:
+                yield f"effects row {effect.id}: is not the prompt that the seed gives"
+        effects += own
+        path = e_process(claim, battery, to_values(effects))
+        if float(path[-1]) != batch.e_after:
+            yield f"batches row {batch.id}: its e-value is not that of its prompts ({batch.e_after} against {path[-1]})"
+    yield from _evidence(row, claim, battery, threshold, effects, rows)
+
+
+def _evidence(
+    row: m.HypothesisRow,
+    claim: Any,
+    battery: Battery,
+    threshold: float,
+    effects: list[m.Effect],
+    rows: Rows,
+) -> Iterator[str]:
+    for stored in rows["evidence"].values():
+        if stored.hypothesis_id != row.id:
+            continue
+        frozen = Evidence.model_validate(stored.record)
+        if frozen.e != stored.e:
+            yield f"evidence row {stored.id}: its e-value is not the one in its record"
+        if frozen.stop == "crashed":
+            continue
+        values = stack([to_values(effects)])
+        again = conclude(claim, battery, threshold, values, [e.template for e in effects], row.claim_hash)
+        if canonical_json(again.model_dump()) != canonical_json(frozen.model_dump()):
+            names = [k for k, v in again.model_dump().items() if v != frozen.model_dump()[k]]
+            yield f"evidence row {stored.id} (hypothesis {row.id}): {', '.join(names)} do not follow from its prompts"
+        if again.stop == "interrupted":
+            yield f"evidence row {stored.id}: was frozen although its stopping rule had not fired"
+
+
+def _verdicts(store: Store) -> Iterator[str]:
+    states = {entry.id: entry.state for entry in store.hypotheses()}
+    for event in store.all(m.Event, m.Event.kind == "finished"):
+        for hypothesis_id in event.payload.get("confirmed", []):
+            if states.get(hypothesis_id) != "confirmed":
+                yield f"events row {event.id}: reported hypothesis {hypothesis_id} as confirmed; its rows do not say so"

@@ -1,0 +1,225 @@
+"""The log: appended, chained, guarded by the database itself, shared between processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db import open_store
+from lakatos.experiments_db.store import StoreError, derive_seed, seed_commitment
+from lakatos.tools.errors import UserError
+
+
+def add_run(store, **changes):
+    fields = {
+        "study_id": store.study.id,
+        "behaviour": "toy",
+        "behaviour_hash": "sha256:b",
+        "behaviour_definition": {},
+        "controls": {},
+        "model": "tiny",
+        "weights": "sha256:w",
+        "proposer": "file",
+        "seed": "0",
+        "config": {},
+        "environment": {},
+    }
+    return store.add(m.Run(**(fields | changes)))
+
+
+def add_proposal(store, run, place=0):
+    return store.add(m.Proposal(run_id=run.id, round=1, place=place, proposal={"text": "x"}))
+
+
+def unregistered(store, run, proposal, claim_hash="sha256:c"):
+    return m.HypothesisRow(
+        study_id=store.study.id,
+        run_id=run.id,
+        proposal_id=proposal.id,
+        claim_hash=claim_hash,
+        rationale="",
+        calibration={},
+        forwards=0.0,
+        seconds=0.0,
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(str(tmp_path / "log.db"))
+
+
+def test_a_database_is_made_once_and_keeps_its_secret(tmp_path):
+    first = open_store(str(tmp_path / "log.db"))
+    again = open_store(str(tmp_path / "log.db"), alpha=0.2, secret_seed="7")
+    assert again.study.secret == first.study.secret
+    assert again.study.alpha == 0.05
+    assert first.study.secret_source == "random"
+    assert open_store(str(tmp_path / "other.db")).study.secret != first.study.secret
+
+
+def test_a_seeded_database_says_so_and_is_reproducible(tmp_path):
+    one, two = (open_store(str(tmp_path / f"{n}.db"), secret_seed="7") for n in (1, 2))
+    assert one.study.secret == two.study.secret
+    assert one.study.secret_source == "seed"
+    assert one.study.secret != open_store(str(tmp_path / "3.db"), secret_seed="8").study.secret
+
+
+def test_seeds_depend_on_secret_claim_and_purpose():
+    seeds = {derive_seed(s * 32, h, p) for s in ("aa", "bb") for h in ("x", "y") for p in ("pairs", "control")}
+    assert len(seeds) == 8
+    assert all(0 <= s < 2**256 for s in seeds)
+    assert len({seed_commitment(s) for s in seeds}) == 8
+
+
+@pytest.mark.parametrize("table", [t.__tablename__ for t in m.CHAINED] + ["ledger"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET id = id + 100", "DELETE FROM {}"])
+def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
+    with sqlite3.connect(toy_copy) as raw:
+        count = raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        if count == 0:
+            pytest.skip(f"the toy run leaves no row in {table}; the same trigger text guards it")
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            raw.execute(change.format(table))
+        assert raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == count
+
+
+def test_a_batch_cannot_be_drawn_before_registration(store):
+    run = add_run(store)
+    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot: {"slot": slot})
+    fields = {"hypothesis_id": row.id, "number": 0, "seed": "1", "e_after": 1.0, "engine": "suffix"}
+    before = m.Batch(**fields, drawn_at="2000-01-01T00:00:00.000000+00:00", forwards=0.0, seconds=0.0)
+    with pytest.raises(IntegrityError, match="after its hypothesis was registered"):
+        store.add_batch(before, [])
+    same_moment = m.Batch(**fields, drawn_at=row.registered_at, forwards=0.0, seconds=0.0)
+    with pytest.raises(IntegrityError, match="after its hypothesis was registered"):
+        store.add_batch(same_moment, [])
+
+
+def test_one_bet_per_claim_and_prompt(store):
+    run = add_run(store)
+    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot: {"slot": slot})
+
+    def batch(number):
+        return m.Batch(
+            hypothesis_id=row.id,
+            number=number,
+            seed="1",
+            drawn_at="9999-01-01",
+            e_after=1.0,
+            engine="",
+            forwards=0,
+            seconds=0,
+        )
+
+    def effect():
+        return m.Effect(claim_hash=row.claim_hash, place=0, uid="same", template="t", prompt={}, measured={})
+
+    store.add_batch(batch(0), [effect()])
+    with pytest.raises(IntegrityError, match="uid"):
+        store.add_batch(batch(1), [effect()])
+    assert len(store.batches(row.id)) == 1, "a refused batch leaves nothing behind"
+
+
+def test_slots_are_given_in_order_and_a_claim_has_one(store):
+    run = add_run(store)
+    rows = [
+        store.register(
+            unregistered(store, run, add_proposal(store, run, k), f"sha256:{k}"), lambda slot: {"slot": slot}
+        )
+        for k in range(3)
+    ]
+    assert [row.slot for row in rows] == [1, 2, 3]
+    assert [row.record["slot"] for row in rows] == [1, 2, 3]
+    with pytest.raises(Exception, match="registered already, as hypothesis 2") as caught:
+        store.register(unregistered(store, run, add_proposal(store, run, 3), "sha256:1"), lambda slot: {})
+    assert caught.value.duplicate_of == 2
+
+
+def test_many_writers_make_one_chain(store, tmp_path):
+    run = add_run(store)
+    stores = [open_store(str(tmp_path / "log.db")) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda s: [s.event(run.id, "note", {}) for _ in range(10)], stores))
+    ledger = store._read(lambda s: list(s.scalars(sa.select(m.LedgerEntry).order_by(m.LedgerEntry.id))))
+    assert len(store.all(m.Event)) == 40
+    assert [entry.id for entry in ledger] == list(range(1, len(ledger) + 1))
+    assert all(b.previous == a.entry_hash for a, b in zip(ledger, ledger[1:], strict=False))
+    assert store.verify() == []
+
+
+def test_two_processes_make_one_chain(store, tmp_path):
+    run = add_run(store)
+    code = (
+        "import sys; from lakatos.experiments_db import open_store; s = open_store(sys.argv[1]);"
+        f"[s.event({run.id}, 'note', {{}}) for _ in range(25)]"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "log.db")]) for _ in range(2)]
+    assert [p.wait() for p in processes] == [0, 0]
+    assert len(store.all(m.Event)) == 50
+    assert store.verify() == []
+
+
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(store):
+    run = add_run(store)
+    raw = store.engine.raw_connection()
+    pages = raw.execute("PRAGMA page_count").fetchone()[0]
+    raw.close()
+
+    @sa.event.listens_for(store.engine, "begin")
+    def _limit(connection):
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+
+    with pytest.raises(StoreError, match="full"):
+        for _ in range(50):
+            store.event(run.id, "note", {"text": "x" * 5000})
+    assert store.verify() == []
+
+
+def test_what_cannot_be_opened_says_why(tmp_path):
+    with pytest.raises(UserError, match="no database"):
+        open_store(str(tmp_path / "none.db"), create=False)
+    with pytest.raises(UserError, match="no folder"):
+        open_store(str(tmp_path / "no" / "where.db"))
+    (tmp_path / "text.db").write_text("this is no database, it is a text of more than a few bytes" * 50)
+    with pytest.raises(UserError, match="not a database"):
+        open_store(str(tmp_path / "text.db"))
+    with sqlite3.connect(tmp_path / "other.db") as raw:
+        raw.execute("CREATE TABLE tracks (id INTEGER)")
+    with pytest.raises(UserError, match="another program"):
+        open_store(str(tmp_path / "other.db"))
+    with pytest.raises(UserError, match="Cannot open"):
+        open_store("nonsense://x")
+
+
+def test_a_newer_schema_is_refused(toy_copy):
+    with sqlite3.connect(toy_copy) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(UserError, match="newer lakatos"):
+        open_store(str(toy_copy))
+
+
+def test_the_migrations_give_the_models(store):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with store.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), m.Base.metadata)
+    assert differences == []
+
+
+def test_reading_the_log_loads_nothing_heavy(toy_log):
+    code = (
+        "import sys; from lakatos.experiments_db import open_store; s = open_store(sys.argv[1]);"
+        "assert s.hypotheses() and s.verify() == [];"
+        "print([n for n in ('torch', 'transformer_lens', 'transformers', 'langgraph', 'openai') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(toy_log)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,133 @@
+"""A log that lies is caught, and the row is named. Each lie is told with the triggers dropped, as a cheat would."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db import open_store
+from lakatos.experiments_db.migrations.guards import APPEND_ONLY, TRIGGERS, statements
+from lakatos.experiments_db.store import GENESIS
+
+
+def tamper(db, *changes):
+    """Run SQL with the guards off, and put them back: only the contents are left to tell."""
+    with sqlite3.connect(db) as raw:
+        for name in TRIGGERS:
+            raw.execute(f"DROP TRIGGER {name}")
+        for change in changes:
+            assert raw.execute(change).rowcount == 1
+        for statement in statements("sqlite"):
+            raw.execute(statement)
+    return open_store(str(db)).verify()
+
+
+def rechain(db):
+    """Compute every digest and the whole chain anew, as a thorough cheat would."""
+    store = open_store(str(db))
+    rows = {t.__tablename__: {r.id: r.compute_digest() for r in store.all(t)} for t in m.CHAINED}
+    previous = GENESIS
+    with sqlite3.connect(db) as raw:
+        for name in TRIGGERS:
+            raw.execute(f"DROP TRIGGER {name}")
+        for number, listed in raw.execute("SELECT id, rows FROM ledger ORDER BY id").fetchall():
+            fresh = [[t, i, rows[t][i]] for t, i, _ in json.loads(listed)]
+            entry = m.LedgerEntry(id=number, rows=fresh, previous=previous)
+            raw.execute(
+                "UPDATE ledger SET rows = ?, previous = ?, entry_hash = ? WHERE id = ?",
+                (json.dumps(fresh), previous, entry.compute_hash(), number),
+            )
+            previous = entry.compute_hash()
+        for statement in statements("sqlite"):
+            raw.execute(statement)
+    return open_store(str(db)).verify()
+
+
+def test_an_honest_log_verifies(toy_copy):
+    seen = []
+    assert open_store(str(toy_copy)).verify(lambda done, of: seen.append((done, of))) == []
+    assert seen[-1][0] == seen[-1][1] > 0
+
+
+def test_one_altered_effect_is_named(toy_copy):
+    with sqlite3.connect(toy_copy) as raw:
+        measured = json.loads(raw.execute("SELECT measured FROM effects WHERE id = 20").fetchone()[0])
+    measured["intervened"] += 0.5
+    lies = tamper(toy_copy, f"UPDATE effects SET measured = '{json.dumps(measured)}' WHERE id = 20")
+    assert any(lie.startswith("effects row 20:") for lie in lies)
+
+
+def test_an_altered_effect_is_found_although_every_hash_was_computed_anew(toy_copy):
+    with sqlite3.connect(toy_copy) as raw:
+        measured = json.loads(raw.execute("SELECT measured FROM effects WHERE id = 20").fetchone()[0])
+    measured["intervened"] += 0.5
+    tamper(toy_copy, f"UPDATE effects SET measured = '{json.dumps(measured)}' WHERE id = 20")
+    lies = rechain(toy_copy)
+    assert lies, "the numbers alone must give it away"
+    assert not any("ledger" in lie or "appended" in lie for lie in lies)
+    assert any("e-value" in lie or "do not follow" in lie for lie in lies)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE evidence SET e = 1e6 WHERE id = 1", "evidence row 1"),
+        ("UPDATE evidence SET record = json_set(record, '$.e', 1e6) WHERE id = 1", "evidence row 1"),
+        ("UPDATE evidence SET record = json_set(record, '$.lines[0].mean', 9.0) WHERE id = 2", "evidence row 2"),
+        ("UPDATE batches SET seed = '1' WHERE id = 2", "batches row 2"),
+        ("UPDATE batches SET e_after = 7.0 WHERE id = 1", "batches row 1"),
+        ("UPDATE effects SET uid = 'chosen' WHERE id = 3", "effects row 3"),
+        ("UPDATE effects SET prompt = json_set(prompt, '$.clean', 'another') WHERE id = 3", "effects row 3"),
+        ("UPDATE hypotheses SET record = json_set(record, '$.threshold', 10) WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE hypotheses SET record = json_set(record, '$.claim.threshold', 0.01) WHERE id = 1", "hypotheses row 1"),
+        (
+            "UPDATE hypotheses SET record = json_set(record, '$.battery.lines[0].delta', 0.0) WHERE id = 1",
+            "hypotheses row 1",
+        ),
+        (
+            "UPDATE hypotheses SET record = json_set(record, '$.battery.lines[0].scale', 99.0) WHERE id = 1",
+            "hypotheses row 1",
+        ),
+        ("UPDATE hypotheses SET record = json_set(record, '$.battery.gap', 0.5) WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE hypotheses SET record = json_set(record, '$.weight', 0.5) WHERE id = 2", "hypotheses row 2"),
+        ("UPDATE hypotheses SET registered_at = '9999-01-01' WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE studies SET secret = replace(secret, substr(secret, 1, 4), '0000')", "hypotheses row 1"),
+        ("UPDATE runs SET behaviour_definition = json_set(behaviour_definition, '$.answer', ' A')", "runs row 1"),
+        ("DELETE FROM evidence WHERE id = 2", "evidence row 2"),
+        ("DELETE FROM refusals WHERE id = 1", "refusals row 1"),
+    ],
+)
+def test_each_lie_is_named_before_and_after_rechaining(toy_copy, change, named):
+    if "refusals" in change:
+        open_store(str(toy_copy)).add(m.Refusal(proposal_id=1, kind="malformed", reason="r", duplicate_of=None))
+    lies = tamper(toy_copy, change)
+    assert any(lie.startswith(named) for lie in lies), lies
+    if not change.startswith("DELETE") and "rationale" not in change:
+        assert rechain(toy_copy), "derived facts must give it away without the hashes"
+
+
+def test_a_row_that_bypassed_the_ledger_is_named(toy_copy):
+    with sqlite3.connect(toy_copy) as raw:
+        raw.execute(
+            "INSERT INTO events (id, run_id, kind, payload, forwards, seconds, at, digest) VALUES (999,1,'x','{}',0,0,'','')"
+        )
+    assert any(lie.startswith("events row 999: was not appended") for lie in open_store(str(toy_copy)).verify())
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_a_missing_guard_is_named(toy_copy, table):
+    with sqlite3.connect(toy_copy) as raw:
+        raw.execute(f"DROP TRIGGER {table}_no_update")
+    assert open_store(str(toy_copy)).verify() == [
+        f"trigger {table}_no_update is missing: rows could have been changed without a word"
+    ]
+
+
+def test_a_confirmation_that_rows_do_not_give_is_named(toy_copy):
+    store = open_store(str(toy_copy))
+    inconclusive = next(e for e in store.hypotheses() if e.state == "inconclusive")
+    store.event(1, "finished", {"confirmed": [inconclusive.id]})
+    assert any(f"reported hypothesis {inconclusive.id} as confirmed" in lie for lie in store.verify())
