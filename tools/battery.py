@@ -57,12 +57,17 @@ def gaps(values: Values, unigram: dict[str, float]) -> tuple[float, dict[str, fl
 
     Neither is ever smaller than the prompt-to-prompt sd of the clean run, so that where a model lacks the behaviour a
     tenth of nearly nothing does not become an effect of interest.
+
+    Raises:
+        ValueError: the metric is the same on every prompt, so that there is nothing to explain.
     """
     gap = max(float(np.mean(values["clean"] - values["corrupted"])), float(np.std(values["clean"], ddof=1)))
     controls = {}
     for name, ceiling in unigram.items():
         clean = values[f"control.{name}.clean"]
         controls[name] = max(ceiling - float(clean.mean()), float(clean.std(ddof=1)))
+    if min(gap, *controls.values(), gap) <= 0:
+        raise ValueError("the metric is the same on every exploration prompt: there is nothing to explain")
     return gap, controls
 
 

@@ -41,7 +41,12 @@ class TokenBatch:
     corrupted: Ints  # [n, pos]
     answer: Ints  # [n]
     wrong: Ints  # [n]
-    positions: dict[str, Ints]  # name -> [n] token index; "END" is pos - 1
+    positions: dict[str, Ints]  # name -> [n] token index; "END" is the last token of each
+
+    @property
+    def lengths(self) -> Ints:
+        """[n] tokens of each prompt; less than pos where the batch is padded."""
+        return self.positions["END"] + 1
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,26 @@ def encode(pairs: PromptPairs, tokenizer: Tokenizer) -> list[TokenBatch]:
     for i, item in enumerate(encoded):
         groups.setdefault(len(item.clean), []).append(i)
     return [_batch(groups[length], encoded, names) for length in sorted(groups)]
+
+
+def pad(batches: Sequence[TokenBatch]) -> TokenBatch:
+    """One batch of several token lengths, padded on the right by repeating each prompt's last token.
+
+    For causal models only: there no token sees what comes after it, so padding changes nothing up to `END`.
+    """
+    width = max(batch.clean.shape[1] for batch in batches)
+
+    def joined(tokens: Sequence[Ints]) -> Ints:
+        return np.concatenate([np.pad(t, ((0, 0), (0, width - t.shape[1])), mode="edge") for t in tokens])
+
+    return TokenBatch(
+        index=np.concatenate([b.index for b in batches]),
+        clean=joined([b.clean for b in batches]),
+        corrupted=joined([b.corrupted for b in batches]),
+        answer=np.concatenate([b.answer for b in batches]),
+        wrong=np.concatenate([b.wrong for b in batches]),
+        positions={name: np.concatenate([b.positions[name] for b in batches]) for name in batches[0].positions},
+    )
 
 
 def bos_tokens(bos: str | None, tokenizer: Tokenizer) -> list[int]:

@@ -31,11 +31,11 @@ import numpy as np
 import torch
 
 from lakatos.tools.component import Component
-from lakatos.tools.encoding import TokenBatch, encode
+from lakatos.tools.encoding import TokenBatch, encode, pad
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import Metric, pair_metric, text_loss
 from lakatos.tools.pairs import PromptPairs
-from lakatos.tools.suffix import BlockCalls, drives_blocks
+from lakatos.tools.suffix import BlockCalls, drives_blocks, ignores_padding
 
 Base = Literal["clean", "corrupted"]
 Source = Literal["clean", "corrupted", "resample", "zero"]
@@ -91,10 +91,10 @@ class Runs:
         donor_rows = None if donors is None else _rows(encode(donors, tokenizer))
         if donors is not None and len(donors) != len(pairs):
             raise UserError(f"{len(pairs)} pairs need as many donor prompts, not {len(donors)}.")
-        self.batches = [
-            BatchRuns(model, batch, pairs.kind == "text", _donors_of(batch, donor_rows))
-            for batch in encode(pairs, tokenizer)
-        ]
+        batches = encode(pairs, tokenizer)
+        if len(batches) > 1 and ignores_padding(model):
+            batches = [pad(batches)]
+        self.batches = [BatchRuns(model, b, pairs.kind == "text", _donors_of(b, donor_rows)) for b in batches]
 
     def take_forwards(self) -> float:
         """Forward passes spent on base, source and donor runs since the last call."""
@@ -106,7 +106,7 @@ class Runs:
 
 @dataclass
 class BatchRuns:
-    """The runs of pairs of one token length, made when first asked for."""
+    """The runs of pairs that go through the model together, made when first asked for."""
 
     model: Any
     batch: TokenBatch
@@ -150,7 +150,8 @@ class BatchRuns:
         """One number per row; rows may be several stacked copies of the batch."""
         copies = logits.shape[0] // len(self.batch.index)
         if self.is_text:
-            return text_loss(logits, self.tokens("clean").repeat(copies, 1))
+            lengths = torch.from_numpy(self.batch.lengths).to(logits.device)
+            return text_loss(logits, self.tokens("clean").repeat(copies, 1), lengths.repeat(copies))
         answer, wrong = (torch.from_numpy(a).to(logits.device) for a in (self.batch.answer, self.batch.wrong))
         base_logits = self.logits(base).repeat(copies, 1) if metric == "kl" else None
         return pair_metric(metric, logits, answer.repeat(copies), wrong.repeat(copies), base_logits)
@@ -243,14 +244,14 @@ def check_interventions(model: Any, runs: Runs, interventions: Iterable[Interven
         UserError
     """
     for batch in runs.batches:
-        length = batch.batch.clean.shape[1]
+        length = int(batch.batch.lengths.min())
         names = set(batch.batch.positions)
         for component in {c for i in interventions for c in i.components}:
             component.check(model.cfg, names)
             if component.hook_name not in model.hook_dict:
                 raise UserError(f"{component}: this model has no hook {component.hook_name}, so it cannot be patched.")
             if isinstance(component.position, int) and component.position >= length:
-                raise UserError(f"{component}: a prompt has only {length} tokens, counted from 0.")
+                raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
 
 
 def _measure_by_suffix(
@@ -334,11 +335,11 @@ def _donors_of(batch: TokenBatch, rows: dict[int, Row] | None) -> tuple[np.ndarr
     if rows is None:
         return None
     chosen = [rows[int(place)] for place in batch.index]
-    if any(len(tokens) != batch.clean.shape[1] for tokens, _ in chosen):
+    if any(len(tokens) != length for (tokens, _), length in zip(chosen, batch.lengths, strict=True)):
         raise UserError("A donor prompt must have as many tokens as the prompt it replaces (see draw_donors).")
-    names = set(batch.positions)
-    positions = {name: np.array([at[name] for _, at in chosen]) for name in names}
-    return np.stack([tokens for tokens, _ in chosen]), positions
+    positions = {name: np.array([at[name] for _, at in chosen]) for name in batch.positions}
+    width = batch.clean.shape[1]
+    return np.stack([np.pad(tokens, (0, width - len(tokens)), mode="edge") for tokens, _ in chosen]), positions
 
 
 def _check_finite(

@@ -1,7 +1,7 @@
 """The text of templates: named positions in brackets, variables in braces.
 
-`[NAME:...]` is a span whose last token is the position NAME; `{variable}` and `{variable.field}` are filled in by
-the few lines below and by nothing else, for `str.format` would let a file read attributes. `[[`, `]]`, `{{` and `}}` are the
+`[NAME:...]` is a span whose last token is the position NAME. `{variable}` and `{variable.field}` are filled in by the
+few lines below and by nothing else: `str.format` would let a file read attributes. `[[`, `]]`, `{{` and `}}` are the
 characters themselves.
 """
 

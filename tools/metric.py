@@ -43,11 +43,15 @@ def pair_metric(
 
 
 def text_loss(
-    logits: Float[torch.Tensor, "row pos vocab"], tokens: Int[torch.Tensor, "row pos"]
+    logits: Float[torch.Tensor, "row pos vocab"],
+    tokens: Int[torch.Tensor, "row pos"],
+    lengths: Int[torch.Tensor, " row"],
 ) -> Float[torch.Tensor, " row"]:
-    """Mean next-token cross-entropy of each row, in nats."""
+    """Mean next-token cross-entropy of the first `lengths` tokens of each row, in nats."""
     log_probs = logits[:, :-1].log_softmax(-1)
-    return -log_probs.gather(-1, tokens[:, 1:, None]).squeeze(-1).mean(-1)
+    losses = -log_probs.gather(-1, tokens[:, 1:, None]).squeeze(-1)
+    real = torch.arange(1, tokens.shape[1], device=tokens.device) < lengths[:, None]
+    return (losses * real).sum(-1) / real.sum(-1)
 
 
 def _difference(values: torch.Tensor, answer: torch.Tensor, wrong: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ import torch
 
 Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
+_causal: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 _drivable: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
@@ -131,6 +132,14 @@ def drives_blocks(model: Any) -> bool:
     return known
 
 
+def ignores_padding(model: Any) -> bool:
+    """Whether tokens after the last one change nothing up to it, as in every causal model: tried once per model."""
+    known = _causal.get(model)
+    if known is None:
+        known = _causal[model] = _try_padding(model)
+    return known
+
+
 @contextmanager
 def hooked(model: Any, hooks: Hooks) -> Iterator[None]:
     """Attach hooks by name, and take off these and no others afterwards."""
@@ -148,20 +157,32 @@ def hooked(model: Any, hooks: Hooks) -> Iterator[None]:
 
 @torch.no_grad()
 def _try_to_drive(model: Any) -> bool:
-    vocab = int(model.cfg.d_vocab)
-    tokens = (torch.arange(12).reshape(2, 6) * 7919 + 11) % vocab
-    tokens = tokens.to(model.cfg.device)
+    tokens = _some_tokens(model)
     try:
         run = BlockCalls.record(model, tokens, len(model.blocks))
         for layer in {0, len(model.blocks) // 2}:
             hook = f"blocks.{layer}.hook_resid_pre"
             own = model.run_with_hooks(tokens, return_type="logits", fwd_hooks=[(hook, _disturb)])
             again = run.resume(layer, copies=2, hooks={hook: [_disturb]}, at=None)[2:]
-            if not float((again - own).abs().max()) < 1e-4 * max(1.0, float(own.abs().max())):
+            if not _close(again, own):
                 return False
     except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
         return False
     return True
+
+
+@torch.no_grad()
+def _try_padding(model: Any) -> bool:
+    tokens = _some_tokens(model)
+    return _close(model(tokens, return_type="logits")[:, :4], model(tokens[:, :4], return_type="logits"))
+
+
+def _some_tokens(model: Any) -> torch.Tensor:
+    return ((torch.arange(12).reshape(2, 6) * 7919 + 11) % int(model.cfg.d_vocab)).to(model.cfg.device)
+
+
+def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return float((one - other).abs().max()) < 1e-4 * max(1.0, float(other.abs().max()))
 
 
 def _disturb(activation: torch.Tensor, hook: Any = None) -> torch.Tensor:  # noqa: ARG001 - TransformerLens names it

@@ -137,7 +137,7 @@ class TestEqualsTransformerLens:
 
         bridge = tiny(name).bridge
         runs = Runs(bridge, PAIRS)
-        batch = runs.batches[0].batch
+        batch = encode(PAIRS, bridge.tokenizer)[0]  # the shortest prompts, not padded
         clean, corrupted = torch.from_numpy(batch.clean), torch.from_numpy(batch.corrupted)
         answer, wrong = torch.from_numpy(batch.answer), torch.from_numpy(batch.wrong)
         length = clean.shape[1]
@@ -173,7 +173,7 @@ class TestEqualsTransformerLens:
         ours = run_interventions(smollm2, runs, plan)
         assert ours.engine == "suffix"
         gap = np.abs(ours.clean - ours.corrupted).mean()
-        for batch in (b.batch for b in runs.batches):
+        for batch in encode(pairs, smollm2.tokenizer):
             answer, wrong = torch.from_numpy(batch.answer), torch.from_numpy(batch.wrong)
             with torch.no_grad():
                 names = [f"blocks.{layer}.attn.hook_z" for layer, _, _ in cells]
@@ -272,7 +272,8 @@ class TestIdentities:
         found = run_interventions(bridge, runs, [Intervention("r0", "resample")], base="clean").values[0]
         for batch in runs.batches:
             with torch.no_grad():
-                logits = bridge.original_model(batch.tokens("resample")).logits[:, -1]
+                logits = bridge.original_model(batch.tokens("resample")).logits
+            logits = logits[torch.arange(len(logits)), batch.positions("END")]
             answer, wrong = (torch.from_numpy(t) for t in (batch.batch.answer, batch.batch.wrong))
             assert found[batch.batch.index] == pytest.approx(pair_metric("logit_diff", logits, answer, wrong), abs=1e-4)
 
@@ -317,6 +318,27 @@ class TestIdentities:
                 expected = pair_metric("logit_diff", logits, answer, wrong)
                 assert values[batch.index] == pytest.approx(expected.numpy(), abs=1e-5)
 
+    def test_prompts_measured_together_are_as_if_measured_alone(self, architecture) -> None:
+        """Prompts of several lengths share a batch, padded on the right; alone, each is as long as it is."""
+        bridge, _ = architecture
+        together = run_interventions(
+            bridge, PAIRS, plan := [Intervention(k + at, "clean") for k in KINDS for at in POSITIONS]
+        )
+        assert len({len(b.clean[0]) for b in encode(PAIRS, bridge.tokenizer)}) > 1
+        alone = [run_interventions(bridge, PAIRS[k : k + 1], plan).values[:, 0] for k in range(len(PAIRS))]
+        assert together.values == pytest.approx(np.stack(alone, axis=1), abs=1e-4)
+
+    def test_text_loss_does_not_see_padding(self, architecture) -> None:
+        bridge, _ = architecture
+        texts = TOY_TEXT.sample(8)
+        together = run_interventions(bridge, texts, [Intervention("m1", "zero")], base="clean")
+        alone = [
+            run_interventions(bridge, texts[k : k + 1], [Intervention("m1", "zero")], base="clean") for k in range(8)
+        ]
+        assert together.clean == pytest.approx([a.clean[0] for a in alone], abs=1e-4)
+        assert together.values[0] == pytest.approx([a.values[0, 0] for a in alone], abs=1e-4)
+        assert len({len(b.clean[0]) for b in encode(texts, bridge.tokenizer)}) > 1
+
     def test_forwards_are_counted_once(self) -> None:
         bridge = tiny("llama").bridge
         runs = Runs(bridge, PAIRS)
@@ -334,7 +356,7 @@ class TestRefuses:
             ("a1.h99", "heads 0 to 3, not 99"),
             ("a7", "layers 0 to 2"),
             ("a1@S3", "no position 'S3'"),
-            ("a1@11", "has only 11 tokens"),  # enough for the longer template, not for the shorter
+            ("a1@11", "shortest prompt has 11 tokens"),  # enough for the longer template, not for the shorter
         ],
     )
     def test_what_is_not_there(self, component, says) -> None:

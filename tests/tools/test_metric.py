@@ -31,7 +31,9 @@ def test_kl_is_from_the_base_to_the_intervened() -> None:
 
 def test_loss_predicts_each_next_token_and_leaves_out_the_first() -> None:
     logits = torch.log(torch.tensor([[[1 / e, 1 - 1 / e], [1 / e**3, 1 - 1 / e**3], [0.5, 0.5]]], dtype=torch.float64))
-    assert text_loss(logits, torch.tensor([[1, 0, 0]])).tolist() == pytest.approx([(1 + 3) / 2])
+    tokens = torch.tensor([[1, 0, 0]])
+    assert text_loss(logits, tokens, torch.tensor([3])).tolist() == pytest.approx([(1 + 3) / 2])
+    assert text_loss(logits, tokens, torch.tensor([2])).tolist() == pytest.approx([1]), "what is padding does not count"
 
 
 def test_every_row_has_its_own_number() -> None:
