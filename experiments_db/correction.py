@@ -48,8 +48,8 @@ def confirmed(entries: Sequence[Entry], alpha: float, method: str = OFFICIAL) ->
 def with_states(entries: Sequence[Entry], alpha: float) -> list[Entry]:
     """The whole study's hypotheses with their official states.
 
-    A claim is refuted only by a confirmed opposite: the same claim with the other direction. Finding nothing is
-    inconclusive.
+    A tested claim is refuted only by a confirmed opposite: the same claim with the other direction. Finding nothing,
+    and crashing, is inconclusive.
     """
     flags = confirmed(entries, alpha)
     opposites = {_key(entry, flip=False): entry.id for entry, flag in zip(entries, flags, strict=True) if flag}
@@ -58,7 +58,7 @@ def with_states(entries: Sequence[Entry], alpha: float) -> list[Entry]:
         opposite = opposites.get(_key(entry, flip=True))
         if flag:
             judged.append(replace(entry, state="confirmed"))
-        elif opposite is not None:
+        elif opposite is not None and entry.evidence is not None and not entry.crashed:
             judged.append(replace(entry, state="refuted", contradicted_by=opposite))
         elif entry.evidence is not None:
             judged.append(replace(entry, state="inconclusive"))

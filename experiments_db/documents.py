@@ -13,6 +13,7 @@ from lakatos.tools.battery import line_effects
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
+from lakatos.tools.statistics import BATCH
 
 FAMILIES = ("study", "behaviour", "run", "kind")
 STATES = ("registered", "testing", "confirmed", "refuted", "inconclusive")
@@ -32,7 +33,8 @@ def study_document(store: Store) -> dict[str, Any]:
 
 def runs_document(store: Store) -> list[dict[str, Any]]:
     """Every investigation, with spend and denominators."""
-    return [_run_line(store, run) for run in store.runs()]
+    entries = store.hypotheses()
+    return [_run_line(store, run, entries) for run in store.runs()]
 
 
 def log_document(store: Store, run_id: int | None = None, state: str | None = None) -> dict[str, Any]:
@@ -56,11 +58,12 @@ def log_document(store: Store, run_id: int | None = None, state: str | None = No
 def run_document(store: Store, run_id: int) -> dict[str, Any]:
     """One investigation whole: selection statement, presence, exploration, hypotheses, refusals, prose, spend."""
     row, record = store.run_row(run_id), store.run(run_id)
-    events = {event["kind"]: event for event in record.events}
+    timeline = store.all(m.Event, m.Event.run_id == run_id)
+    payloads = {event.kind: event.payload for event in timeline}
     definition = row.behaviour_definition
     calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
     return {
-        **_run_line(store, record),
+        **_run_line(store, record, store.hypotheses()),
         "study": study_document(store),
         "behaviour_version": definition["version"],
         "behaviour_hash": row.behaviour_hash,
@@ -71,9 +74,9 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         "weights": row.weights,
         "config": row.config,
         "environment": row.environment,
-        "presence": {k: v for k, v in events.get("checked", {}).items() if k not in ("kind", "at")} or None,
-        "explored": {k: v for k, v in events.get("explored", {}).items() if k not in ("kind", "at")} or None,
-        "timeline": [{"at": e["at"], "kind": e["kind"], "reason": e.get("reason")} for e in record.events],
+        "presence": payloads.get("checked"),
+        "explored": payloads.get("explored"),
+        "timeline": [{"at": e.at, "kind": e.kind, "reason": e.payload.get("reason")} for e in timeline],
         "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses() if e.run_id == run_id],
         "refused": [asdict(r) for r in store.refused(run_id)],
         "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
@@ -113,7 +116,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "predicted": entry.record["predicted"],
         "e": entry.evidence.e if entry.evidence else None,
         "p": entry.evidence.p if entry.evidence else None,
-        "n": entry.evidence.n if entry.evidence else 16 * entry.batches,
+        "n": entry.evidence.n if entry.evidence else BATCH * entry.batches,
         "stop": entry.evidence.stop if entry.evidence else None,
         "error": entry.evidence.error if entry.evidence else None,
         "flagged": any(line.flagged for line in entry.evidence.lines) if entry.evidence else False,
@@ -211,7 +214,7 @@ def heat_map(document: dict[str, Any]) -> list[dict[str, Any]]:
     return cells
 
 
-def _run_line(store: Store, run: RunRecord) -> dict[str, Any]:
+def _run_line(store: Store, run: RunRecord, entries: list[Entry]) -> dict[str, Any]:
     return {
         "id": run.id,
         "at": run.at,
@@ -220,7 +223,7 @@ def _run_line(store: Store, run: RunRecord) -> dict[str, Any]:
         "proposer": run.proposer,
         "status": run.status,
         "seed": run.seed,
-        "counts": asdict(store.counts(run.id)),
+        "counts": asdict(store.counts(run.id, entries)),
         "forwards": run.forwards,
         "seconds": run.seconds,
         "tokens": run.tokens,
@@ -230,10 +233,19 @@ def _run_line(store: Store, run: RunRecord) -> dict[str, Any]:
 
 def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
     """Task selection: every run in this database before this one, and what became of it."""
+    entries = store.hypotheses()
     return [
-        {"run": r.id, "behaviour": r.behaviour, "model": r.model, "status": r.status}
+        {
+            "run": r.id,
+            "behaviour": r.behaviour,
+            "model": r.model,
+            "status": r.status,
+            "tested": counts.tested,
+            "confirmed": counts.confirmed,
+        }
         for r in store.runs()
         if r.id < run_id
+        for counts in [store.counts(r.id, entries)]
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lakatos.tools.evidence import Evidence
@@ -92,7 +92,6 @@ class RunRecord:
     seconds: float
     tokens: int
     llm_calls: int
-    events: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)

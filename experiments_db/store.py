@@ -322,12 +322,27 @@ class Store:
     def run(self, run_id: int) -> RunRecord:
         """One investigation: its events, spend and status."""
         row = self.run_row(run_id)
-        events = self.all(m.Event, m.Event.run_id == run_id)
-        calls = self.all(m.LLMCall, m.LLMCall.run_id == run_id)
-        hypotheses = self.all(m.HypothesisRow, m.HypothesisRow.run_id == run_id)
-        batches = self.all(m.Batch, m.Batch.hypothesis_id.in_([h.id for h in hypotheses]))
-        spenders: list[Any] = [*events, *hypotheses, *batches]
-        ends = [e.kind for e in events if e.kind in ("started", "resumed", "stopped", "failed", "finished")]
+        mine = m.HypothesisRow.run_id == run_id
+
+        def query(session: Session) -> tuple[list[str], list[Any], Any]:
+            kinds = session.scalars(sa.select(m.Event.kind).where(m.Event.run_id == run_id).order_by(m.Event.id))
+            spent = [
+                session.execute(select).one()
+                for select in (
+                    _sums(m.Event).where(m.Event.run_id == run_id),
+                    _sums(m.HypothesisRow).where(mine),
+                    _sums(m.Batch).join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id).where(mine),
+                )
+            ]
+            calls = sa.select(
+                sa.func.count(),
+                sa.func.coalesce(sa.func.sum(m.LLMCall.tokens_in + m.LLMCall.tokens_out), 0),
+                sa.func.coalesce(sa.func.sum(m.LLMCall.seconds), 0.0),
+            ).where(m.LLMCall.run_id == run_id)
+            return list(kinds), spent, session.execute(calls).one()
+
+        kinds, spent, (n_calls, tokens, llm_seconds) = self._read(query)
+        ends = [kind for kind in kinds if kind in ("started", "resumed", "stopped", "failed", "finished")]
         status: dict[str, Any] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
         return RunRecord(
             id=row.id,
@@ -339,16 +354,20 @@ class Store:
             config=row.config,
             environment=row.environment,
             status=status.get(ends[-1] if ends else "", "running"),
-            forwards=sum(x.forwards for x in spenders),
-            seconds=sum(x.seconds for x in [*spenders, *calls]),
-            tokens=sum(c.tokens_in + c.tokens_out for c in calls),
-            llm_calls=len(calls),
-            events=[{"kind": e.kind, "at": e.at, **e.payload} for e in events],
+            forwards=sum(forwards for forwards, _ in spent),
+            seconds=sum(seconds for _, seconds in spent) + llm_seconds,
+            tokens=tokens,
+            llm_calls=n_calls,
         )
 
-    def counts(self, run_id: int | None = None) -> Counts:
-        """Denominators: how much was proposed, refused, registered, tested, and what came of it."""
-        entries = [e for e in self.hypotheses() if run_id in (None, e.run_id)]
+    def counts(self, run_id: int | None = None, known: Sequence[Entry] | None = None) -> Counts:
+        """Denominators: how much was proposed, refused, registered, tested, and what came of it.
+
+        Args:
+            run_id: of this run; of everything if None.
+            known: what `hypotheses()` gave, if it has just been asked.
+        """
+        entries = [e for e in (self.hypotheses() if known is None else known) if run_id in (None, e.run_id)]
         where = [] if run_id is None else [m.Proposal.run_id == run_id]
         return Counts(
             proposed=len(self.all(m.Proposal, *where)),
@@ -371,6 +390,13 @@ class Store:
         from lakatos.experiments_db.verify import verify
 
         return verify(self, progress)
+
+
+def _sums(table: type[m.Event] | type[m.HypothesisRow] | type[m.Batch]) -> Any:
+    zero = 0.0
+    return sa.select(
+        sa.func.coalesce(sa.func.sum(table.forwards), zero), sa.func.coalesce(sa.func.sum(table.seconds), zero)
+    )
 
 
 class Duplicate(ProposalError):
