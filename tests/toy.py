@@ -1,4 +1,4 @@
-"""A tiny model that has learned the toy behaviour, as a folder, and the behaviour as files: for whole investigations."""
+"""A tiny model that has learned the toy behaviour, as a folder, and the behaviour as files: for whole runs."""
 
 from __future__ import annotations
 

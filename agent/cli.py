@@ -1,0 +1,382 @@
+"""The `lakatos` command. Heavy imports happen inside commands: `lakatos --help` and `lakatos log` load no torch.
+
+Exit status: 0 done, 1 a check failed, 2 wrong usage or something the user can mend, 3 stopped and resumable.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lakatos.agent.config import Limits, RunConfig
+from lakatos.tools.errors import Stop, UserError
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db import Store
+
+app = typer.Typer(
+    help="Pre-registered, error-controlled hypothesis testing for mechanistic interpretability.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+behaviours_app = typer.Typer(help="List the behaviours, or check one against a model.", invoke_without_command=True)
+app.add_typer(behaviours_app, name="behaviours")
+
+Db = Annotated[str, typer.Option("--db", envvar="LAKATOS_DB", help="The log: a file (SQLite) or a SQLAlchemy URL.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+DB = "lakatos.db"
+
+
+def main() -> None:
+    """Entry point: errors that the user can mend are shown without a traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except UserError as error:
+        _err().print(f"lakatos: {error}", markup=False, highlight=False)
+        status = 2
+    except Stop as stop:
+        _err().print(f"lakatos: stopped: {stop}.", markup=False, highlight=False)
+        status = 3
+    except typer.Abort:
+        status = 130
+    except KeyboardInterrupt:
+        _err().print("lakatos: killed. What was measured is in the log; `lakatos run --resume` goes on.")
+        status = 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _err().print(f"lakatos: {error.format_message()}  (--help explains)", markup=False, highlight=False)
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _options(config: type[Limits], **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command one option per field of `config`, with the field's description as its help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        fields = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(name, field.default),
+                annotation=Annotated[
+                    field.annotation,
+                    typer.Option(help=field.description, show_default=field.default is not None),
+                ],
+            )
+            for name, field in config.model_fields.items()
+        ]
+        plain = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.kind is not p.VAR_KEYWORD]
+        parameters = plain[:1] + fields + plain[1:] if config is RunConfig else plain + fields
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+@app.command()
+@_options(RunConfig)
+def run(
+    behaviour: Annotated[
+        str | None,
+        typer.Argument(help="A built-in behaviour (see `lakatos behaviours`) or a path to your own YAML file."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the newest unfinished run (or --run N); limits may be raised.")
+    ] = False,
+    run_id: Annotated[int | None, typer.Option("--run", help="Which run to resume.")] = None,
+    report: Annotated[
+        str | None, typer.Option(help="Where to write the HTML report. Default: beside the database.")
+    ] = None,
+    db: Db = DB,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    **fields: Any,
+) -> int:
+    """Launch an investigation: explore, propose hypotheses, register them, test them on fresh prompts, report.
+
+    Examples:
+
+        lakatos run ioi
+
+        lakatos run ioi --model gpt2 --proposer llm --llm-model gpt-5
+
+        lakatos run my_behaviour.yaml --max-seconds 600
+
+        lakatos run --resume
+    """
+    from lakatos.agent import cli_tables
+    from lakatos.agent.graph import investigate
+    from lakatos.agent.graph import resume as go_on
+    from lakatos.agent.watch import RichWatcher, Silent
+    from lakatos.experiments_db import documents, open_store
+    from lakatos.experiments_db.export import write_report
+
+    if resume == (behaviour is not None):
+        raise UserError("Name a behaviour to investigate (`lakatos run ioi`), or give --resume, and not both.")
+    db = _path(db)
+    watcher = Silent() if quiet else RichWatcher(_err())
+    try:
+        if resume:
+            chosen = run_id if run_id is not None else _unfinished(open_store(db, create=False))
+            given = {
+                name: fields[name] for name in Limits.model_fields if fields[name] != RunConfig().model_dump()[name]
+            }
+            record = go_on(chosen, db=db, watcher=watcher, limits=given)
+        else:
+            assert behaviour is not None
+            record = investigate(behaviour, _config(fields), db=db, watcher=watcher)
+    except Stop as stop:
+        where = f" --db {db}" if db != DB else ""
+        raise Stop(f"{stop}; nothing is lost: `lakatos run --resume{where}` goes on") from stop
+    finally:
+        watcher.close()
+    store = open_store(db, create=False)
+    target = write_report(store, record.id, Path(report) if report else _report_path(db, record.id))
+    if as_json:
+        _print_json(documents.run_document(store, record.id) | {"database": db, "report": str(target)})
+    else:
+        cli_tables.print_run(_out(), store, record.id)
+        _out().print(f"\nDatabase: {db}\nReport:   {target}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+@app.command()
+def runs(db: Db = DB, as_json: Json = False) -> int:
+    """List the investigations in a database: behaviour, model, proposer, status, spend."""
+    from lakatos.agent import cli_tables
+    from lakatos.experiments_db import documents
+
+    store = _open(db)
+    if as_json:
+        _print_json({"runs": documents.runs_document(store)})
+    else:
+        cli_tables.print_runs(_out(), store)
+    return 0
+
+
+@app.command()
+def log(
+    run_id: Annotated[int | None, typer.Option("--run", help="Only this run.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only this state: registered, testing, confirmed, refuted, inconclusive.")
+    ] = None,
+    refused: Annotated[bool, typer.Option(help="Also list refused proposals with their reasons.")] = True,
+    db: Db = DB,
+    as_json: Json = False,
+) -> int:
+    """The hypothesis log: denominators first, then every registered claim with its verdict, and what was refused."""
+    from lakatos.agent import cli_tables
+    from lakatos.experiments_db import documents
+
+    store = _open(db)
+    if run_id is not None:
+        store.run_row(run_id)
+    if as_json:
+        _print_json(documents.log_document(store, run_id, state))
+    else:
+        cli_tables.print_log(_out(), store, run_id, state, refused)
+    return 0
+
+
+@app.command()
+def show(
+    hypothesis: Annotated[str, typer.Argument(help="A hypothesis's number, or the beginning of its claim hash.")],
+    prompts: Annotated[
+        int, typer.Option(help="How many prompts to show: by quantile of the effect, failures too.")
+    ] = 5,
+    db: Db = DB,
+    as_json: Json = False,
+) -> int:
+    """One hypothesis: the claim, its frozen record, the lines of its battery, e-values by batch, prompts."""
+    from lakatos.agent import cli_tables
+    from lakatos.experiments_db import documents
+
+    store = _open(db)
+    entry = store.hypothesis(hypothesis)
+    if as_json:
+        _print_json(documents.hypothesis_document(store, entry))
+    else:
+        cli_tables.print_hypothesis(_out(), store, entry, prompts)
+    return 0
+
+
+@app.command()
+def verify(db: Db = DB, as_json: Json = False) -> int:
+    """Re-derive every hash, seed, prompt, e-value and verdict from rows. Exit 1, naming the row that lies."""
+    from rich.progress import Progress
+
+    store = _open(db)
+    with Progress(console=_err(), transient=True) as bars:
+        task = bars.add_task("verifying", total=None)
+        lies = store.verify(lambda done, of: bars.update(task, completed=done, total=of))
+    if as_json:
+        _print_json({"ok": not lies, "problems": lies, "ledger_head": store.ledger_head()})
+    elif lies:
+        for lie in lies:
+            _out().print(lie, markup=False, highlight=False, soft_wrap=True)
+    else:
+        entries = store.hypotheses()
+        _out().print(
+            f"ok: {len(entries)} hypotheses, their prompts, e-values and verdicts follow from their rows.\n"
+            f"ledger head {store.ledger_head()}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 1 if lies else 0
+
+
+@app.command()
+def correct(
+    method: Annotated[
+        str, typer.Option(help="online-ebh (official), e-bh, bh, by, holm, bonferroni, lord++, none.")
+    ] = "online-ebh",
+    alpha: Annotated[float | None, typer.Option(min=1e-9, max=0.5, help="Default: the study's own.")] = None,
+    family: Annotated[str, typer.Option(help="What is corrected over: study, behaviour, run, kind.")] = "study",
+    db: Db = DB,
+    as_json: Json = False,
+) -> int:
+    """Recompute a correction over the same rows. Only online-ebh over the study is official; all else is a view."""
+    from lakatos.agent import cli_tables
+    from lakatos.experiments_db import documents
+
+    store = _open(db)
+    document = documents.correction_document(store, method, alpha, family)
+    if as_json:
+        _print_json(document)
+    else:
+        cli_tables.print_correction(_out(), document)
+    return 0
+
+
+@app.command()
+def export(
+    html: Annotated[str | None, typer.Option(help="Write the report of a run as one HTML file.")] = None,
+    csv: Annotated[str | None, typer.Option(help="Write every hypothesis as CSV.")] = None,
+    jsonl: Annotated[str | None, typer.Option(help="Write every hypothesis as JSON Lines.")] = None,
+    run_id: Annotated[int | None, typer.Option("--run", help="Which run (HTML). Default: the newest.")] = None,
+    db: Db = DB,
+) -> int:
+    """Write the log to files: one-file HTML report, CSV, JSON Lines."""
+    from lakatos.experiments_db import export as exports
+
+    store = _open(db)
+    if not (html or csv or jsonl):
+        raise UserError("Say what to write: --html report.html, --csv log.csv or --jsonl log.jsonl.")
+    written = []
+    if html:
+        newest = store.runs()[-1].id if store.runs() else None
+        chosen = run_id or newest
+        if chosen is None:
+            raise UserError(f"There is no run in {db} yet.")
+        written.append(exports.write_report(store, chosen, Path(html)))
+    if csv:
+        written.append(exports.write_csv(store, Path(csv)))
+    if jsonl:
+        written.append(exports.write_jsonl(store, Path(jsonl)))
+    for path in written:
+        _out().print(str(path), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+@behaviours_app.callback()
+def behaviours(context: typer.Context, as_json: Json = False) -> None:
+    """List the built-in behaviours: the question each asks, and why it was selected."""
+    from lakatos.agent import cli_behaviours, cli_tables
+
+    if context.invoked_subcommand is not None:
+        return
+    listed = cli_behaviours.behaviours_document()
+    if as_json:
+        _print_json({"behaviours": listed})
+    else:
+        cli_tables.print_behaviours(_out(), listed)
+
+
+@behaviours_app.command("check")
+def check_behaviour(
+    name: Annotated[str, typer.Argument(help="A built-in behaviour or a path to your own YAML file.")],
+    model: Annotated[str, typer.Option(help=str(RunConfig.model_fields["model"].description))] = "smollm2-135m",
+    device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
+    pairs: Annotated[int, typer.Option(min=8, max=5000, help="Pairs to measure, of each split.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the pairs that are measured.")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Prove that a behaviour fits a model's tokenizer, and measure whether the model shows it. Exit 1 if not."""
+    from lakatos.agent import cli_behaviours, cli_tables
+
+    document = cli_behaviours.check_document(name, model, device, pairs, seed, _err().print)
+    if as_json:
+        _print_json(document)
+    else:
+        cli_tables.print_check(_out(), document)
+    return 0 if document["ok"] else 1
+
+
+@app.command()
+def version() -> int:
+    """Print the versions of lakatos and of what decides its numbers."""
+    from lakatos.agent.environment import packages
+
+    for name, found in packages().items():
+        _out().print(f"{name} {found}", highlight=False)
+    return 0
+
+
+def _config(fields: dict[str, Any]) -> RunConfig:
+    from pydantic import ValidationError
+
+    try:
+        return RunConfig.model_validate(fields)
+    except ValidationError as error:
+        told = "; ".join(f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg']}" for e in error.errors())
+        raise UserError(told) from error
+
+
+def _open(db: str) -> Store:
+    from lakatos.experiments_db import open_store
+
+    return open_store(_path(db), create=False)
+
+
+def _unfinished(store: Store) -> int:
+    waiting = [r.id for r in store.runs() if r.status in ("running", "stopped")]
+    if not waiting:
+        raise UserError("There is no unfinished run in this database; `lakatos runs` lists them all.")
+    return waiting[-1]
+
+
+def _path(db: str) -> str:
+    return db if "://" in db else str(Path(db).expanduser())
+
+
+def _report_path(db: str, run_id: int) -> Path:
+    folder = Path(db.removeprefix("sqlite:///")).parent if "://" not in db or db.startswith("sqlite:///") else Path()
+    return folder / f"lakatos-run-{run_id}.html"
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _out() -> Console:
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140"))
+    return Console(width=width)
+
+
+def _err() -> Console:
+    return Console(stderr=True)

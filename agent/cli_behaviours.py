@@ -1,0 +1,72 @@
+"""What `lakatos behaviours` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
+from lakatos.tools.pairs import SPLITS
+
+
+def behaviours_document() -> list[dict[str, Any]]:
+    """The built-in behaviours, JSON-ready."""
+    loaded = [load_behaviour(name) for name in builtin_behaviours()]
+    return [
+        {
+            "name": b.name,
+            "version": b.version,
+            "hash": b.hash,
+            "kind": b.kind,
+            "question": b.question,
+            "selected_because": b.selected_because,
+            "considered": b.considered,
+            "positions": b.named_positions,
+            "controls": b.controls if b.kind == "pairs" else [],
+        }
+        for b in loaded
+    ]
+
+
+def check_document(
+    name: str, model_name: str, device: str, pairs: int, seed: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """A behaviour against a model: static problems, and how the model does on both splits."""
+    behaviour = load_behaviour(name)
+    from lakatos.tools.encoding import static_problems
+    from lakatos.tools.model import load_model
+
+    model = load_model(model_name, device=device, seed=seed, say=say)
+    problems = static_problems(behaviour, model.tokenizer)
+    measured = [] if problems else [_measured(model, behaviour, split, pairs, seed) for split in SPLITS]
+    return {
+        "behaviour": behaviour.name,
+        "version": behaviour.version,
+        "hash": behaviour.hash,
+        "model": model.name,
+        "weights": model.weight_hash,
+        "problems": problems,
+        "measured": measured,
+        "ok": not problems and all(row["present"] for row in measured),
+    }
+
+
+def _measured(model: Any, behaviour: Behaviour, split: Any, n: int, seed: int) -> dict[str, Any]:
+    from lakatos.tools.behaviour_check import measure_presence
+    from lakatos.tools.intervention import Runs, run_interventions
+
+    runs = Runs(model.bridge, behaviour.sample(n, seed, split))
+    if behaviour.kind == "text":
+        loss = float(run_interventions(model.bridge, runs, []).clean.mean())
+        return {
+            "split": split,
+            "n": n,
+            "accuracy": None,
+            "clean": loss,
+            "corrupted": None,
+            "unit": "nats",
+            "present": True,
+        }
+    presence, _ = measure_presence(model.bridge, runs)
+    figures = {k: v for k, v in presence._asdict().items() if k != "gap"}
+    return {"split": split, "unit": "logits", **figures}

@@ -1,0 +1,232 @@
+"""Documents as tables for people. The numbers are those of `experiments_db.documents`; none is computed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lakatos.experiments_db import Store, documents
+from lakatos.experiments_db.records import Entry
+
+_COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow", "testing": "cyan", "registered": "cyan"}
+
+
+def print_run(console: Console, store: Store, run_id: int) -> None:
+    """A finished run: what was tried, what came of it, what it cost."""
+    run = next(r for r in documents.runs_document(store) if r["id"] == run_id)
+    console.print(
+        f"\nRun {run['id']}: {run['behaviour']} on {run['model']}, proposed by {run['proposer']}", highlight=False
+    )
+    print_log(console, store, run_id, None, refused=True)
+    console.print(f"spent {_spend(run)}", highlight=False)
+
+
+def print_runs(console: Console, store: Store) -> None:
+    """The investigations of a database."""
+    table = _table("run", "started (UTC)", "behaviour", "model", "proposer", "status", "tested", "confirmed", "spent")
+    for run in documents.runs_document(store):
+        counts = run["counts"]
+        table.add_row(
+            str(run["id"]),
+            run["at"][:16].replace("T", " "),
+            escape(run["behaviour"]),
+            escape(run["model"]),
+            run["proposer"],
+            run["status"],
+            f"{counts['tested']} of {counts['registered']}",
+            str(counts["confirmed"]),
+            _spend(run),
+        )
+    console.print(table)
+
+
+def print_log(console: Console, store: Store, run_id: int | None, state: str | None, refused: bool) -> None:
+    """Denominators, the hypotheses, and what was refused and why."""
+    document = documents.log_document(store, run_id, state)
+    console.print(counts_line(document["counts"]), highlight=False)
+    study = document["study"]
+    console.print(
+        f"verdicts: online e-BH at alpha = {study['alpha']} over {study['family']}"
+        + ("; prompts reproducible from the run's seed" if study["secret"] == "seed" else ""),
+        highlight=False,
+    )
+    if document["hypotheses"]:
+        console.print(_hypotheses(document["hypotheses"]))
+    if refused and document["refused"]:
+        table = _table("refused", "reason", "proposal")
+        for row in document["refused"]:
+            claim = row["proposal"].get("claim") or row["proposal"]
+            table.add_row(row["kind"], escape(row["reason"]), escape(str(claim)[:200]))
+        console.print(table)
+
+
+def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int) -> None:
+    """One hypothesis on one screen."""
+    document = documents.hypothesis_document(store, entry)
+    record = document["record"]
+    state = f"[{_COLOURS[entry.state]}]{entry.state}[/]"
+    console.print(f"[bold]{escape(document['text'])}[/]   {state}", highlight=False)
+    facts = {
+        "claim hash": document["claim_hash"],
+        "slot, weight": f"{record['slot']}, {record['weight']:g}: confirmed alone at e >= {record['threshold']:,.0f}",
+        "registered": f"{document['registered_at']}, run {document['run']}, {document['proposer']}, {document['role']}",
+        "model": f"{record['model']}  {record['weights'][:19]}...",
+        "behaviour": f"{record['behaviour']}  {record['behaviour_hash'][:19]}...",
+        "gap": f"{record['battery']['gap']:.4g}, from {record['battery']['explored']} exploration pairs",
+        "compared with": ", ".join(record["battery"]["controls"]) or ", ".join(record["battery"]["control_gaps"]),
+        "rationale": document["rationale"] or "none given",
+    }
+    if document["contradicted_by"]:
+        facts["contradicted by"] = f"hypothesis {document['contradicted_by']}"
+    for name, value in facts.items():
+        console.print(f"{name:>15}  {value}", markup=False, highlight=False)
+    evidence = document["evidence"]
+    if evidence is None:
+        console.print("not tested yet")
+        return
+    if evidence["error"]:
+        console.print(f"{'crashed':>15}  {evidence['error']}", markup=False, highlight=False)
+    table = _table("null hypothesis", "mean [95 %]", "d", "e", "p (sign flip)", "clipped")
+    for line in evidence["lines"]:
+        table.add_row(
+            f"{line['name']} <= {line['delta']:.4g} {line['unit']}",
+            f"{line['mean']:+.3f} \\[{line['low']:+.3f}, {line['high']:+.3f}]",
+            "" if line["standardised"] is None else f"{line['standardised']:+.2f}",
+            f"{line['e']:.3g}",
+            f"{line['p']:.2g}",
+            f"{line['clip_rate']:.1%}" + (" flagged" if line["flagged"] else ""),
+        )
+    console.print(table)
+    console.print(
+        f"e = {evidence['e']:.4g} (the smallest of the lines), frozen after {evidence['n']} pairs of "
+        f"{evidence['templates']} templates: {evidence['stop']}. By batch: "
+        + ", ".join(f"{e:.3g}" for e in evidence["e_by_batch"]),
+        highlight=False,
+    )
+    _print_prompts(console, document["prompts"], prompts)
+
+
+def print_correction(console: Console, document: dict[str, Any]) -> None:
+    """What a correction says of each hypothesis, beside the official verdict."""
+    mark = "the official verdict" if document["official"] else "a view, not the official verdict"
+    sizes = ", ".join(f"{name}: {n}" for name, n in document["families"].items())
+    console.print(
+        f"{document['method']} on {document['works_on']}-values at alpha = {document['alpha']:g} ({mark}); "
+        f"family {document['family']} ({sizes}): {document['confirmed']} confirmed",
+        markup=False,
+        highlight=False,
+    )
+    table = _table("slot", "claim", "e", "p", document["method"], "official")
+    for row in document["hypotheses"]:
+        table.add_row(
+            str(row["slot"]),
+            escape(row["text"]),
+            _number(row["e"]),
+            _number(row["p"]),
+            "confirmed" if row["confirmed"] else "-",
+            f"[{_COLOURS[row['state']]}]{row['state']}[/]",
+        )
+    console.print(table)
+
+
+def print_behaviours(console: Console, listed: list[dict[str, Any]]) -> None:
+    """The built-in behaviours."""
+    table = _table("behaviour", "version", "question", "positions", "selected because")
+    for row in listed:
+        table.add_row(
+            row["name"],
+            str(row["version"]),
+            escape(row["question"]),
+            ", ".join(row["positions"]),
+            escape(row["selected_because"]),
+        )
+    console.print(table)
+
+
+def print_check(console: Console, document: dict[str, Any]) -> None:
+    """A behaviour against a model: the static proofs, and the figures of both splits."""
+    console.print(f"{document['behaviour']} (version {document['version']}) on {document['model']}", highlight=False)
+    if document["problems"]:
+        for problem in document["problems"]:
+            console.print(f"- {problem}", markup=False, highlight=False)
+        return
+    console.print("single-token answers, equal lengths, named positions, disjoint splits: ok", highlight=False)
+    table = _table("split", "pairs", "accuracy", "clean", "corrupted", "unit")
+    for row in document["measured"]:
+        table.add_row(
+            row["split"],
+            str(row["n"]),
+            "" if row["accuracy"] is None else f"{row['accuracy']:.2f}",
+            f"{row['clean']:+.2f}",
+            "" if row["corrupted"] is None else f"{row['corrupted']:+.2f}",
+            row["unit"],
+        )
+    console.print(table)
+    console.print("the model shows the behaviour" if document["ok"] else "the model does not show the behaviour")
+
+
+def counts_line(counts: dict[str, int]) -> str:
+    """Denominators first."""
+    return (
+        f"{counts['proposed']} proposed, {counts['refused']} refused, {counts['registered']} registered, "
+        f"{counts['tested']} tested: {counts['confirmed']} confirmed, {counts['refuted']} refuted, "
+        f"{counts['inconclusive']} inconclusive ({counts['crashed']} crashed)"
+    )
+
+
+def _hypotheses(rows: list[dict[str, Any]]) -> Table:
+    table = _table("slot", "verdict", "claim", "role", "effect [95 %]", "of gap", "e", "p", "n", "stop")
+    for row in rows:
+        interval = "" if row["effect"] is None else f"{row['effect']:+.2f} \\[{row['low']:+.2f}, {row['high']:+.2f}]"
+        table.add_row(
+            str(row["slot"]),
+            f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
+            escape(row["text"]),
+            row["role"],
+            interval,
+            "" if row["fraction"] is None else f"{row['fraction']:+.0%}",
+            _number(row["e"]),
+            _number(row["p"]),
+            str(row["n"]),
+            row["stop"] or "",
+        )
+    return table
+
+
+def _print_prompts(console: Console, prompts: list[dict[str, Any]], how_many: int) -> None:
+    if not prompts or how_many < 1:
+        return
+    ranked = sorted(prompts, key=lambda p: next(iter(p["effects"].values())))
+    places = [round(k * (len(ranked) - 1) / max(1, how_many - 1)) for k in range(how_many)]
+    table = _table("effect", "clean", "corrupted", "intervened", "prompt (by quantile of the effect, worst first)")
+    for place in dict.fromkeys(places):
+        prompt = ranked[place]
+        measured = prompt["measured"]
+        table.add_row(
+            f"{next(iter(prompt['effects'].values())):+.2f}",
+            f"{measured['clean']:+.2f}",
+            f"{measured['corrupted']:+.2f}",
+            f"{measured['intervened']:+.2f}",
+            escape(f"{prompt['clean']!r} ->{prompt['answer']} (not{prompt['wrong']})"),
+        )
+    console.print(table)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    right = {"slot", "e", "p", "n", "of gap", "d", "pairs", "accuracy", "effect", "clean", "corrupted", "intervened"}
+    for header in headers:
+        table.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _spend(run: dict[str, Any]) -> str:
+    tokens = f", {run['tokens']:,} tokens" if run["llm_calls"] else ""
+    return f"{run['forwards']:,.0f} forwards, {run['seconds']:,.0f} s{tokens}"

@@ -1,0 +1,57 @@
+"""One configuration object. The strings here are the help of `lakatos run`; defaults stand nowhere else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lakatos.tools.hypothesis import DEFAULT_THRESHOLD
+
+
+class Limits(BaseModel):
+    """Where a run stops by itself. It can be resumed with higher limits; what was spent stays spent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tests: int | None = Field(None, ge=1, description="Stop after so many tested hypotheses.")
+    max_pairs: int = Field(128, ge=16, description="Most confirmation pairs that one test may use (in batches of 16).")
+    max_forwards: float | None = Field(None, gt=0, description="Stop after so many forward passes of one prompt.")
+    max_tokens: int | None = Field(None, gt=0, description="Stop after so many LLM tokens, in and out.")
+    max_seconds: float | None = Field(None, gt=0, description="Stop after so many seconds of work.")
+
+
+class RunConfig(Limits):
+    """Everything a run is told, recorded with it."""
+
+    model: str = Field(
+        "smollm2-135m",
+        description="The model: smollm2-135m (built in), a Hugging Face id, a folder, or null:<any of these>.",
+    )
+    device: str = Field("cpu", description="The torch device: cpu, cuda, cuda:1, mps.")
+    proposer: Literal["attribution", "random", "file", "llm"] = Field(
+        "attribution", description="Where hypotheses come from: attribution (no LLM), random (control arm), file, llm."
+    )
+    hypotheses: int = Field(16, ge=1, le=200, description="How many hypotheses to propose in a round.")
+    rounds: int = Field(
+        1, ge=1, le=50, description="How often to propose; an LLM sees the verdicts of the rounds before."
+    )
+    threshold: float = Field(
+        DEFAULT_THRESHOLD,
+        gt=0,
+        le=2,
+        description="Smallest effect of interest of proposed claims, as a fraction of the gap.",
+    )
+    seed: int | None = Field(
+        None,
+        description="Seed of the run. With a new database it also fixes the database's secret, so that the run can be "
+        "reproduced, and predicted by whoever knows the seed. Drawn at random if not given.",
+    )
+    attribution_pairs: int = Field(24, ge=1, le=1000, description="Exploration pairs behind the attribution tables.")
+    claims: str | None = Field(None, description="YAML file with hypotheses, for --proposer file.")
+    allow_absent: bool = Field(False, description="Go on although the model does not show the behaviour.")
+    llm_model: str | None = Field(None, description="Model name at the LLM endpoint, for --proposer llm.")
+    llm_base_url: str | None = Field(
+        None, description="Any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY. Default: OpenAI's own."
+    )
+    llm_timeout: float = Field(120.0, gt=0, description="Seconds to wait for the LLM before trying again.")

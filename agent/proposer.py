@@ -1,0 +1,136 @@
+"""Where hypotheses come from. A proposer sees exploration only; what it says is data and decides nothing.
+
+attribution   the strongest rows of the attribution table, with rivals and nulls among them; no LLM
+random        any components at all: the control arm, under the same protocol
+file          a human's own, from YAML
+llm           a language model (see `investigation.py` for how it is asked)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lakatos.tools.component import Component
+from lakatos.tools.errors import UserError
+
+Proposal = dict[str, Any]  # of the form of `lakatos.tools.hypothesis.Hypothesis`, not yet judged
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What exploration found, as it stands in the log."""
+
+    gap: float  # mean clean - corrupted metric on exploration pairs
+    attributions: Sequence[dict[str, Any]]  # component, score, sd; strongest first
+    positions: Sequence[str]
+    n_layers: int
+    n_heads: int
+
+
+def from_attribution(explored: Explored, how_many: int, threshold: float) -> list[Proposal]:
+    """Claims about the strongest components at named positions, a rival for the first, and nulls from the weakest.
+
+    Of `how_many`: about half node effects, a third necessity, and at least one rival and one null.
+    """
+    rows = [(Component.parse(r["component"]), float(r["score"])) for r in explored.attributions]
+    at_position = [r for r in rows if r[0].position is not None]
+    nulls = max(1, how_many // 8)
+    rivals = max(1, how_many // 8) if how_many > 2 else 0
+    necessity = max(1, (how_many - nulls - rivals) * 2 // 5)
+    effects = how_many - nulls - rivals - necessity
+
+    proposals = [_node_effect(c, s, explored, threshold) for c, s in at_position[:effects]]
+    supporting = (r for r in rows if r[0].position is None and r[1] > 0)
+    proposals += [_necessity(c, s, explored, threshold) for c, s in islice(supporting, necessity)]
+    used = {component for component, _ in at_position[:effects]}
+    proposals += list(islice(_rivals(at_position, used, explored, threshold), rivals))
+    weakest = [r for r in reversed(at_position) if r[0].kind == "head"]
+    proposals += [_node_effect(c, s, explored, threshold, role="null") for c, s in weakest[:nulls]]
+    return proposals
+
+
+def at_random(explored: Explored, how_many: int, threshold: float, seed: str) -> list[Proposal]:
+    """Claims about components drawn uniformly: what a search without insight would register."""
+    rng = random.Random(f"propose:{seed}")
+    proposals = []
+    for _ in range(how_many):
+        head = rng.random() < 0.75
+        index = rng.randrange(explored.n_heads) if head else None
+        layer = rng.randrange(explored.n_layers)
+        if rng.random() < 0.5:
+            component = Component(layer, "head" if head else "mlp", index, rng.choice(list(explored.positions)))
+            claim: dict[str, Any] = {"kind": "node_effect", "direction": rng.choice(["supports", "opposes"])}
+        else:
+            component = Component(layer, "head" if head else "mlp", index)
+            claim = {"kind": "necessity"}
+        claim |= {"components": [str(component)], "threshold": threshold}
+        proposals.append({"claim": claim, "rationale": "Drawn at random.", "role": "main"})
+    return proposals
+
+
+def from_file(path: str | None) -> list[Proposal]:
+    """A YAML file: a list of hypotheses, or a mapping with `hypotheses`. Each is judged when it is registered.
+
+    Raises:
+        UserError: no such file, or not such a list.
+    """
+    if path is None:
+        raise UserError("--proposer file needs --claims FILE.yaml, a list of hypotheses.")
+    try:
+        content = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"Cannot read the claims in {path}: {error}") from error
+    listed = content.get("hypotheses") if isinstance(content, dict) else content
+    if not isinstance(listed, list) or not listed:
+        raise UserError(
+            f"{path} must hold a list of hypotheses, for example:\n"
+            "- claim: {kind: node_effect, components: [a9.h6@END]}\n  rationale: why it should hold"
+        )
+    return [item if isinstance(item, dict) else {"text": str(item)} for item in listed]
+
+
+def _node_effect(
+    component: Component, score: float, explored: Explored, threshold: float, role: str = "main", why: str = ""
+) -> Proposal:
+    fraction = score / explored.gap if explored.gap > 0 else 0.0
+    rationale = why or f"Attribution patching estimates that denoising it restores {fraction:+.1%} of the gap."
+    if role == "null":
+        rationale = f"Among the weakest attributions ({fraction:+.2%} of the gap): expected not to be confirmed."
+    claim = {
+        "kind": "node_effect",
+        "components": [str(component)],
+        "direction": "supports" if score >= 0 else "opposes",
+        "threshold": threshold,
+    }
+    return {"claim": claim, "rationale": rationale, "predicted": abs(fraction), "role": role}
+
+
+def _necessity(component: Component, score: float, explored: Explored, threshold: float) -> Proposal:
+    fraction = score / explored.gap if explored.gap > 0 else 0.0
+    return {
+        "claim": {"kind": "necessity", "components": [str(component)], "threshold": threshold},
+        "rationale": f"Its attributions over all positions sum to {fraction:+.1%} of the gap.",
+        "predicted": fraction,
+        "role": "main",
+    }
+
+
+def _rivals(
+    rows: Sequence[tuple[Component, float]], used: set[Component], explored: Explored, threshold: float
+) -> Iterator[Proposal]:
+    """For each strong component: the strongest other component of its layer at the same position."""
+    for strong, _ in rows:
+        for other, score in rows:
+            same_place = (other.layer, other.position, other.kind) == (strong.layer, strong.position, strong.kind)
+            if strong in used and same_place and other not in used:
+                used.add(other)
+                why = f"Rival to {strong}: a neighbour that reads the same position could do the same work."
+                yield _node_effect(other, score, explored, threshold, role="rival", why=why)
+                break

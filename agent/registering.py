@@ -1,0 +1,103 @@
+"""Judging proposals: a slot and a frozen record, or a refusal with its reason. Either is a row."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from lakatos.agent.testing import TEST_FAILURES
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.store import Duplicate, seed_commitment
+from lakatos.tools.experiment import Sample, calibrate, control_names, needs_donors
+from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash
+from lakatos.tools.multiplicity import slot_weights, success_threshold
+
+if TYPE_CHECKING:
+    from lakatos.agent.investigation import Investigation
+
+
+def register_proposals(run: Investigation, round_: int) -> None:
+    """Judge every proposal of a round: a slot and a frozen record for it, or a refusal with its reason."""
+    settled = {r.proposal_id for r in run.store.all(m.Refusal)}
+    settled |= {h.proposal_id for h in run.store.all(m.HypothesisRow)}
+    proposals = run.store.all(m.Proposal, m.Proposal.run_id == run.run_id, m.Proposal.round == round_)
+    for number, row in enumerate(proposals):
+        run.going("registering", number, len(proposals))
+        if row.id not in settled:
+            _register(run, row)
+
+
+def _register(run: Investigation, proposal: m.Proposal) -> None:
+    try:
+        hypothesis = Hypothesis.model_validate(proposal.proposal)
+    except ValidationError as error:
+        _refuse(run, proposal, "malformed", _readable(error))
+        return
+    claim = hypothesis.claim
+    identity = claim_hash(claim, weights=run.row.weights, behaviour=run.row.behaviour_hash)
+    twin = next((e for e in run.store.hypotheses() if e.claim_hash == identity), None)
+    if twin is not None:
+        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twin.id} ({twin.text})", twin.id)
+        return
+    began = time.monotonic()
+    try:
+        for component in claim.parsed():
+            component.check(run.model.cfg, set(run.behaviour.named_positions))
+        sample = run.exploration(donors=needs_donors(claim))
+        wanted = control_names(claim, run.behaviour)
+        used = Sample(sample.runs, {name: runs for name, runs in sample.controls.items() if name in wanted})
+        battery, measured = calibrate(claim, run.model.bridge, used, identity, run.config.max_pairs)
+    except TEST_FAILURES as error:
+        _refuse(run, proposal, "untestable", str(error))
+        return
+    alpha = run.store.study.alpha
+
+    def record(slot: int) -> dict[str, Any]:
+        weight = float(slot_weights(slot)[-1])
+        return {
+            "claim": claim_fields(claim),
+            "behaviour": run.behaviour.name,
+            "behaviour_hash": run.row.behaviour_hash,
+            "model": run.row.model,
+            "weights": run.row.weights,
+            "role": hypothesis.role,
+            "predicted": hypothesis.predicted,
+            "battery": battery.model_dump(mode="json"),
+            "cap": run.config.max_pairs,
+            "unit": "prompt",
+            "family": "study",
+            "alpha": alpha,
+            "slot": slot,
+            "weight": weight,
+            "threshold": success_threshold(weight, alpha),
+            "seed_commitment": seed_commitment(run.store.seed(identity, "pairs")),
+        }
+
+    row = m.HypothesisRow(
+        study_id=run.store.study.id,
+        run_id=run.run_id,
+        proposal_id=proposal.id,
+        claim_hash=identity,
+        rationale=hypothesis.rationale,
+        calibration={
+            "values": {name: column.tolist() for name, column in measured.values.items()},
+            "unigram": measured.unigram,
+        },
+        forwards=measured.forwards,
+        seconds=time.monotonic() - began,
+    )
+    try:
+        run.store.register(row, record)
+    except Duplicate as error:  # another process was faster
+        _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
+
+
+def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
+    run.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=reason, duplicate_of=duplicate_of))
+    run.watcher.say(f"refused ({kind}): {reason}")
+
+
+def _readable(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())

@@ -1,0 +1,115 @@
+"""Testing what is registered, batch by batch; each batch is in the log before the next is drawn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.store import StoreError, from_values, now, to_values
+from lakatos.tools.battery import conclude
+from lakatos.tools.errors import UserError
+from lakatos.tools.evidence import Evidence, crashed
+from lakatos.tools.experiment import Measurement, Sample, control_names, draw_sample, needs_donors, run_experiment
+from lakatos.tools.statistics import BATCH
+
+if TYPE_CHECKING:
+    from lakatos.agent.investigation import Investigation
+
+# What a test may die of: then that is its evidence. Errors of the log itself are not among them.
+TEST_FAILURES = (ArithmeticError, RuntimeError, ValueError, MemoryError, LookupError, TypeError, UserError)
+
+
+def test_registered(run: Investigation) -> None:
+    """Test every registered hypothesis of this run whose evidence is not frozen, in slot order."""
+    pending = [e for e in run.entries() if e.evidence is None]
+    tested = len(run.entries()) - len(pending)
+    for number, entry in enumerate(pending):
+        run.check_limits(tested + number)
+        run.watcher.phase("testing", tested + number, tested + len(pending))
+        evidence = _test(run, entry)
+        run.store.add(m.EvidenceRow(hypothesis_id=entry.id, e=evidence.e, record=evidence.model_dump(mode="json")))
+        judged = run.store.hypothesis(str(entry.id))
+        run.watcher.say(_line(judged))
+
+
+def _test(run: Investigation, entry: Entry) -> Evidence:
+    claim, battery, threshold = entry.claim, entry.battery, float(entry.record["threshold"])
+    stored = run.store.batches(entry.id)
+    effects = run.store.effects(entry.id)
+    spent = run.store.run(run.run_id).forwards
+    drawn_at, began = now(), time.monotonic()
+
+    def draw(number: int) -> Sample:
+        nonlocal drawn_at, began
+        drawn_at, began = now(), time.monotonic()
+        wanted = control_names(claim, run.behaviour)
+        return draw_sample(
+            run.behaviour,
+            [c for c in run.controls if c.name in wanted],
+            run.model.bridge,
+            n=BATCH,
+            skip=BATCH * number,
+            split="confirmation",
+            seeds=lambda purpose: run.store.seed(entry.claim_hash, purpose),
+            donors=needs_donors(claim),
+        )
+
+    def keep(number: int, sample: Sample, measured: Measurement, e: float) -> None:
+        nonlocal spent
+        run.store.add_batch(
+            m.Batch(
+                hypothesis_id=entry.id,
+                number=number,
+                seed=str(sample.runs.pairs.seed),
+                drawn_at=drawn_at,
+                e_after=e,
+                engine=measured.engine,
+                forwards=measured.forwards,
+                seconds=time.monotonic() - began,
+            ),
+            _effect_rows(entry, sample, measured),
+        )
+        spent += measured.forwards
+        run.watcher.testing(entry.text, BATCH * (number + 1), battery.n_max, e, spent)
+        run.check_limits()
+
+    run.watcher.testing(entry.text, len(effects), battery.n_max, stored[-1].e_after if stored else 1.0, spent)
+    done = [to_values([x for x in effects if x.batch_id == batch.id]) for batch in stored]
+    try:
+        run_experiment(claim, battery, threshold, run.model.bridge, draw, done, keep)
+    except StoreError:
+        raise
+    except TEST_FAILURES as error:
+        return crashed(f"{type(error).__name__}: {error}", n=len(run.store.effects(entry.id)))
+    effects = run.store.effects(entry.id)
+    templates = [effect.template for effect in effects]
+    return conclude(claim, battery, threshold, to_values(effects), templates, entry.claim_hash)
+
+
+def _effect_rows(entry: Entry, sample: Sample, measured: Measurement) -> Sequence[m.Effect]:
+    return [
+        m.Effect(
+            claim_hash=entry.claim_hash,
+            place=place,
+            uid=pair.uid,
+            template=pair.template,
+            prompt={"clean": pair.clean, "corrupted": pair.corrupted, "answer": pair.answer, "wrong": pair.wrong},
+            measured=from_values(measured.values, place),
+        )
+        for place, pair in enumerate(sample.runs.pairs)
+    ]
+
+
+def _line(entry: Entry) -> str:
+    evidence = entry.evidence
+    assert evidence is not None
+    if entry.crashed:
+        return f"{entry.slot:>3}  crashed       {entry.text}: {evidence.error}"
+    effect = evidence.effect
+    figures = f"{effect.mean:+.3f} {effect.unit} " if effect else ""
+    return (
+        f"{entry.slot:>3}  {entry.state:<12}  {entry.text}: {figures}e={evidence.e:.3g} n={evidence.n} {evidence.stop}"
+    )

@@ -1,0 +1,95 @@
+"""What a run tells while it goes: a protocol, silence, and a rich progress display on standard error."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Watcher(Protocol):
+    """Is told what happens. None of it is evidence."""
+
+    def say(self, text: str) -> None:
+        """Something that happened, in a line."""
+        ...
+
+    def phase(self, name: str, done: int, of: int) -> None:
+        """How far a phase has come."""
+        ...
+
+    def testing(self, text: str, pairs: int, n_max: int, e: float, forwards: float) -> None:
+        """The test under way: pairs so far, e-value, forward passes of the run."""
+        ...
+
+    def close(self) -> None:
+        """The run has ended or stopped."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def say(self, text: str) -> None:
+        """See `Watcher`."""
+
+    def phase(self, name: str, done: int, of: int) -> None:
+        """See `Watcher`."""
+
+    def testing(self, text: str, pairs: int, n_max: int, e: float, forwards: float) -> None:
+        """See `Watcher`."""
+
+    def close(self) -> None:
+        """See `Watcher`."""
+
+
+class RichWatcher:
+    """A line per event, and under them a bar for the phase and a bar for the test, with the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self.live = Live(self.bars, console=console, refresh_per_second=4, transient=True)
+        self.live.start()
+        self._tasks: dict[str, Any] = {}
+        self._began: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        """See `Watcher`."""
+        self.console.print(text, markup=False, highlight=False)
+
+    def phase(self, name: str, done: int, of: int) -> None:
+        """See `Watcher`."""
+        self._show("phase", name, done, of, self._left(name, done, of))
+
+    def testing(self, text: str, pairs: int, n_max: int, e: float, forwards: float) -> None:
+        """See `Watcher`."""
+        self._show("test", text, pairs, n_max, f"e={e:.3g}  {forwards:,.0f} forwards")
+
+    def close(self) -> None:
+        """See `Watcher`."""
+        self.live.stop()
+
+    def _show(self, key: str, text: str, done: int, of: int, note: str) -> None:
+        from rich.markup import escape
+
+        shown = escape(text if len(text) <= 60 else text[:57] + "...")
+        if key not in self._tasks:
+            self._tasks[key] = self.bars.add_task(shown, total=of, note=note)
+        self.bars.update(self._tasks[key], description=shown, completed=done, total=of, note=note)
+
+    def _left(self, name: str, done: int, of: int) -> str:
+        began = self._began.setdefault(name, time.monotonic())
+        if not 0 < done < of:
+            return ""
+        return f"{(time.monotonic() - began) * (of - done) / done:.0f} s left"

@@ -1,0 +1,258 @@
+"""Whole investigations on a tiny model: reproducible, resumable, limited; every failure is a row."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lakatos.agent import RunConfig, investigate, resume
+from lakatos.agent.investigation import Investigation
+from lakatos.agent.watch import Silent
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db import open_store
+from lakatos.tools.errors import Stop, UserError
+
+CONFIG = {"seed": 3, "hypotheses": 8, "attribution_pairs": 4}
+
+
+def story(db):
+    """What must be equal between two runs with one seed: claims, e-values, verdicts, prompts, slots."""
+    store = open_store(str(db))
+    return [
+        (e.slot, e.text, e.state, e.evidence and e.evidence.model_dump(), [x.uid for x in store.effects(e.id)])
+        for e in store.hypotheses()
+    ]
+
+
+def test_a_run_ends_and_its_log_verifies(toy_log):
+    store = open_store(str(toy_log))
+    counts = store.counts()
+    assert counts.proposed == counts.registered + counts.refused
+    assert counts.tested == counts.registered > 4
+    assert store.run(1).status == "finished"
+    assert store.verify() == []
+
+
+def test_the_same_seed_gives_the_same_story_and_another_seed_another(toy, toy_log, tmp_path):
+    behaviour, model = toy
+    investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(tmp_path / "again.db"))
+    assert story(tmp_path / "again.db") == story(toy_log)
+    investigate(behaviour, RunConfig(model=model, **(CONFIG | {"seed": 4})), db=str(tmp_path / "other.db"))
+    uids = [{u for *_, drawn in story(db) for u in drawn} for db in (toy_log, tmp_path / "other.db")]
+    assert uids[0] != uids[1]
+
+
+def test_without_a_seed_the_prompts_cannot_be_known(toy, tmp_path):
+    behaviour, model = toy
+    config = RunConfig(model=model, attribution_pairs=2, hypotheses=2, max_pairs=16)
+    for name in ("a", "b"):
+        investigate(behaviour, config, db=str(tmp_path / f"{name}.db"))
+    secrets = {open_store(str(tmp_path / f"{n}.db")).study.secret for n in ("a", "b")}
+    assert len(secrets) == 2
+    assert open_store(str(tmp_path / "a.db")).study.secret_source == "random"
+
+
+def test_rerunning_in_the_same_database_finds_duplicates_only(toy, toy_copy):
+    behaviour, model = toy
+    before = story(toy_copy)
+    investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(toy_copy))
+    store = open_store(str(toy_copy))
+    assert story(toy_copy) == before
+    assert {r.kind for r in store.refused(2)} == {"duplicate"}
+    assert store.counts(2).proposed == len(store.refused(2)) > 4
+
+
+def test_a_stop_at_a_limit_is_resumable_and_what_was_spent_stays_spent(toy, toy_log, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "limited.db")
+    with pytest.raises(Stop, match="max-tests"):
+        investigate(behaviour, RunConfig(model=model, max_tests=2, **CONFIG), db=db)
+    store = open_store(db)
+    assert store.counts().tested == 2
+    assert store.run(1).status == "stopped"
+    spent = store.run(1).forwards
+    with pytest.raises(Stop, match="max-tests"):
+        resume(1, db=db)
+    assert open_store(db).run(1).forwards == spent, "resuming must not reset the budget"
+    resume(1, db=db, limits={"max_tests": None})
+    assert story(db) == story(toy_log)
+    with pytest.raises(UserError, match="has finished"):
+        resume(1, db=db)
+
+
+@pytest.mark.parametrize("limit", [{"max_forwards": 700.0}, {"max_seconds": 0.5}])
+def test_other_limits_stop_too(toy, tmp_path, limit):
+    behaviour, model = toy
+    with pytest.raises(Stop, match=next(iter(limit)).replace("_", "-")):
+        investigate(behaviour, RunConfig(model=model, **CONFIG, **limit), db=str(tmp_path / "l.db"))
+    assert open_store(str(tmp_path / "l.db")).verify() == []
+
+
+def test_an_interrupt_finishes_the_batch_and_stops(toy, toy_log, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "interrupted.db")
+
+    class Impatient(Silent):
+        def testing(self, text, pairs, n_max, e, forwards):
+            if pairs == 32:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stop, match="interrupted"):
+        investigate(behaviour, RunConfig(model=model, **CONFIG), db=db, watcher=Impatient())
+    assert len(open_store(db).all(m.Batch)) == 2
+    resume(1, db=db)
+    assert story(db) == story(toy_log)
+
+
+def test_a_test_that_fails_is_evidence_and_keeps_its_slot(toy, tmp_path, monkeypatch):
+    from lakatos.agent import testing
+
+    behaviour, model = toy
+    real, calls = testing.run_experiment, []
+
+    def failing(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise FloatingPointError("the clean run of 'x' gave nan")
+        return real(*args)
+
+    monkeypatch.setattr(testing, "run_experiment", failing)
+    db = str(tmp_path / "crash.db")
+    investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
+    store = open_store(db)
+    crashed = store.hypotheses()[1]
+    assert crashed.crashed
+    assert crashed.state == "inconclusive"
+    assert crashed.e == 0.0
+    assert "gave nan" in crashed.evidence.error
+    assert [e.slot for e in store.hypotheses()] == list(range(1, len(store.hypotheses()) + 1))
+    assert store.counts().crashed == 1
+    assert store.verify() == []
+
+
+def test_an_absent_behaviour_is_refused_with_its_figures_and_stays_in_the_record(toy, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "absent.db")
+    with pytest.raises(UserError, match=r"does not show toy: pair accuracy 0\.\d\d"):
+        investigate(behaviour, RunConfig(model=f"null:{model}", seed=1), db=db)
+    store = open_store(db)
+    assert store.run(1).status == "failed"
+    assert [e.kind for e in store.all(m.Event)] == ["started", "checked", "failed"]
+
+
+def test_on_a_model_with_random_weights_nothing_is_confirmed(toy, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "null.db")
+    config = RunConfig(model=f"null:{model}", allow_absent=True, **CONFIG)
+    investigate(behaviour, config, db=db)
+    counts = open_store(db).counts()
+    assert counts.tested > 4
+    assert counts.confirmed == 0
+
+
+def test_the_random_proposer_goes_through_the_same_protocol(toy, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "random.db")
+    investigate(behaviour, RunConfig(model=model, proposer="random", rounds=2, **(CONFIG | {"hypotheses": 3})), db=db)
+    store = open_store(db)
+    assert store.counts().proposed == 6
+    assert {p.round for p in store.all(m.Proposal)} == {1, 2}
+    assert store.verify() == []
+
+
+def test_a_file_of_claims_with_a_refuted_one(toy, tmp_path):
+    behaviour, model = toy
+    claims = tmp_path / "claims.yaml"
+    claims.write_text(
+        "- claim: {kind: node_effect, components: [r2@END], matched_random: 1, threshold: 0.01}\n"
+        "  rationale: everything that END knows late\n"
+        "- claim: {kind: node_effect, components: [r2@END], direction: opposes}\n"
+        "- claim: {kind: node_effect, components: [a9.h9]}\n"
+    )
+    db = str(tmp_path / "file.db")
+    investigate(behaviour, RunConfig(model=model, proposer="file", claims=str(claims), **CONFIG), db=db)
+    store = open_store(db)
+    supports, opposes = store.hypotheses()
+    assert opposes.state == ("refuted" if supports.state == "confirmed" else "inconclusive")
+    assert [r.kind for r in store.refused()] == ["untestable"]
+
+
+def test_exploration_and_confirmation_prompts_never_meet(toy_log):
+    store = open_store(str(toy_log))
+    run = store.run_row(1)
+    from lakatos.tools.behaviour import Behaviour
+
+    behaviour = Behaviour.model_validate(run.behaviour_definition)
+    explored = {p.clean for p in behaviour.sample(300, 0, "exploration")}
+    tested = {e.prompt["clean"] for h in store.hypotheses() for e in store.effects(h.id)}
+    assert tested
+    assert not explored & tested
+
+
+def test_changed_weights_are_not_resumed(toy, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "w.db")
+    with pytest.raises(Stop):
+        investigate(behaviour, RunConfig(model=model, max_tests=1, **CONFIG), db=db)
+    other = Investigation(open_store(db), 1, Silent(), load=lambda name, **k: _other(name, **k))
+    with pytest.raises(UserError, match="other weights"):
+        _ = other.model
+
+
+def _other(name, **options):
+    from lakatos.tools.model import load_model
+
+    return load_model(f"null:{name}", **options)
+
+
+KILLED = """
+import sys
+from lakatos.agent import RunConfig, investigate, resume
+behaviour, model, db, how = sys.argv[1:]
+if how == "new":
+    investigate(behaviour, RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4), db=db)
+else:
+    resume(1, db=db)
+"""
+
+
+def test_kill_9_at_ten_moments_and_resume_ends_like_an_undisturbed_run(toy, toy_log, tmp_path):
+    behaviour, model = toy
+    db = tmp_path / "killed.db"
+    moments, kills = random.Random(0), 0
+    for _ in range(60):
+        started = db.exists() and open_store(str(db)).runs()
+        command = [sys.executable, "-c", KILLED, behaviour, model, str(db), "resume" if started else "new"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if kills < 10:
+            _wait_until_it_writes(process, db, extra=moments.uniform(0, 0.4))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                assert open_store(str(db)).verify() == [] if db.exists() else True, f"after kill {kills}"
+                continue
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error.decode()[-2000:]
+        break
+    assert kills == 10
+    assert story(db) == story(toy_log)
+    assert open_store(str(db)).verify() == []
+
+
+def _wait_until_it_writes(process, db, extra):
+    """Until the log grows (so that kills fall inside steps, not inside imports), and a moment longer."""
+
+    def size():
+        return sum(p.stat().st_size for p in db.parent.glob(f"{db.name}*") if p.name.endswith(("db", "wal")))
+
+    before = size()
+    while process.poll() is None and size() == before:
+        time.sleep(0.01)
+    time.sleep(extra)
