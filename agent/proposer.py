@@ -35,15 +35,15 @@ class Explored:
 
 
 def from_attribution(explored: Explored, how_many: int, threshold: float) -> list[Proposal]:
-    """Claims about the strongest components at named positions, a rival for the first, and nulls from the weakest.
+    """Claims about the strongest components at named positions, rivals to them, and nulls: the weakest heads at END.
 
-    Of `how_many`: about half node effects, a third necessity, and at least one rival and one null.
+    Of `how_many`: about half node effects, a third necessity; from two on at least one null, from four on one rival.
     """
     rows = [(Component.parse(r["component"]), float(r["score"])) for r in explored.attributions]
     at_position = [r for r in rows if r[0].position is not None]
-    nulls = max(1, how_many // 8)
-    rivals = max(1, how_many // 8) if how_many > 2 else 0
-    necessity = max(1, (how_many - nulls - rivals) * 2 // 5)
+    nulls = max(1, how_many // 8) if how_many > 1 else 0
+    rivals = max(1, how_many // 8) if how_many > 3 else 0
+    necessity = (how_many - nulls - rivals) * 2 // 5
     effects = how_many - nulls - rivals - necessity
 
     proposals = [_node_effect(c, s, explored, threshold) for c, s in at_position[:effects]]
@@ -51,7 +51,7 @@ def from_attribution(explored: Explored, how_many: int, threshold: float) -> lis
     proposals += [_necessity(c, s, explored, threshold) for c, s in islice(supporting, necessity)]
     used = {component for component, _ in at_position[:effects]}
     proposals += list(islice(_rivals(at_position, used, explored, threshold), rivals))
-    weakest = [r for r in reversed(at_position) if r[0].kind == "head"]
+    weakest = [r for r in reversed(at_position) if r[0].kind == "head" and r[0].position == "END" and r[0] not in used]
     proposals += [_node_effect(c, s, explored, threshold, role="null") for c, s in weakest[:nulls]]
     return proposals
 
@@ -125,12 +125,12 @@ def _necessity(component: Component, score: float, explored: Explored, threshold
 def _rivals(
     rows: Sequence[tuple[Component, float]], used: set[Component], explored: Explored, threshold: float
 ) -> Iterator[Proposal]:
-    """For each strong component: the strongest other component of its layer at the same position."""
-    for strong, _ in rows:
-        for other, score in rows:
-            same_place = (other.layer, other.position, other.kind) == (strong.layer, strong.position, strong.kind)
-            if strong in used and same_place and other not in used:
-                used.add(other)
-                why = f"Rival to {strong}: a neighbour that reads the same position could do the same work."
-                yield _node_effect(other, score, explored, threshold, role="rival", why=why)
-                break
+    """For each strong component: the strongest unused one of its kind and position, if it can from its layer."""
+    for strong in [component for component, _ in rows if component in used]:
+        others = [r for r in rows if (r[0].position, r[0].kind) == (strong.position, strong.kind) and r[0] not in used]
+        others.sort(key=lambda r: r[0].layer != strong.layer)
+        if others:
+            other, score = others[0]
+            used.add(other)
+            why = f"Rival to {strong}: it reads the same position and could do the same work."
+            yield _node_effect(other, score, explored, threshold, role="rival", why=why)

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -151,7 +152,7 @@ def test_many_writers_make_one_chain(store, tmp_path):
     ledger = store._read(lambda s: list(s.scalars(sa.select(m.LedgerEntry).order_by(m.LedgerEntry.id))))
     assert len(store.all(m.Event)) == 40
     assert [entry.id for entry in ledger] == list(range(1, len(ledger) + 1))
-    assert all(b.previous == a.entry_hash for a, b in zip(ledger, ledger[1:], strict=False))
+    assert all(b.previous == a.entry_hash for a, b in pairwise(ledger))
     assert store.verify() == []
 
 
@@ -177,9 +178,12 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(store):
     def _limit(connection):
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
 
-    with pytest.raises(StoreError, match="full"):
+    def write_much():
         for _ in range(50):
             store.event(run.id, "note", {"text": "x" * 5000})
+
+    with pytest.raises(StoreError, match="full"):
+        write_much()
     assert store.verify() == []
 
 

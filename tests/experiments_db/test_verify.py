@@ -112,7 +112,8 @@ def test_each_lie_is_named_before_and_after_rechaining(toy_copy, change, named):
 def test_a_row_that_bypassed_the_ledger_is_named(toy_copy):
     with sqlite3.connect(toy_copy) as raw:
         raw.execute(
-            "INSERT INTO events (id, run_id, kind, payload, forwards, seconds, at, digest) VALUES (999,1,'x','{}',0,0,'','')"
+            "INSERT INTO events (id, run_id, kind, payload, forwards, seconds, at, digest) "
+            "VALUES (999, 1, 'x', '{}', 0, 0, '', '')"
         )
     assert any(lie.startswith("events row 999: was not appended") for lie in open_store(str(toy_copy)).verify())
 
