@@ -2,6 +2,7 @@
 # make test    set up .venv and run lint, the tests, and the coverage check
 # make lint    ruff, mypy --strict, import-linter
 # make fast    the tests that need no pretrained model
+# make accept  after a demo: what the README promises, on the real model, with figures (about 40 minutes)
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,3 +37,7 @@ fast: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+accept: $(VENV)/.installed
+	$(BIN)/python benchmarks/acceptance.py tamper $(DB)
+	for part in null behaviours seed kill; do $(BIN)/python benchmarks/acceptance.py $$part || exit 1; done
