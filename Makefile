@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DB ?= lakatos.db
+WORKERS ?= 2
 
 .PHONY: demo test lint fast accept clean
 
@@ -28,12 +29,12 @@ lint: $(VENV)/.installed
 
 test: lint
 	rm -f .coverage .coverage.*
-	OMP_NUM_THREADS=1 COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 fast: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not smollm2'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not smollm2'
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

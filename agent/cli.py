@@ -126,7 +126,7 @@ def run(
     from lakatos.experiments_db import documents, open_store
     from lakatos.experiments_db.export import write_report
 
-    if resume == (behaviour is not None):
+    if resume == (behaviour is not None) or (run_id is not None and not resume):
         raise UserError("Name a behaviour to investigate (`lakatos run ioi`), or give --resume, and not both.")
     db = _path(db)
     watcher = Silent() if quiet else RichWatcher(_err())
@@ -345,6 +345,16 @@ def _config(fields: dict[str, Any]) -> RunConfig:
     except ValidationError as error:
         told = "; ".join(f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg']}" for e in error.errors())
         raise UserError(told) from error
+
+
+def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
+    """The limits given beside --resume; anything else given there would be ignored, and is refused."""
+    defaults = RunConfig().model_dump()
+    given = {name: value for name, value in fields.items() if value != defaults[name]}
+    others = [f"--{name.replace('_', '-')}" for name in given if name not in Limits.model_fields]
+    if others:
+        raise UserError(f"A resumed run keeps its settings: leave out {', '.join(others)}. Only limits can change.")
+    return given
 
 
 def _open(db: str) -> Store:

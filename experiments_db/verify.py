@@ -12,6 +12,7 @@ It cannot notice a log that was rewritten whole, with every hash computed anew: 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +26,6 @@ from lakatos.experiments_db.database import missing_guards
 from lakatos.experiments_db.store import GENESIS, Store, derive_seed, seed_commitment, to_values
 from lakatos.tools.battery import conclude, e_process, gaps, stack, with_lines
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.canonical import canonical_json
 from lakatos.tools.evidence import Evidence
 from lakatos.tools.hypothesis import CLAIM, Battery, claim_hash
 from lakatos.tools.multiplicity import slot_weights, success_threshold
@@ -45,6 +45,17 @@ def verify(store: Store, progress: Callable[[int, int], None]) -> list[str]:
             lies.append("... and perhaps more: stopped here")
             break
     return lies
+
+
+def same(derived: Any, stored: Any) -> bool:
+    """Equal, but for the last digits in which two processors' arithmetic may differ (1e-9 relative)."""
+    if isinstance(derived, dict) and isinstance(stored, dict):
+        return derived.keys() == stored.keys() and all(same(v, stored[k]) for k, v in derived.items())
+    if isinstance(derived, list | tuple) and isinstance(stored, list | tuple):
+        return len(derived) == len(stored) and all(map(same, derived, stored))
+    if isinstance(derived, float) and isinstance(stored, float):
+        return math.isclose(derived, stored, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(derived == stored)
 
 
 def _lies(store: Store, progress: Callable[[int, int], None]) -> Iterator[str]:
@@ -98,7 +109,7 @@ def _slots(hypotheses: list[Any]) -> Iterator[str]:
             yield f"hypotheses row {row.id}: has slot {row.slot}, but is registered claim number {number}"
     weights = slot_weights(len(ordered))
     for row, weight in zip(ordered, weights, strict=True):
-        if row.record["weight"] != weight or row.record["slot"] != row.slot:
+        if not same(row.record["weight"], float(weight)) or row.record["slot"] != row.slot:
             yield f"hypotheses row {row.id}: its record has another weight or slot than its place gives"
 
 
@@ -112,14 +123,14 @@ def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]
     if identity != row.claim_hash or run.weights != record["weights"] or run.behaviour_hash != record["behaviour_hash"]:
         yield f"{here}: its hash is not that of its claim, weights and behaviour"
     threshold = success_threshold(record["weight"], store.study.alpha)
-    if record["threshold"] != threshold:
+    if not same(record["threshold"], threshold):
         yield f"{here}: its success threshold is not 1 / (alpha x weight)"
     explored = {name: np.array(column) for name, column in row.calibration["values"].items()}
     gap, control_gaps = gaps(explored, row.calibration["unigram"])
     derived = with_lines(
         claim, battery.model_copy(update={"gap": gap, "control_gaps": control_gaps}), explored, record["cap"]
     )
-    if derived != battery:
+    if not same(derived.model_dump(), battery.model_dump()):
         yield f"{here}: its constants do not follow from its exploration values"
     seed = derive_seed(store.study.secret, row.claim_hash, "pairs")
     if seed_commitment(seed) != record["seed_commitment"]:
@@ -146,7 +157,7 @@ def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]
                 yield f"effects row {effect.id}: is not the prompt that the seed gives"
         effects += own
         path = e_process(claim, battery, to_values(effects))
-        if float(path[-1]) != batch.e_after:
+        if not same(float(path[-1]), batch.e_after):
             yield f"batches row {batch.id}: its e-value is not that of its prompts ({batch.e_after} against {path[-1]})"
     yield from _evidence(row, claim, battery, threshold, effects, rows)
 
@@ -169,8 +180,8 @@ def _evidence(
             continue
         values = stack([to_values(effects)])
         again = conclude(claim, battery, threshold, values, [e.template for e in effects], row.claim_hash)
-        if canonical_json(again.model_dump()) != canonical_json(frozen.model_dump()):
-            names = [k for k, v in again.model_dump().items() if v != frozen.model_dump()[k]]
+        names = [k for k, v in again.model_dump().items() if not same(v, frozen.model_dump()[k])]
+        if names:
             yield f"evidence row {stored.id} (hypothesis {row.id}): {', '.join(names)} do not follow from its prompts"
         if again.stop == "interrupted":
             yield f"evidence row {stored.id}: was frozen although its stopping rule had not fired"

@@ -79,7 +79,7 @@ def test_log_show_runs_and_correct_show_the_same_numbers(finished):
 
 def test_tables_for_people(finished):
     db, _ = finished
-    _, log, _ = lakatos("log", "--db", db)
+    _, log, _ = lakatos("log", "--db", db, env={"COLUMNS": "250"})
     assert "m2@END carries toy (denoising, logit_diff, >= 10% of gap)" in " ".join(log.split())
     _, shown, _ = lakatos("show", 1, "--db", db)
     for expected in ("claim hash", "beyond matched random", "by quantile of the effect", "frozen after"):
@@ -88,8 +88,9 @@ def test_tables_for_people(finished):
     assert "finished" in runs
     _, view, _ = lakatos("correct", "--method", "bh", "--db", db)
     assert "a view, not the official verdict" in view
-    _, refused, _ = lakatos("log", "--state", "confirmed", "--db", db)
-    assert "inconclusive" not in refused.split("bold")[-1].split("stop")[-1]
+    only = json.loads(lakatos("log", "--state", "inconclusive", "--db", db, "--json")[1])["hypotheses"]
+    assert only
+    assert {h["state"] for h in only} == {"inconclusive"}
 
 
 def test_verify_says_ok_and_then_names_the_row_that_lies(finished, tmp_path):
@@ -144,6 +145,8 @@ def test_a_stopped_run_exits_3_and_says_how_to_resume(toy, finished, tmp_path):
         (["run"], "Name a behaviour"),
         (["run", "ioy"], "ioi"),
         (["run", "ioi", "--resume"], "not both"),
+        (["run", "--resume", "--model", "gpt2"], "leave out --model"),
+        (["run", "ioi", "--run", "1"], "--resume"),
         (["run", "ioi", "--model", "./nowhere"], "no folder"),
         (["run", "ioi", "--threshold", "-1"], "threshold"),
         (["run", "ioi", "--proposer", "magic"], "magic"),
