@@ -132,11 +132,9 @@ def run(
     watcher = Silent() if quiet else RichWatcher(_err())
     try:
         if resume:
+            limits = _new_limits(fields)
             chosen = run_id if run_id is not None else _unfinished(open_store(db, create=False))
-            given = {
-                name: fields[name] for name in Limits.model_fields if fields[name] != RunConfig().model_dump()[name]
-            }
-            record = go_on(chosen, db=db, watcher=watcher, limits=given)
+            record = go_on(chosen, db=db, watcher=watcher, limits=limits)
         else:
             assert behaviour is not None
             record = investigate(behaviour, _config(fields), db=db, watcher=watcher)

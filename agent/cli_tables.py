@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +11,8 @@ from rich.table import Table
 from lakatos.experiments_db import Store, documents
 from lakatos.experiments_db.records import Entry
 
+_WIDE = 120  # columns that a whole table of hypotheses needs
+_NARROW = ("slot", "verdict", "claim", "of gap", "e", "n")
 _COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow", "testing": "cyan", "registered": "cyan"}
 
 
@@ -26,20 +28,15 @@ def print_run(console: Console, store: Store, run_id: int) -> None:
 
 def print_runs(console: Console, store: Store) -> None:
     """The investigations of a database."""
-    table = _table("run", "started (UTC)", "behaviour", "model", "proposer", "status", "tested", "confirmed", "spent")
+    wide = console.width >= _WIDE
+    ends = ["started (UTC)", "proposer", "spent"] if wide else []
+    table = _table("run", "behaviour", "model", "status", "tested", "confirmed", *ends)
     for run in documents.runs_document(store):
         counts = run["counts"]
-        table.add_row(
-            str(run["id"]),
-            run["at"][:16].replace("T", " "),
-            escape(run["behaviour"]),
-            escape(run["model"]),
-            run["proposer"],
-            run["status"],
-            f"{counts['tested']} of {counts['registered']}",
-            str(counts["confirmed"]),
-            _spend(run),
-        )
+        tested = f"{counts['tested']} of {counts['registered']}"
+        more = [run["at"][:16].replace("T", " "), run["proposer"], _spend(run)] if wide else []
+        names = (escape(run["behaviour"]), escape(run["model"]))
+        table.add_row(str(run["id"]), *names, run["status"], tested, str(counts["confirmed"]), *more)
     console.print(table)
 
 
@@ -54,7 +51,7 @@ def print_log(console: Console, store: Store, run_id: int | None, state: str | N
         highlight=False,
     )
     if document["hypotheses"]:
-        console.print(_hypotheses(document["hypotheses"]))
+        console.print(_hypotheses(document["hypotheses"], wide=console.width >= _WIDE))
     if refused and document["refused"]:
         table = _table("refused", "reason", "proposal")
         for row in document["refused"]:
@@ -82,7 +79,7 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
     if document["contradicted_by"]:
         facts["contradicted by"] = f"hypothesis {document['contradicted_by']}"
     for name, value in facts.items():
-        console.print(f"{name:>15}  {value}", markup=False, highlight=False)
+        console.print(f"{name:>15}  {value}", markup=False, highlight=False, soft_wrap=True)
     evidence = document["evidence"]
     if evidence is None:
         console.print("not tested yet")
@@ -177,22 +174,25 @@ def counts_line(counts: dict[str, int]) -> str:
     )
 
 
-def _hypotheses(rows: list[dict[str, Any]]) -> Table:
-    table = _table("slot", "verdict", "claim", "role", "effect [95 %]", "of gap", "e", "p", "n", "stop")
+def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
+    """Every column where there is room; in a narrow terminal the ones that decide."""
+    columns = ("slot", "verdict", "claim", "role", "effect [95 %]", "of gap", "e", "p", "n", "stop")
+    table = _table(*(c for c in columns if wide or c in _NARROW))
     for row in rows:
         interval = "" if row["effect"] is None else f"{row['effect']:+.2f} \\[{row['low']:+.2f}, {row['high']:+.2f}]"
-        table.add_row(
-            str(row["slot"]),
-            f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
-            escape(row["text"]),
-            row["role"],
-            interval,
-            "" if row["fraction"] is None else f"{row['fraction']:+.0%}",
-            _number(row["e"]),
-            _number(row["p"]),
-            str(row["n"]),
-            row["stop"] or "",
-        )
+        cells = {
+            "slot": str(row["slot"]),
+            "verdict": f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
+            "claim": escape(row["text"]),
+            "role": row["role"],
+            "effect [95 %]": interval,
+            "of gap": "" if row["fraction"] is None else f"{row['fraction']:+.0%}",
+            "e": _number(row["e"]),
+            "p": _number(row["p"]),
+            "n": str(row["n"]),
+            "stop": row["stop"] or "",
+        }
+        table.add_row(*(cells[c] for c in columns if wide or c in _NARROW))
     return table
 
 
@@ -218,8 +218,10 @@ def _print_prompts(console: Console, prompts: list[dict[str, Any]], how_many: in
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     right = {"slot", "e", "p", "n", "of gap", "d", "pairs", "accuracy", "effect", "clean", "corrupted", "intervened"}
+    whole = {"run", "slot", "verdict", "status", "tested", "confirmed", "role", "e", "p", "n", "official"}
     for header in headers:
-        table.add_column(header, justify="right" if header in right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if header in right else "left"
+        table.add_column(header, justify=side, overflow="fold", no_wrap=header in whole)
     return table
 
 

@@ -81,7 +81,7 @@ def test_tables_for_people(finished):
     db, _ = finished
     _, log, _ = lakatos("log", "--db", db, env={"COLUMNS": "250"})
     assert "m2@END carries toy (denoising, logit_diff, >= 10% of gap)" in " ".join(log.split())
-    _, shown, _ = lakatos("show", 1, "--db", db)
+    _, shown, _ = lakatos("show", 1, "--db", db, env={"COLUMNS": "250"})
     for expected in ("claim hash", "beyond matched random", "by quantile of the effect", "frozen after"):
         assert expected in shown
     _, runs, _ = lakatos("runs", "--db", db)
@@ -188,6 +188,14 @@ def test_behaviours_lists_questions_and_positions():
     assert listed["ioi"]["selected_because"]
     assert "END" in listed["ioi"]["positions"]
     assert "ioi" in lakatos("behaviours")[1]
+
+
+def test_a_table_is_whole_in_a_narrow_terminal(finished):
+    _, log, _ = lakatos("log", "--db", finished[0], env={"COLUMNS": "80"})
+    assert "m2@END" in log
+    assert "\u2026" not in log, "nothing is cut off"
+    assert "inconclusive" in log
+    assert max(map(len, log.splitlines())) <= 80
 
 
 def test_check_measures_both_splits_and_exits_1_where_the_behaviour_is_absent(toy):

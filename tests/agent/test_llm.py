@@ -200,7 +200,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append((self.path, dict(self.headers), body))
+                outer.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                 status, content = answers.pop(0) if answers else (500, {"error": {"message": "no more"}})
                 if status == "slow":
                     time.sleep(2)
@@ -266,7 +266,7 @@ def test_a_whole_run_over_http_with_the_real_client(toy, tmp_path, serve, monkey
     assert record.tokens == 300
     path, headers, body = server.requests[0]
     assert path == "/v1/chat/completions"
-    assert headers["Authorization"] == "Bearer sk-very-secret"
+    assert headers["authorization"] == "Bearer sk-very-secret"
     assert body["model"] == "local"
     assert body["response_format"]["json_schema"]["strict"] is True
     assert open_store(db).counts().registered == 2
