@@ -63,12 +63,11 @@ class Investigation:
         self._load = load
         self._samples: dict[bool, Sample] = {}
 
-    @property
-    def model(self) -> LoadedModel:
-        """The run's model, booted when first needed.
+    def load(self) -> LoadedModel:
+        """Boot the run's model if that has not happened: before any step in which an error would count as a result.
 
         Raises:
-            UserError: its weights are not those that the run began with.
+            UserError: it cannot be loaded, or its weights are not those that the run began with.
         """
         if self._model is None:
             model = self._load(
@@ -78,6 +77,11 @@ class Investigation:
                 raise UserError(f"{self.config.model} has other weights now than when run {self.run_id} began.")
             self._model = model
         return self._model
+
+    @property
+    def model(self) -> LoadedModel:
+        """The run's model (see `load`)."""
+        return self.load()
 
     @property
     def llm(self) -> LLM:

@@ -23,6 +23,8 @@ def register_proposals(run: Investigation, round_: int) -> None:
     settled = {r.proposal_id for r in run.store.all(m.Refusal)}
     settled |= {h.proposal_id for h in run.store.all(m.HypothesisRow)}
     proposals = run.store.all(m.Proposal, m.Proposal.run_id == run.run_id, m.Proposal.round == round_)
+    if any(row.id not in settled for row in proposals):
+        run.load()
     for number, row in enumerate(proposals):
         run.going("registering", number, len(proposals))
         if row.id not in settled:

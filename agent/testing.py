@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import IntegrityError
+
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import StoreError, from_values, now, to_values
@@ -26,11 +28,19 @@ def test_registered(run: Investigation) -> None:
     """Test every registered hypothesis of this run whose evidence is not frozen, in slot order."""
     pending = [e for e in run.entries() if e.evidence is None]
     tested = len(run.entries()) - len(pending)
+    if pending:
+        run.load()
     for number, entry in enumerate(pending):
         run.check_limits(tested + number)
         run.watcher.phase("testing", tested + number, tested + len(pending))
-        evidence = _test(run, entry)
-        run.store.add(m.EvidenceRow(hypothesis_id=entry.id, e=evidence.e, record=evidence.model_dump(mode="json")))
+        try:
+            evidence = _test(run, entry)
+            run.store.add(m.EvidenceRow(hypothesis_id=entry.id, e=evidence.e, record=evidence.model_dump(mode="json")))
+        except IntegrityError as error:
+            raise UserError(
+                f"Another process is at work on run {run.run_id}: it has stored what this one was about to. "
+                "Let it finish; nothing is lost or counted twice."
+            ) from error
         judged = run.store.hypothesis(str(entry.id))
         run.watcher.say(_line(judged))
 

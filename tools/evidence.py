@@ -22,7 +22,7 @@ class LineEvidence(_Frozen):
     low: float  # 95 % interval for the mean, the e-process inverted; not adjusted for selection
     high: float
     clip_rate: float
-    flagged: bool  # clip rate above 2 %, or clipping changed the sign of the mean
+    flagged: bool  # clipped above 2 %, or an effect below -scale, or the mean's sign changed by it
 
 
 class Evidence(_Frozen):

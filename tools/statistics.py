@@ -15,7 +15,8 @@ delta"; small E is no evidence for the opposite, which is a claim of its own on 
 What it does not show. It speaks of the mean of the *clipped* effect, over prompts drawn after registration,
 each bet on once, independent at the level of the betting unit. A rare large opposite effect that exploration
 never met is clipped away: -10 on 1 % of prompts against +.1 on the rest has mean 0, is confirmed half of the
-time, and `clip_report` flags a third of these. `intraclass_correlation` says when independence is in doubt.
+time, and `clip_report` can only flag those in which such a prompt turned up. `intraclass_correlation` says when
+independence is in doubt.
 `sign_flip_p` and `standardised_effect` are reported beside it and decide nothing.
 
 Everything here is a pure function of arrays, in float64; the cost is 12 logarithms per prompt.
@@ -50,7 +51,7 @@ class ClipReport(NamedTuple):
     rate: float  # share of prompts with |x| > s
     raw_mean: float  # mean of x, raw units
     clipped_mean: float  # mean of the clipped x, raw units: the quantity the e-value speaks of
-    flagged: bool  # rate above 2 %, or the two means differ in sign
+    flagged: bool  # rate above 2 %, or the two means differ in sign, or an effect below -s was cut off
 
 
 def scale(x: ArrayLike, margin: float = 0.0) -> float:
@@ -241,7 +242,9 @@ def clip_report(x: ArrayLike, s: float) -> ClipReport:
         raise ValueError("a clip report needs at least one effect")
     rate = float((np.abs(values) > s).mean())
     raw, clipped = float(values.mean()), s * float(clip(values, s).mean())
-    return ClipReport(rate, raw, clipped, rate > MAX_CLIP_RATE or bool(np.sign(raw) != np.sign(clipped)))
+    hidden_loss = bool((values < -s).any())
+    flagged = rate > MAX_CLIP_RATE or bool(np.sign(raw) != np.sign(clipped)) or hidden_loss
+    return ClipReport(rate, raw, clipped, flagged)
 
 
 def standardised_effect(x: ArrayLike, delta: float) -> float:

@@ -12,7 +12,6 @@ import time
 import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
-from lakatos.agent.investigation import Investigation
 from lakatos.agent.watch import Silent
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
@@ -195,14 +194,55 @@ def test_exploration_and_confirmation_prompts_never_meet(toy_log):
     assert not explored & tested
 
 
-def test_changed_weights_are_not_resumed(toy, tmp_path):
+def test_changed_weights_are_not_resumed_and_spend_no_slot(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "w.db")
     with pytest.raises(Stop):
         investigate(behaviour, RunConfig(model=model, max_tests=1, **CONFIG), db=db)
-    other = Investigation(open_store(db), 1, Silent(), load=lambda name, **k: _other(name, **k))
+    before = story(db)
     with pytest.raises(UserError, match="other weights"):
-        _ = other.model
+        resume(1, db=db, limits={"max_tests": None}, load=_other)
+    assert story(db) == before
+
+
+def test_a_model_that_cannot_be_loaded_refuses_no_proposal(toy, tmp_path, monkeypatch):
+    from lakatos.agent import graph
+
+    behaviour, model = toy
+    db = str(tmp_path / "m.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(graph, "register_proposals", _killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
+
+    def gone(name, **options):
+        raise UserError(f"Cannot load the model {name}")
+
+    with pytest.raises(UserError, match="Cannot load"):
+        resume(1, db=db, load=gone)
+    assert open_store(db).refused() == []
+
+
+def test_two_processes_on_one_run_do_not_bet_twice(toy, tmp_path, monkeypatch):
+    behaviour, model = toy
+    db = str(tmp_path / "two.db")
+    with pytest.raises(Stop):
+        investigate(behaviour, RunConfig(model=model, max_tests=1, **CONFIG), db=db)
+
+    class Meanwhile(Silent):
+        """When this process is about to test, another one finishes the run."""
+
+        def testing(self, text, pairs, n_max, e, forwards):
+            if open_store(db).run(1).status != "finished":
+                resume(1, db=db, limits={"max_tests": None})
+
+    with pytest.raises(UserError, match="Another process"):
+        resume(1, db=db, limits={"max_tests": None}, watcher=Meanwhile())
+    assert open_store(db).verify() == []
+
+
+def _killed(*args):
+    raise RuntimeError("killed")
 
 
 def _other(name, **options):

@@ -184,8 +184,8 @@ def test_known_limit_rare_large_opposite_effects():
     """Not met by the protocol: -10 on 1 % of prompts, +.1 on the rest, mean 0.
 
     Half of the explorations never meet the tail, so s cuts it off, the clipped mean is positive, and that is what is
-    confirmed: about half of the time after 256 prompts. The flags show a minority of these. With s beyond the tail
-    the same effects stay within the bound: the fault is the clip range, not the bet.
+    confirmed: about half of the time after 256 prompts. Every test in which such a prompt turned up is flagged. With
+    s beyond the tail the same effects stay within the bound: the fault is the clip range, not the bet.
     """
     rng, simulations = np.random.default_rng(3), 1_000
     effects = [
@@ -197,8 +197,10 @@ def test_known_limit_rare_large_opposite_effects():
     assert 0.4 < wrong.mean() < 0.6
     covering = np.hstack([exploration[:, :-1], np.full((simulations, 1), -10.0)])
     assert confirms(covering, x).mean() <= bound(ALPHA, simulations)
-    flagged = [clip_report(x[i], scale(exploration[i])).flagged for i in np.flatnonzero(wrong)]
-    assert 0.1 < np.mean(flagged) < 0.6
+    for i in np.flatnonzero(wrong):
+        s = scale(exploration[i])
+        assert clip_report(x[i], s).flagged or x[i].min() >= -s
+    assert np.mean([clip_report(x[i], scale(exploration[i])).flagged for i in np.flatnonzero(wrong)]) > 0.7
 
 
 # --- a study of many claims --------------------------------------------------------------------------------------

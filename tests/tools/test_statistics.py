@@ -243,6 +243,7 @@ def test_clip_report():
     report = clip_report(np.array([3.0, 1.0, 0.0, -1.0]), 2.0)
     assert report == (0.25, 0.75, 0.5, True)
     assert not clip_report(np.linspace(-0.5, 1, 50), 2.0).flagged
+    assert clip_report(np.append(np.full(199, 0.5), -5.0), 1.0).flagged, "one loss that clipping hides is worth a look"
     for beyond, flagged in ((2, False), (3, True)):
         assert clip_report(np.append(np.full(100 - beyond, 0.5), np.full(beyond, 5.0)), 1.0).flagged is flagged
     opposite = clip_report(np.append(np.full(99, 0.5), -200.0), 1.0)
