@@ -18,7 +18,7 @@ from langgraph.types import Command
 from lakatos.agent.asking import ask_for_prose
 from lakatos.agent.config import RunConfig
 from lakatos.agent.investigation import Investigation, begin
-from lakatos.agent.llm import LLM
+from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.registering import register_proposals
 from lakatos.agent.state import State
 from lakatos.agent.testing import test_registered
@@ -98,6 +98,8 @@ def investigate(
     """
     config = config or RunConfig()
     watcher = watcher or Silent()
+    if config.proposer == "llm" and llm is None:
+        llm = language_model(config)
     store = open_store(db, secret_seed=None if config.seed is None else str(config.seed))
     seed = str(config.seed) if config.seed is not None else secrets.token_hex(16)
     run_id, model = begin(store, behaviour, config, seed, load, watcher.say)

@@ -17,7 +17,7 @@ import numpy as np
 from lakatos.agent.asking import ask_for_proposals
 from lakatos.agent.config import RunConfig
 from lakatos.agent.environment import environment
-from lakatos.agent.llm import LLM, OpenAILLM
+from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file
 from lakatos.agent.watch import Watcher
 from lakatos.experiments_db import models as m
@@ -87,11 +87,7 @@ class Investigation:
     def llm(self) -> LLM:
         """The language model of `--proposer llm`."""
         if self._llm is None:
-            if self.config.llm_model is None:
-                raise UserError("--proposer llm needs --llm-model NAME (and --llm-base-url for a server of your own).")
-            self._llm = OpenAILLM(
-                self.config.llm_model, base_url=self.config.llm_base_url, timeout=self.config.llm_timeout
-            )
+            self._llm = language_model(self.config)
         return self._llm
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -327,8 +323,18 @@ def begin(
     load: Callable[..., LoadedModel] = load_model,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[int, LoadedModel]:
-    """Append a run: what is asked, of which weights, why this behaviour, with what. Returns its id and the model."""
+    """Append a run: what is asked, of which weights, why this behaviour, with what. Returns its id and the model.
+
+    Raises:
+        UserError: the behaviour, the model or the claims file cannot be read; nothing is appended.
+    """
+    if config.proposer == "file":
+        from_file(config.claims)
     chosen = load_behaviour(behaviour)
+    if chosen.kind == "text":
+        raise UserError(
+            f"{chosen.name} is plain text, a control: it has no answers to explain. `lakatos behaviours` lists more."
+        )
     controls = {name: _control(name, behaviour) for name in chosen.controls}
     model = load(config.model, device=config.device, seed=_null_seed(seed), say=say)
     row = store.add(

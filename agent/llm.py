@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from lakatos.agent.config import RunConfig
 from lakatos.tools.errors import UserError
 
 Message = dict[str, str]  # role, content
@@ -86,6 +87,17 @@ class OpenAILLM:
         return Reply(
             message.content or "", usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0
         )
+
+
+def language_model(config: RunConfig) -> LLM:
+    """The language model that a configuration names.
+
+    Raises:
+        UserError: it names none, or OpenAI's key is missing.
+    """
+    if config.llm_model is None:
+        raise UserError("--proposer llm needs --llm-model NAME (and --llm-base-url for a server of your own).")
+    return OpenAILLM(config.llm_model, base_url=config.llm_base_url, timeout=config.llm_timeout)
 
 
 class ScriptedLLM:
