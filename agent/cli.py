@@ -214,7 +214,13 @@ def show(
 
 
 @app.command()
-def verify(db: Db = DB, as_json: Json = False) -> int:
+def verify(
+    head: Annotated[
+        str | None, typer.Option(help="A ledger head that an earlier verify printed: it must still be in the chain.")
+    ] = None,
+    db: Db = DB,
+    as_json: Json = False,
+) -> int:
     """Re-derive every hash, seed, prompt, e-value and verdict from rows. Exit 1, naming the row that lies."""
     from rich.progress import Progress
 
@@ -222,6 +228,8 @@ def verify(db: Db = DB, as_json: Json = False) -> int:
     with Progress(console=_err(), transient=True) as bars:
         task = bars.add_task("verifying", total=None)
         lies = store.verify(lambda done, of: bars.update(task, completed=done, total=of))
+    if head is not None and not store.holds(head):
+        lies.append(f"ledger: does not hold {head}: it was cut short, put back to an earlier copy, or rewritten")
     if as_json:
         _print_json({"ok": not lies, "problems": lies, "ledger_head": store.ledger_head()})
     elif lies:
@@ -352,7 +360,7 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     others = [f"--{name.replace('_', '-')}" for name in given if name not in Limits.model_fields]
     if others:
         raise UserError(f"A resumed run keeps its settings: leave out {', '.join(others)}. Only limits can change.")
-    return given
+    return Limits.given(given)
 
 
 def _open(db: str) -> Store:
@@ -382,7 +390,7 @@ def _print_json(document: dict[str, Any]) -> None:
 
 
 def _out() -> Console:
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140"))
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or "140")
     return Console(width=width)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from lakatos.agent.watch import showable
 from lakatos.experiments_db import Store, documents
 from lakatos.experiments_db.records import Entry
 
@@ -79,13 +80,13 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
     if document["contradicted_by"]:
         facts["contradicted by"] = f"hypothesis {document['contradicted_by']}"
     for name, value in facts.items():
-        console.print(f"{name:>15}  {value}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{name:>15}  {showable(value)}", markup=False, highlight=False, soft_wrap=True)
     evidence = document["evidence"]
     if evidence is None:
         console.print("not tested yet")
         return
     if evidence["error"]:
-        console.print(f"{'crashed':>15}  {evidence['error']}", markup=False, highlight=False)
+        console.print(f"{'crashed':>15}  {showable(evidence['error'])}", markup=False, highlight=False)
     table = _table("null hypothesis", "mean [95 %]", "d", "e", "p (sign flip)", "clipped")
     for line in evidence["lines"]:
         table.add_row(
@@ -223,6 +224,11 @@ def _table(*headers: str) -> Table:
         side: Literal["left", "right"] = "right" if header in right else "left"
         table.add_column(header, justify=side, overflow="fold", no_wrap=header in whole)
     return table
+
+
+def escape(text: str) -> str:
+    """Text from a stranger as a table cell: no markup, no control characters."""
+    return markup.escape(showable(text))
 
 
 def _number(value: float | None) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from lakatos.tools.errors import UserError
 from lakatos.tools.hypothesis import DEFAULT_THRESHOLD
 
 
@@ -19,6 +21,20 @@ class Limits(BaseModel):
     max_forwards: float | None = Field(None, gt=0, description="Stop after so many forward passes of one prompt.")
     max_tokens: int | None = Field(None, gt=0, description="Stop after so many LLM tokens, in and out.")
     max_seconds: float | None = Field(None, gt=0, description="Stop after so many seconds of work.")
+
+    @classmethod
+    def given(cls, limits: dict[str, Any]) -> dict[str, Any]:
+        """The limits among these, checked.
+
+        Raises:
+            UserError: one is no limit, or out of range.
+        """
+        try:
+            checked = Limits.model_validate(limits)
+        except ValidationError as error:
+            told = "; ".join(f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg']}" for e in error.errors())
+            raise UserError(told) from error
+        return checked.model_dump(exclude_unset=True)
 
 
 class RunConfig(Limits):
@@ -55,3 +71,12 @@ class RunConfig(Limits):
         None, description="Any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY. Default: OpenAI's own."
     )
     llm_timeout: float = Field(120.0, gt=0, description="Seconds to wait for the LLM before trying again.")
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        """The log keeps the address for good, so it must not hold a password."""
+        parts = urlsplit(url or "")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("give the address without user, password or query; the key belongs into OPENAI_API_KEY")
+        return url

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
+from sqlalchemy.exc import IntegrityError
 
 from lakatos.agent.asking import ask_for_prose
 from lakatos.agent.config import RunConfig
@@ -147,6 +148,11 @@ def _go(
             graph = build_graph(run, saver)
             waiting = bool(graph.get_state(thread).next)
             graph.invoke(None if waiting else State(run_id=run_id, round=1), thread)
+    except IntegrityError as error:
+        raise UserError(
+            f"Another process is at work on run {run_id}: it has stored what this one was about to. "
+            "Let it finish; nothing is lost or counted twice."
+        ) from error
     except Stop as stop:
         store.event(run_id, "stopped", {"reason": str(stop)})
         raise

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lakatos.agent.asking import ask_for_proposals
-from lakatos.agent.config import RunConfig
+from lakatos.agent.config import Limits, RunConfig
 from lakatos.agent.environment import environment
 from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file
@@ -54,7 +54,7 @@ class Investigation:
         self.run_id = run_id
         self.watcher = watcher
         self.row = store.run_row(run_id)
-        self.config = RunConfig.model_validate({**self.row.config, **(limits or {})})
+        self.config = RunConfig.model_validate(self.row.config | Limits.given(store.limits(run_id) | (limits or {})))
         self.behaviour = Behaviour.model_validate(self.row.behaviour_definition)
         self.controls = [Behaviour.model_validate(d) for d in self.row.controls.values()]
         self.stop_asked = False
@@ -106,7 +106,10 @@ class Investigation:
                     f"{self.behaviour.name} does not fit the tokenizer of {self.row.model}:\n- "
                     + "\n- ".join(problems[:10])
                 )
-            presence, forwards = measure_presence(self.model.bridge, self.exploration(donors=False).runs)
+            try:
+                presence, forwards = measure_presence(self.model.bridge, self.exploration(donors=False).runs)
+            except FloatingPointError as error:
+                self._fail(f"{self.row.model} cannot be measured on {self.behaviour.name}: {error}")
             self._log("checked", presence._asdict(), forwards, began)
         presence = Presence(**self._payload("checked"))
         self.watcher.say(f"{self.behaviour.name} on {self.row.model}: {presence.text}")
@@ -333,9 +336,10 @@ def begin(
     chosen = load_behaviour(behaviour)
     if chosen.kind == "text":
         raise UserError(
-            f"{chosen.name} is plain text, a control: it has no answers to explain. `lakatos behaviours` lists more."
+            f"{chosen.name} is plain text, a control: there is nothing to explain. See `lakatos behaviours`."
         )
     controls = {name: _control(name, behaviour) for name in chosen.controls}
+    _check_controls(controls)
     model = load(config.model, device=config.device, seed=_null_seed(seed), say=say)
     row = store.add(
         m.Run(
@@ -359,6 +363,15 @@ def _control(name: str, behaviour: str) -> Behaviour:
     """A control by its built-in name, or from the folder of the user's own behaviour file."""
     beside = Path(behaviour).parent / f"{name}.yaml"
     return load_behaviour(beside if Path(behaviour).is_file() and beside.is_file() else name)
+
+
+def _check_controls(controls: dict[str, Behaviour]) -> None:
+    for name, control in controls.items():
+        if control.kind != "text" or control.name != name:
+            raise UserError(
+                f"The control {name!r} is {control.name!r} of kind {control.kind!r}: "
+                "a control is plain text (kind: text), in a file that bears its name."
+            )
 
 
 def _null_seed(seed: str) -> int:

@@ -78,7 +78,7 @@ class OpenAILLM:
             answer = self._client.chat.completions.create(model=self.name, messages=list(messages), **extra)  # type: ignore[arg-type]
         except openai.OpenAIError as error:
             raise LLMFailure(f"{type(error).__name__}: {error}".replace(self._key, "[key]")) from error
-        if not answer.choices:
+        if not getattr(answer, "choices", None):
             raise LLMFailure("the answer has no choices")
         message = answer.choices[0].message
         if message.refusal:

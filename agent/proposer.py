@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from lakatos.tools.canonical import canonical_json
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 
@@ -93,7 +94,14 @@ def from_file(path: str | None) -> list[Proposal]:
             f"{path} must hold a list of hypotheses, for example:\n"
             "- claim: {kind: node_effect, components: [a9.h6@END]}\n  rationale: why it should hold"
         )
-    return [item if isinstance(item, dict) else {"text": str(item)} for item in listed]
+    proposals = [item if isinstance(item, dict) else {"text": str(item)} for item in listed]
+    try:
+        canonical_json(proposals).encode()
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} holds a value that JSON cannot ({error}): put dates and the like in quotes."
+        ) from error
+    return proposals
 
 
 def _node_effect(

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from lakatos.agent.testing import TEST_FAILURES
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.store import Duplicate, seed_commitment
-from lakatos.tools.experiment import Sample, calibrate, control_names, needs_donors
-from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash
+from lakatos.tools.errors import UserError
+from lakatos.tools.experiment import Sample, calibrate, needs_donors
+from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash, control_names
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         _refuse(run, proposal, "malformed", _readable(error))
         return
     claim = hypothesis.claim
-    identity = claim_hash(claim, weights=run.row.weights, behaviour=run.row.behaviour_hash)
+    try:
+        wanted = control_names(claim, run.behaviour)
+    except UserError as error:
+        _refuse(run, proposal, "untestable", str(error))
+        return
+    controls = {c.name: c.hash for c in run.controls if c.name in wanted}
+    identity = claim_hash(claim, weights=run.row.weights, behaviour=run.row.behaviour_hash, controls=controls)
     twin = next((e for e in run.store.hypotheses() if e.claim_hash == identity), None)
     if twin is not None:
         _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twin.id} ({twin.text})", twin.id)
@@ -48,15 +55,15 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         for component in claim.parsed():
             component.check(run.model.cfg, set(run.behaviour.named_positions))
         sample = run.exploration(donors=needs_donors(claim))
-        wanted = control_names(claim, run.behaviour)
-        used = Sample(sample.runs, {name: runs for name, runs in sample.controls.items() if name in wanted})
-        battery, measured = calibrate(claim, run.model.bridge, used, identity, run.config.max_pairs)
+        used = Sample(sample.runs, {name: sample.controls[name] for name in controls})
+        chooser = str(run.store.seed(identity, "matched"))
+        battery, measured = calibrate(claim, run.model.bridge, used, chooser, _cap(run))
     except TEST_FAILURES as error:
         _refuse(run, proposal, "untestable", str(error))
         return
     alpha = run.store.study.alpha
 
-    def record(slot: int) -> dict[str, Any]:
+    def record(slot: int, nonce: str) -> dict[str, Any]:
         weight = float(slot_weights(slot)[-1])
         return {
             "claim": claim_fields(claim),
@@ -67,14 +74,17 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
             "role": hypothesis.role,
             "predicted": hypothesis.predicted,
             "battery": battery.model_dump(mode="json"),
-            "cap": run.config.max_pairs,
+            "controls": controls,
+            "cap": _cap(run),
             "unit": "prompt",
+            "finite": run.behaviour.finite,
+            "nonce": nonce,
             "family": "study",
             "alpha": alpha,
             "slot": slot,
             "weight": weight,
             "threshold": success_threshold(weight, alpha),
-            "seed_commitment": seed_commitment(run.store.seed(identity, "pairs")),
+            "seed_commitment": seed_commitment(run.store.seed(f"{identity}|{nonce}", "pairs")),
         }
 
     row = m.HypothesisRow(
@@ -93,7 +103,15 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
     try:
         run.store.register(row, record)
     except Duplicate as error:  # another process was faster
+        if run.store.all(m.HypothesisRow, m.HypothesisRow.proposal_id == proposal.id):
+            return
         _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
+
+
+def _cap(run: Investigation) -> int:
+    """The most pairs that a test may use: the run's limit, or whole batches of a finite confirmation list."""
+    listed = run.behaviour.pairs
+    return run.config.max_pairs if listed is None else min(run.config.max_pairs, len(listed.confirmation))
 
 
 def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:

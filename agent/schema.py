@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+from lakatos.tools.canonical import canonical_json
 from lakatos.tools.component import Component
 from lakatos.tools.errors import ProposalError
 
@@ -78,13 +79,18 @@ def read_proposals(text: str) -> list[dict[str, Any]]:
         ProposalError: the answer is not JSON of the asked form; says what was expected.
     """
     try:
-        answer = json.loads(text)
-    except ValueError as error:
+        answer = json.loads(text, parse_constant=_refuse_constant)
+        canonical_json(answer).encode()
+    except (ValueError, RecursionError) as error:
         raise ProposalError(f"the answer is not JSON ({error}); return one JSON object and nothing else") from error
     hypotheses = answer.get("hypotheses") if isinstance(answer, dict) else None
     if not isinstance(hypotheses, list):
         raise ProposalError('the answer must be a JSON object {"hypotheses": [...]}')
     return [_with_component_texts(h) if isinstance(h, dict) else {"text": str(h)} for h in hypotheses]
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _with_component_texts(hypothesis: dict[str, Any]) -> dict[str, Any]:

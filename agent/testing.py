@@ -6,15 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import IntegrityError
-
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import StoreError, from_values, now, to_values
 from lakatos.tools.battery import conclude
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, crashed
-from lakatos.tools.experiment import Measurement, Sample, control_names, draw_sample, needs_donors, run_experiment
+from lakatos.tools.experiment import Measurement, Sample, draw_sample, needs_donors, run_experiment
+from lakatos.tools.hypothesis import control_names
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
@@ -33,14 +32,8 @@ def test_registered(run: Investigation) -> None:
     for number, entry in enumerate(pending):
         run.check_limits(tested + number)
         run.watcher.phase("testing", tested + number, tested + len(pending))
-        try:
-            evidence = _test(run, entry)
-            run.store.add(m.EvidenceRow(hypothesis_id=entry.id, e=evidence.e, record=evidence.model_dump(mode="json")))
-        except IntegrityError as error:
-            raise UserError(
-                f"Another process is at work on run {run.run_id}: it has stored what this one was about to. "
-                "Let it finish; nothing is lost or counted twice."
-            ) from error
+        evidence = _test(run, entry)
+        run.store.add(m.EvidenceRow(hypothesis_id=entry.id, e=evidence.e, record=evidence.model_dump(mode="json")))
         judged = run.store.hypothesis(str(entry.id))
         run.watcher.say(_line(judged))
 
@@ -63,7 +56,7 @@ def _test(run: Investigation, entry: Entry) -> Evidence:
             n=BATCH,
             skip=BATCH * number,
             split="confirmation",
-            seeds=lambda purpose: run.store.seed(entry.claim_hash, purpose),
+            seeds=lambda purpose: run.store.seed(entry.seed_key, purpose),
             donors=needs_donors(claim),
         )
 

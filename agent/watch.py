@@ -46,6 +46,11 @@ class Silent:
         """See `Watcher`."""
 
 
+def showable(text: str) -> str:
+    """A stranger's text for a terminal: control characters, which could paint over a verdict, are shown as codes."""
+    return "".join(c if c.isprintable() or c == "\n" else f"<U+{ord(c):04X}>" for c in text)
+
+
 class RichWatcher:
     """A line per event, and under them a bar for the phase and a bar for the test, with the time left."""
 
@@ -66,7 +71,7 @@ class RichWatcher:
 
     def say(self, text: str) -> None:
         """See `Watcher`."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(showable(text), markup=False, highlight=False)
 
     def phase(self, name: str, done: int, of: int) -> None:
         """See `Watcher`."""
@@ -83,6 +88,7 @@ class RichWatcher:
     def _show(self, key: str, text: str, done: int, of: int, note: str) -> None:
         from rich.markup import escape
 
+        text = showable(text)
         shown = escape(text if len(text) <= 60 else text[:57] + "...")
         if key not in self._tasks:
             self._tasks[key] = self.bars.add_task(shown, total=of, note=note)

@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from lakatos.experiments_db.migrations.guards import TRIGGERS
 from lakatos.tools.errors import UserError
 
 _BUSY_SECONDS = 60
@@ -40,16 +39,6 @@ def open_engine(url: str, *, create: bool = True) -> sa.Engine:
     except (SQLAlchemyError, ImportError) as error:
         raise UserError(f"Cannot open the database {url}: {_short(error)}") from error
     return engine
-
-
-def missing_guards(connection: sa.Connection) -> list[str]:
-    """The triggers that the schema has and this database lacks."""
-    query = (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        if connection.dialect.name == "sqlite"
-        else "SELECT tgname FROM pg_trigger"
-    )
-    return sorted(TRIGGERS - set(connection.execute(sa.text(query)).scalars()))
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

@@ -50,9 +50,14 @@ class Entry:
         return describe(self.claim, self.behaviour)
 
     @property
+    def seed_key(self) -> str:
+        """What the confirmation seeds are derived from, with the database's secret: claim hash and nonce."""
+        return f"{self.claim_hash}|{self.record['nonce']}"
+
+    @property
     def e(self) -> float:
-        """The frozen e-value; 0 until the test has finished."""
-        return self.evidence.e if self.evidence else 0.0
+        """The frozen e-value; 0 until the test has finished, and for a test that crashed."""
+        return self.evidence.e if self.evidence and not self.crashed else 0.0
 
     @property
     def p(self) -> float:

@@ -156,12 +156,13 @@ class Store:
         """Append one row."""
         return self.append(lambda a: a.add(row))
 
-    def register(self, row: m.HypothesisRow, finish: Callable[[int], dict[str, Any]]) -> m.HypothesisRow:
+    def register(self, row: m.HypothesisRow, finish: Callable[[int, str], dict[str, Any]]) -> m.HypothesisRow:
         """Give a claim its slot and freeze its record, before any confirmation prompt exists.
 
         Args:
             row: everything but slot, time and record.
-            finish: from the slot to the record.
+            finish: from the slot and the nonce to the record. The nonce is drawn now, so that not even a copy of the
+                database tells beforehand which prompts a claim will get; in a seeded study it follows from the slot.
 
         Raises:
             ProposalError: the claim is registered already; the error names the hypothesis in `duplicate_of`.
@@ -186,7 +187,7 @@ class Store:
                 forwards=row.forwards,
                 seconds=row.seconds,
                 slot=taken + 1,
-                record=finish(taken + 1),
+                record=finish(taken + 1, self._nonce(taken + 1)),
                 registered_at=now(),
             )
             return append.add(fresh)
@@ -204,9 +205,21 @@ class Store:
 
         self.append(build)
 
-    def seed(self, claim_hash: str, purpose: str) -> int:
-        """The confirmation seed of a claim: HMAC-SHA256 under the database's secret. Nobody chooses it."""
-        return derive_seed(self.study.secret, claim_hash, purpose)
+    def seed(self, key: str, purpose: str) -> int:
+        """HMAC-SHA256 under the database's secret: for confirmation prompts the key is `Entry.seed_key`."""
+        return derive_seed(self.study.secret, key, purpose)
+
+    def _nonce(self, slot: int) -> str:
+        if self.study.secret_source == "random":
+            return secrets.token_hex(16)
+        return f"{self.seed(f'slot {slot}', 'nonce'):064x}"
+
+    def limits(self, run_id: int) -> dict[str, Any]:
+        """The limits that a run was last resumed with, where they were changed."""
+        changed: dict[str, Any] = {}
+        for event in self.all(m.Event, m.Event.run_id == run_id, m.Event.kind == "resumed"):
+            changed |= event.payload.get("limits", {})
+        return changed
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -385,6 +398,11 @@ class Store:
         entries = sa.select(m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
         return self._read(lambda s: s.execute(entries).scalar()) or GENESIS
 
+    def holds(self, entry_hash: str) -> bool:
+        """Whether the chain has an entry with this hash."""
+        found = sa.select(m.LedgerEntry.id).where(m.LedgerEntry.entry_hash == entry_hash)
+        return self._read(lambda s: s.execute(found).scalar()) is not None
+
     def verify(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> list[str]:
         """Re-derive everything from rows; the lies found, [] where there are none (see `verify.py`)."""
         from lakatos.experiments_db.verify import verify
@@ -407,9 +425,9 @@ class Duplicate(ProposalError):
         self.duplicate_of = hypothesis_id
 
 
-def derive_seed(secret: str, claim_hash: str, purpose: str) -> int:
-    """HMAC-SHA256(secret, claim hash and purpose) as an integer of 256 bits."""
-    digest = hmac.new(bytes.fromhex(secret), f"{claim_hash}|{purpose}".encode(), hashlib.sha256)
+def derive_seed(secret: str, key: str, purpose: str) -> int:
+    """HMAC-SHA256(secret, key and purpose) as an integer of 256 bits."""
+    digest = hmac.new(bytes.fromhex(secret), f"{key}|{purpose}".encode(), hashlib.sha256)
     return int.from_bytes(digest.digest(), "big")
 
 

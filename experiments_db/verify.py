@@ -7,7 +7,8 @@
     evidence      e-value, p-value, interval, stopping reason from the stored per-prompt numbers
     verdicts      no confirmation that a run reported has been undone
 
-It cannot notice a log that was rewritten whole, with every hash computed anew: quote the ledger's head elsewhere.
+It cannot notice a log that was cut short, put back to an earlier copy, or rewritten whole with every hash computed
+anew: keep the ledger's head elsewhere, and ask whether the chain still holds it (`lakatos verify --head`).
 """
 
 from __future__ import annotations
@@ -22,18 +23,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.database import missing_guards
+from lakatos.experiments_db.migrations import guards
 from lakatos.experiments_db.store import GENESIS, Store, derive_seed, seed_commitment, to_values
 from lakatos.tools.battery import conclude, e_process, gaps, stack, with_lines
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.evidence import Evidence
-from lakatos.tools.hypothesis import CLAIM, Battery, claim_hash
+from lakatos.tools.errors import UserError
+from lakatos.tools.evidence import Evidence, crashed
+from lakatos.tools.hypothesis import CLAIM, Battery, claim_hash, control_names
 from lakatos.tools.multiplicity import slot_weights, success_threshold
-from lakatos.tools.statistics import BATCH
+from lakatos.tools.statistics import BATCH, stop_reason
 
 Rows = dict[str, dict[int, Any]]  # table -> id -> row
 
 _SHOWN = 50
+_UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError, UserError, StopIteration)
 
 
 def verify(store: Store, progress: Callable[[int, int], None]) -> list[str]:
@@ -60,20 +63,26 @@ def same(derived: Any, stored: Any) -> bool:
 
 def _lies(store: Store, progress: Callable[[int, int], None]) -> Iterator[str]:
     with Session(store.engine) as session:
-        for name in missing_guards(session.connection()):
+        for name in guards.missing(session.connection()):
             yield f"trigger {name} is missing: rows could have been changed without a word"
         rows: Rows = {t.__tablename__: {r.id: r for r in session.scalars(sa.select(t))} for t in m.CHAINED}
         yield from _chain(session, rows)
         hypotheses = rows["hypotheses"]
-        yield from _slots(list(hypotheses.values()))
+        try:
+            yield from _slots(list(hypotheses.values()))
+        except _UNREADABLE as error:
+            yield f"hypotheses: a record cannot be read ({type(error).__name__}: {error})"
         for done, row in enumerate(hypotheses.values()):
             progress(done, len(hypotheses))
             try:
                 yield from _hypothesis(store, row, rows)
-            except (ArithmeticError, KeyError, LookupError, TypeError, ValueError) as error:
+            except _UNREADABLE as error:
                 yield f"hypotheses row {row.id}: cannot be derived again ({type(error).__name__}: {error})"
         progress(len(hypotheses), len(hypotheses))
-    yield from _verdicts(store)
+    try:
+        yield from _verdicts(store)
+    except _UNREADABLE as error:
+        yield f"evidence: a record cannot be read, so there are no verdicts ({type(error).__name__})"
 
 
 def _chain(session: Session, rows: Rows) -> Iterator[str]:
@@ -119,7 +128,14 @@ def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]
     run = rows["runs"][row.run_id]
     claim = CLAIM.validate_python(record["claim"])
     battery = Battery.model_validate(record["battery"])
-    identity = claim_hash(claim, weights=record["weights"], behaviour=record["behaviour_hash"])
+    behaviour = Behaviour.model_validate(run.behaviour_definition)
+    known = {name: Behaviour.model_validate(definition).hash for name, definition in run.controls.items()}
+    controls = {name: known[name] for name in control_names(claim, behaviour)}
+    identity = claim_hash(
+        claim, weights=record["weights"], behaviour=record["behaviour_hash"], controls=record["controls"]
+    )
+    if record["controls"] != controls or set(battery.control_gaps) != set(controls):
+        yield f"{here}: was not tested against the controls of its behaviour"
     if identity != row.claim_hash or run.weights != record["weights"] or run.behaviour_hash != record["behaviour_hash"]:
         yield f"{here}: its hash is not that of its claim, weights and behaviour"
     threshold = success_threshold(record["weight"], store.study.alpha)
@@ -132,12 +148,11 @@ def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]
     )
     if not same(derived.model_dump(), battery.model_dump()):
         yield f"{here}: its constants do not follow from its exploration values"
-    seed = derive_seed(store.study.secret, row.claim_hash, "pairs")
+    seed = derive_seed(store.study.secret, f"{row.claim_hash}|{record['nonce']}", "pairs")
     if seed_commitment(seed) != record["seed_commitment"]:
         yield f"{here}: its seed commitment is not that of its seed"
 
     batches = sorted((b for b in rows["batches"].values() if b.hypothesis_id == row.id), key=lambda b: b.number)
-    behaviour = Behaviour.model_validate(run.behaviour_definition)
     if behaviour.hash != run.behaviour_hash:
         yield f"runs row {run.id}: the behaviour's definition does not have its hash"
     effects: list[m.Effect] = []
@@ -157,6 +172,9 @@ def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]
                 yield f"effects row {effect.id}: is not the prompt that the seed gives"
         effects += own
         path = e_process(claim, battery, to_values(effects))
+        fired = stop_reason(float(path[-1]), len(path), battery.n_max, threshold)
+        if fired and number < len(batches) - 1:
+            yield f"batches row {batch.id}: the stopping rule fired here ({fired}), and the test went on"
         if not same(float(path[-1]), batch.e_after):
             yield f"batches row {batch.id}: its e-value is not that of its prompts ({batch.e_after} against {path[-1]})"
     yield from _evidence(row, claim, battery, threshold, effects, rows)
@@ -177,6 +195,8 @@ def _evidence(
         if frozen.e != stored.e:
             yield f"evidence row {stored.id}: its e-value is not the one in its record"
         if frozen.stop == "crashed":
+            if frozen != crashed(frozen.error or "", n=len(effects)) or not frozen.error:
+                yield f"evidence row {stored.id} (hypothesis {row.id}): claims a crash and something else too"
             continue
         values = stack([to_values(effects)])
         again = conclude(claim, battery, threshold, values, [e.template for e in effects], row.claim_hash)

@@ -31,7 +31,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakatos.tools.errors import UserError
-from lakatos.tools.markup import Filler, Rendered, entity, evaluate, listed, parse_markup
+from lakatos.tools.markup import Filler, Rendered, entity, evaluate, listed, parse_markup, plain
 from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs, Split
 
 _GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong"}
@@ -229,7 +229,7 @@ class Behaviour(_Frozen):
             unused = self.model_fields_set & _GENERATOR
             if unused:
                 raise UserError(f"{min(unused)}: not used where `pairs` are given; remove it")
-            _refuse_shared("pairs", self.pairs.shared(lambda pair: pair.clean))
+            _refuse_shared("pairs", self.pairs.shared(lambda pair: plain(pair.clean)))
         for split in SPLITS:
             rng = random.Random(0)
             draws = self._given(rng, split) if self.pairs else itertools.islice(self._drawn(rng, split), 32)
@@ -258,7 +258,7 @@ class Behaviour(_Frozen):
             if {} in [*lists.exploration, *lists.confirmation]:
                 raise UserError(f"fillers.{kind}: holds an empty record; give it fields, or remove it")
             _refuse_shared(f"fillers.{kind}", lists.shared(entity))
-        _refuse_shared("templates (text)", templates.shared(lambda template: template.text))
+        _refuse_shared("templates (text)", templates.shared(lambda template: plain(template.text)))
         _refuse_shared("templates (id)", templates.shared(lambda template: template.id))
         for split in SPLITS:
             ids = [template.id for template in templates.of(split)]

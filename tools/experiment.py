@@ -74,11 +74,6 @@ def draw_sample(
     return Sample(runs(behaviour, "pairs"), {c.name: runs(c, f"control:{c.name}") for c in controls})
 
 
-def control_names(claim: AnyClaim, behaviour: Behaviour) -> list[str]:
-    """The control behaviours that the claim's battery measures."""
-    return list(behaviour.controls) if isinstance(claim, Necessity) else []
-
-
 def needs_donors(claim: AnyClaim) -> bool:
     """Whether the claim's battery replaces activations by those of other prompts."""
     return isinstance(claim, Necessity) and claim.ablation == "resample"

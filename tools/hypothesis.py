@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
+from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.canonical import content_hash
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -64,7 +65,7 @@ class NodeEffect(_Claim):
         description="denoising: clean into the corrupted run; noising: corrupted into the clean run",
     )
     direction: Direction = Field("supports", description="supports: the components carry the behaviour")
-    matched_random: int = Field(3, ge=1, le=8, description="how many matched random components it is compared with")
+    matched_random: int = Field(3, ge=3, le=8, description="how many matched random components it is compared with")
 
 
 class Necessity(_Claim):
@@ -72,7 +73,7 @@ class Necessity(_Claim):
 
     kind: Literal["necessity"] = "necessity"
     ablation: Literal["resample", "zero"] = Field("resample", description="what replaces the activation")
-    specificity: float = Field(3.0, ge=1, description="how many times the control damage the target damage must exceed")
+    specificity: float = Field(3.0, ge=3, description="how many times the control damage the target damage must exceed")
 
 
 Claim = Annotated[NodeEffect | Necessity, Field(discriminator="kind")]
@@ -110,9 +111,14 @@ class Battery(_Frozen):
     explored: int  # exploration pairs used
 
 
-def claim_hash(claim: AnyClaim, *, weights: str, behaviour: str) -> str:
-    """The identity of a claim: what is claimed, of which weights, on which version of the behaviour."""
-    return content_hash({"weights": weights, "behaviour": behaviour, "claim": claim_fields(claim)})
+def claim_hash(claim: AnyClaim, *, weights: str, behaviour: str, controls: dict[str, str]) -> str:
+    """The identity of a claim: what is claimed, of which weights, on which behaviour, against which controls.
+
+    Args:
+        controls: name -> hash of each control behaviour of the claim's battery.
+    """
+    facts = {"weights": weights, "behaviour": behaviour, "controls": controls, "claim": claim_fields(claim)}
+    return content_hash(facts)
 
 
 def claim_fields(claim: AnyClaim) -> dict[str, Any]:
@@ -129,3 +135,18 @@ def describe(claim: AnyClaim, behaviour: str) -> str:
     else:
         verb = "carries" if claim.direction == "supports" else "opposes"
     return f"{where} {verb} {behaviour} ({how}, {claim.metric}, >= {100 * claim.threshold:.4g}% of gap)"
+
+
+def control_names(claim: AnyClaim, behaviour: Behaviour) -> list[str]:
+    """The control behaviours that the claim's battery measures; a necessity claim has at least one.
+
+    Raises:
+        UserError: the behaviour names no control.
+    """
+    if not isinstance(claim, Necessity):
+        return []
+    if not behaviour.controls:
+        raise UserError(
+            f"{behaviour.name} names no control, and necessity is nothing without one: controls: [plain_text]"
+        )
+    return list(behaviour.controls)

@@ -96,6 +96,11 @@ def parse_markup(text: str) -> Markup:
     return Markup(tuple(pieces))
 
 
+def plain(text: str) -> str:
+    """A template without its position marks and with single spaces: what two templates are compared by."""
+    return " ".join(re.sub(r"\[[A-Z][A-Z0-9_]*:|\]", "", text).split())
+
+
 def escape(text: str) -> str:
     """The template that renders to exactly `text`."""
     return re.sub(r"[\[\]{}]", lambda match: match.group() * 2, text)

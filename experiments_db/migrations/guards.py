@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import sqlalchemy as sa
+
 APPEND_ONLY = (
     "studies",
     "runs",
@@ -17,10 +19,24 @@ APPEND_ONLY = (
     "evidence",
     "ledger",
 )
-TRIGGERS = frozenset(
-    [f"{table}_no_{action}" for table in APPEND_ONLY for action in ("update", "delete")]
-    + ["batches_after_registration"]
-)
+_AFTER_REGISTRATION = "batches_after_registration"
+
+
+def triggers(dialect: str) -> set[str]:
+    """The names of all triggers that a database of this dialect must have."""
+    actions = ("update", "delete", "replace") if dialect == "sqlite" else ("update", "delete")
+    return {f"{table}_no_{action}" for table in APPEND_ONLY for action in actions} | {_AFTER_REGISTRATION}
+
+
+def missing(connection: sa.Connection) -> list[str]:
+    """The triggers that the schema has and this database lacks."""
+    dialect = connection.dialect.name
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        if dialect == "sqlite"
+        else "SELECT tgname FROM pg_trigger"
+    )
+    return sorted(triggers(dialect) - set(connection.execute(sa.text(query)).scalars()))
 
 
 def statements(dialect: str) -> Iterator[str]:
@@ -40,6 +56,11 @@ def _sqlite() -> Iterator[str]:
                 f"CREATE TRIGGER {table}_no_{action} BEFORE {action.upper()} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
+        yield (  # INSERT OR REPLACE deletes without firing delete triggers
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
     yield (
         "CREATE TRIGGER batches_after_registration BEFORE INSERT ON batches "
         "WHEN NEW.drawn_at <= (SELECT registered_at FROM hypotheses WHERE id = NEW.hypothesis_id) "

@@ -100,6 +100,9 @@ def test_verify_says_ok_and_then_names_the_row_that_lies(finished, tmp_path):
     status, out, _ = lakatos("verify", "--db", db)
     assert status == 0
     assert out.startswith("ok: ")
+    head = out.split()[-1]
+    assert lakatos("verify", "--db", db, "--head", head)[0] == 0
+    assert lakatos("verify", "--db", db, "--head", "sha256:other")[0] == 1
     with sqlite3.connect(db) as raw:
         raw.execute("DROP TRIGGER effects_no_update")
         raw.execute("UPDATE effects SET measured = json_set(measured, '$.clean', 99.5) WHERE id = 7")
@@ -147,6 +150,11 @@ def test_a_stopped_run_exits_3_and_says_how_to_resume(toy, finished, tmp_path):
         (["run", "ioi", "--resume"], "not both"),
         (["run", "--resume", "--model", "gpt2"], "leave out --model"),
         (["run", "ioi", "--run", "1"], "--resume"),
+        (["run", "--resume", "--max-pairs", "3"], "max-pairs"),
+        (
+            ["run", "ioi", "--proposer", "llm", "--llm-model", "m", "--llm-base-url", "http://me:pw@x/v1"],
+            "OPENAI_API_KEY",
+        ),
         (["run", "ioi", "--model", "./nowhere"], "no folder"),
         (["run", "ioi", "--threshold", "-1"], "threshold"),
         (["run", "ioi", "--proposer", "magic"], "magic"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_a_file_of_claims_with_a_refuted_one(toy, tmp_path):
     behaviour, model = toy
     claims = tmp_path / "claims.yaml"
     claims.write_text(
-        "- claim: {kind: node_effect, components: [r2@END], matched_random: 1, threshold: 0.01}\n"
+        "- claim: {kind: node_effect, components: [r2@END], threshold: 0.01}\n"
         "  rationale: everything that END knows late\n"
         "- claim: {kind: node_effect, components: [r2@END], direction: opposes}\n"
         "- claim: {kind: node_effect, components: [a9.h9]}\n"
@@ -296,3 +297,68 @@ def _wait_until_it_writes(process, db, extra):
     while process.poll() is None and size() == before:
         time.sleep(0.01)
     time.sleep(extra)
+
+
+def test_a_control_that_is_not_plain_text_is_refused(toy, tmp_path):
+    import yaml
+
+    behaviour, model = toy
+    content = yaml.safe_load(Path(behaviour).read_text())
+    for controls, says in ((["induction"], "plain text"), (["nonesuch"], "nonesuch")):
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(content | {"controls": controls}))
+        with pytest.raises(UserError, match=says):
+            investigate(str(path), RunConfig(model=model), db=str(tmp_path / "c.db"))
+
+
+def test_necessity_without_a_control_is_refused_and_a_weakened_battery_too(toy, tmp_path):
+    import yaml
+
+    behaviour, model = toy
+    path, claims = tmp_path / "mine.yaml", tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(Path(behaviour).read_text()) | {"controls": []}))
+    claims.write_text(
+        "- claim: {kind: necessity, components: [m2]}\n"
+        "- claim: {kind: necessity, components: [m2], specificity: 1.0}\n"
+        "- claim: {kind: node_effect, components: [m2@END], matched_random: 1}\n"
+    )
+    db = str(tmp_path / "n.db")
+    config = RunConfig(model=model, proposer="file", claims=str(claims), attribution_pairs=2)
+    investigate(str(path), config, db=db)
+    store = open_store(db)
+    assert store.counts().registered == 0
+    assert [r.kind for r in store.refused()] == ["untestable", "malformed", "malformed"]
+
+
+def test_a_copy_of_the_database_does_not_know_the_prompts_beforehand(toy, tmp_path):
+    """Registered in a copy and in the original, the same claim gets different prompts: a rehearsal tells nothing."""
+    import shutil
+
+    behaviour, model = toy
+    claims = tmp_path / "claims.yaml"
+    claims.write_text("- claim: {kind: node_effect, components: [m2@END]}\n")
+    config = RunConfig(model=model, proposer="file", claims=str(claims), attribution_pairs=2, max_pairs=16)
+    original, copy = tmp_path / "o.db", tmp_path / "c.db"
+    open_store(str(original)).engine.dispose()
+    shutil.copy(original, copy)
+    drawn = []
+    for db in (original, copy):
+        investigate(behaviour, config, db=str(db))
+        store = open_store(str(db))
+        drawn.append([e.uid for e in store.effects(1)])
+        assert store.verify() == []
+    assert open_store(str(original)).study.secret == open_store(str(copy)).study.secret
+    assert drawn[0] != drawn[1]
+
+
+def test_raised_limits_last_beyond_the_process_that_was_given_them(toy, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "r.db")
+    with pytest.raises(Stop):
+        investigate(behaviour, RunConfig(model=model, max_tests=1, **CONFIG), db=db)
+    with pytest.raises(Stop):
+        resume(1, db=db, limits={"max_tests": 3})
+    with pytest.raises(Stop, match="max-tests 3"):
+        resume(1, db=db)
+    with pytest.raises(UserError, match="model"):
+        resume(1, db=db, limits={"model": "other"})

@@ -173,7 +173,21 @@ def test_the_schema_names_only_what_exists():
         assert node["required"] == list(node["properties"])
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", '{"hypotheses": 3}', "{", '"x"', '{"other": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"hypotheses": [{"predicted": NaN}]}',
+        '{"hypotheses": ["\\ud800"]}',
+        "[" * 10**5,
+        "",
+        "null",
+        "[]",
+        '{"hypotheses": 3}',
+        "{",
+        '"x"',
+        '{"other": []}',
+    ],
+)
 def test_answers_that_are_none(text):
     with pytest.raises(ProposalError):
         read_proposals(text)

@@ -70,7 +70,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
         explored=64,
     )
 
-    def record(slot):
+    def record(slot, nonce):
         weight = float(slot_weights(slot)[-1])
         return {
             "claim": claim_fields(claim),
@@ -84,6 +84,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "slot": slot,
             "weight": weight,
             "threshold": success_threshold(weight, store.study.alpha),
+            "nonce": nonce,
             "seed_commitment": "sha256:" + "c" * 64,
         }
 
@@ -91,7 +92,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
         study_id=store.study.id,
         run_id=run_id,
         proposal_id=proposal.id,
-        claim_hash=claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR),
+        claim_hash=claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={}),
         rationale=rationale,
         calibration={},
         forwards=1.5,

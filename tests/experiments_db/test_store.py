@@ -81,7 +81,9 @@ def test_seeds_depend_on_secret_claim_and_purpose():
 
 
 @pytest.mark.parametrize("table", [t.__tablename__ for t in m.CHAINED] + ["ledger"])
-@pytest.mark.parametrize("change", ["UPDATE {} SET id = id + 100", "DELETE FROM {}"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE {} SET id = id + 100", "DELETE FROM {}", "REPLACE INTO {0} SELECT * FROM {0}"]
+)
 def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
     with sqlite3.connect(toy_copy) as raw:
         count = raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -94,7 +96,7 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
 
 def test_a_batch_cannot_be_drawn_before_registration(store):
     run = add_run(store)
-    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot: {"slot": slot})
+    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: {"slot": slot})
     fields = {"hypothesis_id": row.id, "number": 0, "seed": "1", "e_after": 1.0, "engine": "suffix"}
     before = m.Batch(**fields, drawn_at="2000-01-01T00:00:00.000000+00:00", forwards=0.0, seconds=0.0)
     with pytest.raises(IntegrityError, match="after its hypothesis was registered"):
@@ -106,7 +108,7 @@ def test_a_batch_cannot_be_drawn_before_registration(store):
 
 def test_one_bet_per_claim_and_prompt(store):
     run = add_run(store)
-    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot: {"slot": slot})
+    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: {"slot": slot})
 
     def batch(number):
         return m.Batch(
@@ -133,14 +135,14 @@ def test_slots_are_given_in_order_and_a_claim_has_one(store):
     run = add_run(store)
     rows = [
         store.register(
-            unregistered(store, run, add_proposal(store, run, k), f"sha256:{k}"), lambda slot: {"slot": slot}
+            unregistered(store, run, add_proposal(store, run, k), f"sha256:{k}"), lambda slot, nonce: {"slot": slot}
         )
         for k in range(3)
     ]
     assert [row.slot for row in rows] == [1, 2, 3]
     assert [row.record["slot"] for row in rows] == [1, 2, 3]
     with pytest.raises(Exception, match="registered already, as hypothesis 2") as caught:
-        store.register(unregistered(store, run, add_proposal(store, run, 3), "sha256:1"), lambda slot: {})
+        store.register(unregistered(store, run, add_proposal(store, run, 3), "sha256:1"), lambda slot, nonce: {})
     assert caught.value.duplicate_of == 2
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY, TRIGGERS, statements
+from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements, triggers
 from lakatos.experiments_db.store import GENESIS
 
 
 def tamper(db, *changes):
     """Run SQL with the guards off, and put them back: only the contents are left to tell."""
     with sqlite3.connect(db) as raw:
-        for name in TRIGGERS:
+        for name in triggers("sqlite"):
             raw.execute(f"DROP TRIGGER {name}")
         for change in changes:
             assert raw.execute(change).rowcount == 1
@@ -31,7 +31,7 @@ def rechain(db):
     rows = {t.__tablename__: {r.id: r.compute_digest() for r in store.all(t)} for t in m.CHAINED}
     previous = GENESIS
     with sqlite3.connect(db) as raw:
-        for name in TRIGGERS:
+        for name in triggers("sqlite"):
             raw.execute(f"DROP TRIGGER {name}")
         for number, listed in raw.execute("SELECT id, rows FROM ledger ORDER BY id").fetchall():
             fresh = [[t, i, rows[t][i]] for t, i, _ in json.loads(listed)]
@@ -107,6 +107,27 @@ def test_each_lie_is_named_before_and_after_rechaining(toy_copy, change, named):
     assert any(lie.startswith(named) for lie in lies), lies
     if not change.startswith("DELETE") and "rationale" not in change:
         assert rechain(toy_copy), "derived facts must give it away without the hashes"
+
+
+def test_a_forged_crash_is_neither_confirmed_nor_believed(toy_copy):
+    tampered = tamper(
+        toy_copy,
+        "UPDATE evidence SET record = json_set(record, '$.stop', 'crashed', '$.e', 1e9, '$.error', 'x') WHERE id = 2",
+        "UPDATE evidence SET e = 1e9 WHERE id = 2",
+    )
+    assert tampered
+    assert any(lie.startswith("evidence row 2 (hypothesis 2): claims a crash") for lie in rechain(toy_copy))
+    assert open_store(str(toy_copy)).hypotheses()[1].state == "inconclusive"
+
+
+def test_a_test_that_went_on_after_its_rule_fired_is_named(toy_copy):
+    lies = tamper(toy_copy, "UPDATE hypotheses SET record = json_set(record, '$.battery.n_max', 16) WHERE id = 1")
+    assert any("the stopping rule fired here" in lie for lie in lies)
+
+
+def test_records_that_cannot_be_read_are_lies_and_no_tracebacks(toy_copy):
+    assert tamper(toy_copy, "UPDATE evidence SET record = '{}' WHERE id = 1")
+    assert rechain(toy_copy)
 
 
 def test_a_row_that_bypassed_the_ledger_is_named(toy_copy):

@@ -21,7 +21,6 @@ from lakatos.tools.experiment import (
     Measurement,
     Sample,
     calibrate,
-    control_names,
     draw_sample,
     matched_components,
     measure,
@@ -29,10 +28,10 @@ from lakatos.tools.experiment import (
     run_experiment,
     unigram_loss,
 )
-from lakatos.tools.hypothesis import AnyClaim, Battery, Line, Necessity, NodeEffect
+from lakatos.tools.hypothesis import AnyClaim, Battery, Line, Necessity, NodeEffect, control_names
 from lakatos.tools.intervention import Intervention, run_interventions
 
-NODE = NodeEffect(components=("a1.h2@END", "m0@S2"), matched_random=2)
+NODE = NodeEffect(components=("a1.h2@END", "m0@S2"), matched_random=3)
 NEED = Necessity(components=("a1.h2@END", "m0@S2"))
 
 
@@ -227,7 +226,7 @@ class TestMatchedComponents:
         st.sampled_from(["", "@END", "@S2"]),
     )
 
-    @given(st.lists(places, min_size=1, max_size=4, unique=True), st.integers(1, 8), st.text(max_size=8))
+    @given(st.lists(places, min_size=1, max_size=4, unique=True), st.integers(3, 8), st.text(max_size=8))
     def test_are_like_the_claims_and_never_its_own(self, texts, wanted, identity) -> None:
         claim = NodeEffect(components=tuple(texts), matched_random=wanted)
         chosen = matched_components(claim, self.CFG, identity)
