@@ -91,7 +91,7 @@ def kill(folder: Path) -> None:
         began = db.exists() and bool(open_store(str(db)).runs())
         args = ["--resume"] if began else ["ioi", *SMALL]
         process = subprocess.Popen([LAKATOS, "run", *args, "--quiet", "--db", str(db)], stdout=subprocess.DEVNULL)
-        time.sleep(moments.uniform(8, 20))
+        time.sleep(moments.uniform(10, 45))
         process.send_signal(signal.SIGKILL)
         process.wait()
         store = open_store(str(db)) if db.exists() else None
