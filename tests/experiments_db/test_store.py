@@ -85,13 +85,24 @@ def test_seeds_depend_on_secret_claim_and_purpose():
     "change", ["UPDATE {} SET id = id + 100", "DELETE FROM {}", "REPLACE INTO {0} SELECT * FROM {0}"]
 )
 def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
+    log = open_store(str(toy_copy))
+    log.add(m.Refusal(proposal_id=1, kind="malformed", reason="r", duplicate_of=None))
+    call = {
+        "run_id": 1,
+        "round": 1,
+        "purpose": "propose",
+        "attempt": 1,
+        "model": "m",
+        "prompt": "p",
+        "prompt_hash": "h",
+    }
+    log.add(m.LLMCall(**call, request={}, response=None, error="e", tokens_in=0, tokens_out=0, seconds=0.0))
     with sqlite3.connect(toy_copy) as raw:
-        count = raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        if count == 0:
-            pytest.skip(f"the toy run leaves no row in {table}; the same trigger text guards it")
+        before = raw.execute(f"SELECT * FROM {table}").fetchall()
+        assert before
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             raw.execute(change.format(table))
-        assert raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == count
+        assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
 def test_a_batch_cannot_be_drawn_before_registration(store):
