@@ -54,7 +54,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _err().print("lakatos: killed. What was measured is in the log; `lakatos run --resume` goes on.")
         status = 130
-    except Exception as error:
+    except Exception as error:  # usage errors: typer vendors click, so their class has no public name
         if not hasattr(error, "format_message"):
             raise
         _err().print(f"lakatos: {error.format_message()}  (--help explains)", markup=False, highlight=False)
@@ -62,7 +62,7 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _options(config: type[Limits], **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command one option per field of `config`, with the field's description as its help."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,7 +71,7 @@ def _options(config: type[Limits], **defaults: Any) -> Callable[[Callable[..., A
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=defaults.get(name, field.default),
+                default=field.default,
                 annotation=Annotated[
                     field.annotation,
                     typer.Option(help=field.description, show_default=field.default is not None),
@@ -80,7 +80,7 @@ def _options(config: type[Limits], **defaults: Any) -> Callable[[Callable[..., A
             for name, field in config.model_fields.items()
         ]
         plain = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.kind is not p.VAR_KEYWORD]
-        parameters = plain[:1] + fields + plain[1:] if config is RunConfig else plain + fields
+        parameters = plain[:1] + fields + plain[1:]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command
@@ -137,7 +137,7 @@ def run(
             record = go_on(chosen, db=db, watcher=watcher, limits=limits)
         else:
             assert behaviour is not None
-            record = investigate(behaviour, _config(fields), db=db, watcher=watcher)
+            record = investigate(behaviour, RunConfig.checked(fields), db=db, watcher=watcher)
     except Stop as stop:
         where = f" --db {db}" if db != DB else ""
         raise Stop(f"{stop}; nothing is lost: `lakatos run --resume{where}` goes on") from stop
@@ -343,16 +343,6 @@ def version() -> int:
     return 0
 
 
-def _config(fields: dict[str, Any]) -> RunConfig:
-    from pydantic import ValidationError
-
-    try:
-        return RunConfig.model_validate(fields)
-    except ValidationError as error:
-        told = "; ".join(f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg']}" for e in error.errors())
-        raise UserError(told) from error
-
-
 def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     """The limits given beside --resume; anything else given there would be ignored, and is refused."""
     defaults = RunConfig().model_dump()
@@ -360,7 +350,7 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     others = [f"--{name.replace('_', '-')}" for name in given if name not in Limits.model_fields]
     if others:
         raise UserError(f"A resumed run keeps its settings: leave out {', '.join(others)}. Only limits can change.")
-    return Limits.given(given)
+    return Limits.checked(given).model_dump(exclude_unset=True)
 
 
 def _open(db: str) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -23,18 +23,17 @@ class Limits(BaseModel):
     max_seconds: float | None = Field(None, gt=0, description="Stop after so many seconds of work.")
 
     @classmethod
-    def given(cls, limits: dict[str, Any]) -> dict[str, Any]:
-        """The limits among these, checked.
+    def checked(cls, fields: dict[str, Any]) -> Self:
+        """These fields as a configuration.
 
         Raises:
-            UserError: one is no limit, or out of range.
+            UserError: one is unknown or out of range; names the option.
         """
         try:
-            checked = Limits.model_validate(limits)
+            return cls.model_validate(fields)
         except ValidationError as error:
             told = "; ".join(f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg']}" for e in error.errors())
             raise UserError(told) from error
-        return checked.model_dump(exclude_unset=True)
 
 
 class RunConfig(Limits):

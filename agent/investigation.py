@@ -54,7 +54,8 @@ class Investigation:
         self.run_id = run_id
         self.watcher = watcher
         self.row = store.run_row(run_id)
-        self.config = RunConfig.model_validate(self.row.config | Limits.given(store.limits(run_id) | (limits or {})))
+        changed = Limits.checked(store.limits(run_id) | (limits or {}))
+        self.config = RunConfig.model_validate(self.row.config | changed.model_dump(exclude_unset=True))
         self.behaviour = Behaviour.model_validate(self.row.behaviour_definition)
         self.controls = [Behaviour.model_validate(d) for d in self.row.controls.values()]
         self.stop_asked = False
@@ -192,7 +193,7 @@ class Investigation:
 
     def explored(self) -> Explored:
         """The exploration's findings, read from the log."""
-        payload = self._payload("explored")
+        payload = self.findings()
         cfg = self.model.cfg
         gap = float(self._payload("checked")["gap"])
         return Explored(gap, payload["attributions"], self.behaviour.named_positions, cfg.n_layers, cfg.n_heads)

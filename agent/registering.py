@@ -12,7 +12,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.store import Duplicate, seed_commitment
 from lakatos.tools.errors import UserError
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
-from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash, control_names
+from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash, control_names, describe
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 def register_proposals(run: Investigation, round_: int) -> None:
     """Judge every proposal of a round: a slot and a frozen record for it, or a refusal with its reason."""
-    settled = {r.proposal_id for r in run.store.all(m.Refusal)}
-    settled |= {h.proposal_id for h in run.store.all(m.HypothesisRow)}
     proposals = run.store.all(m.Proposal, m.Proposal.run_id == run.run_id, m.Proposal.round == round_)
+    ids = [row.id for row in proposals]
+    settled = {r.proposal_id for r in run.store.all(m.Refusal, m.Refusal.proposal_id.in_(ids))}
+    settled |= {h.proposal_id for h in run.store.all(m.HypothesisRow, m.HypothesisRow.proposal_id.in_(ids))}
     if any(row.id not in settled for row in proposals):
         run.load()
     for number, row in enumerate(proposals):
@@ -46,9 +47,10 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         return
     controls = {c.name: c.hash for c in run.controls if c.name in wanted}
     identity = claim_hash(claim, weights=run.row.weights, behaviour=run.row.behaviour_hash, controls=controls)
-    twin = next((e for e in run.store.hypotheses() if e.claim_hash == identity), None)
-    if twin is not None:
-        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twin.id} ({twin.text})", twin.id)
+    twins = run.store.all(m.HypothesisRow, m.HypothesisRow.claim_hash == identity)
+    if twins:
+        text = describe(claim, run.behaviour.name)
+        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twins[0].id} ({text})", twins[0].id)
         return
     began = time.monotonic()
     try:

@@ -25,8 +25,9 @@ TEST_FAILURES = (ArithmeticError, RuntimeError, ValueError, MemoryError, LookupE
 
 def test_registered(run: Investigation) -> None:
     """Test every registered hypothesis of this run whose evidence is not frozen, in slot order."""
-    pending = [e for e in run.entries() if e.evidence is None]
-    tested = len(run.entries()) - len(pending)
+    entries = run.entries()
+    pending = [e for e in entries if e.evidence is None]
+    tested = len(entries) - len(pending)
     if pending:
         run.load()
     for number, entry in enumerate(pending):
