@@ -1,4 +1,4 @@
-"""Tiny random models of five architectures, and a toy behaviour with its tokenizer: offline, a tenth of a second each.
+"""Tiny random models of nine architectures, and a toy behaviour with its tokenizer: offline, a tenth of a second each.
 
 The weights are drawn wide, so that every component moves the logits; nothing about the models is meaningful otherwise.
 """
@@ -15,9 +15,13 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MixtralConfig,
+    OPTConfig,
+    PhiConfig,
     PreTrainedTokenizerFast,
     Qwen3Config,
 )
@@ -91,6 +95,19 @@ _CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gemma2": (Gemma2Config, {**_GROUPED, "sliding_window": 4, "final_logit_softcapping": 5.0}),
     "gpt_neox": (GPTNeoXConfig, {**_SIZES, "intermediate_size": 48, "use_parallel_residual": True}),
     "qwen3": (Qwen3Config, _GROUPED),
+    "gemma3": (
+        Gemma3TextConfig,
+        {
+            **_GROUPED,
+            "sliding_window": 4,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "query_pre_attn_scalar": 8,
+            "architectures": ["Gemma3ForCausalLM"],
+        },
+    ),
+    "phi": (PhiConfig, {**_SIZES, "intermediate_size": 48, "partial_rotary_factor": 0.5, "attention_dropout": 0.0}),
+    "opt": (OPTConfig, {**_SIZES, "ffn_dim": 48, "word_embed_proj_dim": 32, "init_std": 0.3, "dropout": 0.0}),
+    "mixtral": (MixtralConfig, {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 ARCHITECTURES = tuple(_CONFIGS)
 LAYERS, HEADS, NEURONS = 3, 4, 48

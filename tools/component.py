@@ -1,10 +1,14 @@
 """Places in a transformer, and their text form.
 
-    a9.h6@END    the output (z) of attention head 6 in layer 9, at the last token
-    a2           the whole attention output of layer 2, at every position
-    m5@S2        the MLP output of layer 5 at the token that the behaviour calls S2
-    m5.n12       one MLP neuron (its activation after the non-linearity)
-    r3@4         the residual stream before block 3, at token index 4
+    a9.h6@END        the output (z) of attention head 6 in layer 9, at the last token
+    a9.h6.q          the query of that head, as projected: before any norm or rotation
+    a9.h6.pattern@5  where that head looks from token index 5 (its attention weights)
+    a9.g2.k, a9.g2.v the keys, the values of key-value group 2 (without grouped-query attention, of head 2)
+    a2               the whole attention output of layer 2, at every position
+    m5@S2            the MLP output of layer 5 at the token that the behaviour calls S2
+    m5.n12           one MLP neuron (its activation after the non-linearity)
+    r3@4             the residual stream before block 3, at token index 4; r30 in a model of 30 layers: after the last
+    e                the token embeddings
 
 Layers, heads and neurons count from zero; an index of attention heads is a query head. Parsing checks the form only:
 whether a model has the component is asked with `Component.check`.
@@ -18,20 +22,49 @@ from typing import Any, Literal
 
 from lakatos.tools.errors import UserError
 
-Kind = Literal["head", "attention", "mlp", "neuron", "residual"]
+Kind = Literal[
+    "head", "query", "pattern", "key", "value", "attention", "mlp", "neuron", "residual", "embedding"
+]  # fmt: skip
 
 _NUMBER = r"\d{1,9}"
-_FORM = re.compile(
-    rf"(?:a(?P<attention>{_NUMBER})(?:\.h(?P<head>{_NUMBER}))?"
-    rf"|m(?P<mlp>{_NUMBER})(?:\.n(?P<neuron>{_NUMBER}))?|r(?P<residual>{_NUMBER}))"
-    rf"(?:@(?P<position>[A-Za-z][A-Za-z0-9_]*|{_NUMBER}))?",
-    re.ASCII,
-)
+_PLACE: dict[Kind, str] = {
+    "head": "a{layer}.h{index}",
+    "query": "a{layer}.h{index}.q",
+    "pattern": "a{layer}.h{index}.pattern",
+    "key": "a{layer}.g{index}.k",
+    "value": "a{layer}.g{index}.v",
+    "attention": "a{layer}",
+    "mlp": "m{layer}",
+    "neuron": "m{layer}.n{index}",
+    "residual": "r{layer}",
+    "embedding": "e",
+}
+_HOOK: dict[Kind, str] = {
+    "head": "attn.hook_z",
+    "query": "attn.hook_q",
+    "pattern": "attn.hook_pattern",
+    "key": "attn.hook_k",
+    "value": "attn.hook_v",
+    "attention": "hook_attn_out",
+    "mlp": "hook_mlp_out",
+    "neuron": "mlp.hook_post",
+    "residual": "hook_resid_pre",
+}
+_FORMS = {
+    kind: re.compile(
+        re.escape(place).replace(r"\{layer\}", f"(?P<layer>{_NUMBER})").replace(r"\{index\}", f"(?P<index>{_NUMBER})")
+        + rf"(?:@(?P<position>[A-Za-z][A-Za-z0-9_]*|{_NUMBER}))?",
+        re.ASCII,
+    )
+    for kind, place in _PLACE.items()
+}
+_IN_GROUPS = ("key", "value")
+_OF_HEADS = ("head", "query", "pattern")
 
 
 @dataclass(frozen=True)
 class Component:
-    """A place in the model. `index` is the head or the neuron; `position` None means every position."""
+    """A place in the model. `index` is the head, the group or the neuron; `position` None means every position."""
 
     layer: int
     kind: Kind
@@ -45,44 +78,40 @@ class Component:
         Raises:
             UserError: the text is not a component; the message shows the forms that are.
         """
-        match = _FORM.fullmatch(text.strip())
-        if match is None:
+        for kind, form in _FORMS.items():
+            if match := form.fullmatch(text.strip()):
+                part = match.groupdict()
+                at = part["position"]
+                position = int(at) if at is not None and at.isdigit() else at
+                index = part.get("index")
+                return cls(int(part.get("layer") or 0), kind, None if index is None else int(index), position)
+        if match := re.fullmatch(rf"a({_NUMBER})\.h({_NUMBER})\.([kv])(@.*)?", text.strip(), re.ASCII):
+            layer, head, what, position = match.groups("")
             raise UserError(
-                f"{text!r} is not a component. Write a9.h6 (head), a9 (attention), m5 (MLP), m5.n12 (neuron) "
-                "or r3 (residual stream before block 3), and a position after @ if you want one: a9.h6@END."
+                f"{text!r} is not a component: keys and values belong to key-value groups. Write a{layer}.g{head}."
+                f"{what}{position}, the group's number after g; without grouped-query attention it is the head's."
             )
-        part = match.groupdict()
-        position = part["position"]
-        at = int(position) if position is not None and position.isdigit() else position
-        if part["attention"] is not None:
-            kind: Kind = "attention" if part["head"] is None else "head"
-            return cls(int(part["attention"]), kind, _integer(part["head"]), at)
-        if part["mlp"] is not None:
-            kind = "mlp" if part["neuron"] is None else "neuron"
-            return cls(int(part["mlp"]), kind, _integer(part["neuron"]), at)
-        return cls(int(part["residual"]), "residual", None, at)
+        raise UserError(
+            f"{text!r} is not a component. Write a9.h6 (head), a9.h6.q (its query), a9.h6.pattern (its attention), "
+            "a9.g2.k or a9.g2.v (keys or values of a group), a9 (attention), m5 (MLP), m5.n12 (neuron), "
+            "r3 (residual stream before block 3) or e (embeddings), and a position after @ if you want one: a9.h6@END."
+        )
 
     def __str__(self) -> str:
-        place = {
-            "head": f"a{self.layer}.h{self.index}",
-            "attention": f"a{self.layer}",
-            "mlp": f"m{self.layer}",
-            "neuron": f"m{self.layer}.n{self.index}",
-            "residual": f"r{self.layer}",
-        }[self.kind]
+        place = _PLACE[self.kind].format(layer=self.layer, index=self.index)
         return place if self.position is None else f"{place}@{self.position}"
 
-    @property
-    def hook_name(self) -> str:
-        """The TransformerLens hook point whose activation this is (a slice of)."""
-        suffix = {
-            "head": "attn.hook_z",
-            "attention": "hook_attn_out",
-            "mlp": "hook_mlp_out",
-            "neuron": "mlp.hook_post",
-            "residual": "hook_resid_pre",
-        }[self.kind]
-        return f"blocks.{self.layer}.{suffix}"
+    def hook_name(self, n_layers: int) -> str:
+        """The TransformerLens hook point whose activation this is (a slice of), in a model of `n_layers`."""
+        if self.kind == "embedding":
+            return "hook_embed"
+        if self.kind == "residual" and self.layer == n_layers:
+            return f"blocks.{n_layers - 1}.hook_resid_post"
+        return f"blocks.{self.layer}.{_HOOK[self.kind]}"
+
+    def block(self, n_layers: int) -> int:
+        """The block that this component is in or comes before; -1 for the embeddings."""
+        return -1 if self.kind == "embedding" else min(self.layer, n_layers - 1)
 
     def check(self, cfg: Any, positions: set[str] | None = None) -> None:
         """Ask whether a model (its TransformerLens `cfg`) and a behaviour (its named positions) have this place.
@@ -90,16 +119,22 @@ class Component:
         Raises:
             UserError: naming what is missing and what there is instead.
         """
-        if not 0 <= self.layer < cfg.n_layers:
+        layers = cfg.n_layers + (self.kind == "residual")
+        if not 0 <= self.layer < layers:
             raise UserError(f"{self}: the model has layers 0 to {cfg.n_layers - 1}, not {self.layer}.")
-        limit = {"head": cfg.n_heads, "neuron": cfg.d_mlp}.get(self.kind)
-        if limit is not None and self.index is not None and not 0 <= self.index < limit:
-            raise UserError(f"{self}: layer {self.layer} has {self.kind}s 0 to {limit - 1}, not {self.index}.")
+        width = self.width(cfg)
+        if width is not None and self.index is not None and not 0 <= self.index < width:
+            unit = "key-value group" if self.kind in _IN_GROUPS else "neuron" if self.kind == "neuron" else "head"
+            raise UserError(f"{self}: layer {self.layer} has {unit}s 0 to {width - 1}, not {self.index}.")
         if positions is not None and isinstance(self.position, str) and self.position not in positions:
             raise UserError(
                 f"{self}: the behaviour has no position {self.position!r}; it has {', '.join(sorted(positions))}."
             )
 
-
-def _integer(text: str | None) -> int | None:
-    return None if text is None else int(text)
+    def width(self, cfg: Any) -> int | None:
+        """How many components of this kind a layer of the model has; None where there is one a layer."""
+        if self.kind in _IN_GROUPS:
+            return int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+        if self.kind in _OF_HEADS:
+            return int(cfg.n_heads)
+        return int(cfg.d_mlp) if self.kind == "neuron" else None

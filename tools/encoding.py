@@ -48,6 +48,24 @@ class TokenBatch:
         """[n] tokens of each prompt; less than pos where the batch is padded."""
         return self.positions["END"] + 1
 
+    def parts(self, at_once: int | None) -> list[TokenBatch]:
+        """The batch in pieces of at most so many prompts, none wider than its longest prompt."""
+        if at_once is None or at_once >= len(self.index):
+            return [self]
+        return [self._part(slice(i, i + at_once)) for i in range(0, len(self.index), at_once)]
+
+    def _part(self, rows: slice) -> TokenBatch:
+        width = int(self.lengths[rows].max())
+        positions = {name: at[rows] for name, at in self.positions.items()}
+        return TokenBatch(
+            self.index[rows],
+            self.clean[rows, :width],
+            self.corrupted[rows, :width],
+            self.answer[rows],
+            self.wrong[rows],
+            positions,
+        )
+
 
 @dataclass(frozen=True)
 class _Encoded:

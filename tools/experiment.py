@@ -22,7 +22,7 @@ from lakatos.tools.donors import draw_donors
 from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
 from lakatos.tools.hypothesis import AnyClaim, Battery, Necessity, NodeEffect
-from lakatos.tools.intervention import Base, Effects, Intervention, Runs, run_interventions
+from lakatos.tools.intervention import Base, Effects, Intervention, Runs, everywhere, run_interventions
 from lakatos.tools.pairs import PromptPairs, Split
 
 EXPLORED = 64  # exploration pairs behind every constant
@@ -101,7 +101,7 @@ def measure(claim: AnyClaim, matched: Sequence[str], model: Any, sample: Sample)
     values |= {f"random.{k}": row for k, row in enumerate(effects.values[1:])}
     forwards = effects.forwards
     for name, runs in sample.controls.items():
-        control = run(runs, [_everywhere(target)])
+        control = run(runs, [everywhere(target)])
         values |= {f"control.{name}.clean": control.clean, f"control.{name}.intervened": control.values[0]}
         forwards += control.forwards
     return Measurement(values, effects.engine, forwards, {})
@@ -205,13 +205,8 @@ def unigram_loss(pairs: PromptPairs, model: Any) -> float:
 _SOURCE: dict[str, Any] = {"denoising": "clean", "noising": "corrupted"}
 
 
-def _everywhere(target: Intervention) -> Intervention:
-    """The same components at every position: plain text has none of the behaviour's named positions."""
-    return Intervention([Component(c.layer, c.kind, c.index) for c in target.components], target.source)
-
-
 def _similar(component: Component, cfg: Any, exclude: Sequence[Component]) -> Iterator[Component]:
-    width = {"head": cfg.n_heads, "neuron": cfg.d_mlp}.get(component.kind)
+    width = component.width(cfg)
     for layer in range(max(0, component.layer - _NEAR), min(cfg.n_layers, component.layer + _NEAR + 1)):
         for index in range(width) if width is not None else [None]:
             other = Component(layer, component.kind, index, component.position)

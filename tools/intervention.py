@@ -5,64 +5,54 @@ An intervention replaces the activations of some components during a base run:
     denoising   base="corrupted", source="clean"      what is enough to restore the behaviour
     noising     base="clean", source="corrupted"      what the behaviour cannot do without
     ablation    base="clean", source="resample"       ... against the activation on another prompt (a donor)
+                              source="mean"           ... against the mean over a dataset at that position
                               source="zero"           ... against nothing
+    path patching   to="a9.h6.q"                      only along the direct path into a receiver
+    direct effect   to="logits"                       only what the component itself writes, all after it frozen
+    circuit     keep=True                             everything but the components
 
 `Effects.values` are the metric on the intervened run, per intervention and prompt pair: the effect is the caller's
 difference. Nothing is averaged here.
 
-How it is computed. Blocks before an intervention's first layer do exactly what they did in the base run, so the base
-run is made once and kept at every block's input; the interventions that start at a layer are stacked along the batch
-and run from that block on; only the answer position is unembedded. The blocks are called with what the model itself
-called them with, so nothing here knows an architecture. A model that cannot be driven so (checked once per model, on a
-small batch) is measured by `intervention_reference.py`, one forward pass each, and `Effects.engine` says it.
+How it is computed. What lies before an intervention's first block, or before the first position where anything
+differs, is exactly what it was in the base run. So the base run is made once and kept at every block's input with its
+keys and values; interventions are stacked along the batch, and each runs from its own block and position on; only the
+answer's position, and for logit differences only the two answer tokens, are unembedded. The blocks are called with what
+the model itself called them with, so nothing here knows an architecture. A model that cannot be driven so (tried once
+per model, on a small batch) is measured by `intervention_reference.py`, one forward pass each, and `Effects.engine`
+says it.
 
-Cost: (n_layers - first layer) / n_layers of a forward pass per intervention and prompt; `Effects.forwards` counts it.
-Method: Vig et al. 2020; Meng et al. 2022; Chan et al. 2022 (resample ablation); Zhang & Nanda 2024.
+Method: Vig et al. 2020; Meng et al. 2022; Wang et al. 2022 (paths); Chan et al. 2022 (resample ablation); Zhang & Nanda
+2024.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
+from lakatos.tools.abilities import abilities
 from lakatos.tools.component import Component
-from lakatos.tools.encoding import TokenBatch, encode, pad
 from lakatos.tools.errors import UserError
-from lakatos.tools.metric import Metric, pair_metric, text_loss
+from lakatos.tools.metric import METRICS, Metric
 from lakatos.tools.pairs import PromptPairs
-from lakatos.tools.suffix import BlockCalls, drives_blocks, ignores_padding
+from lakatos.tools.paths import check_path, direct, received
+from lakatos.tools.plan import LOGITS, Base, Chunk, Intervention, Plan, Source
+from lakatos.tools.runs import BatchRuns, Runs
 
-Base = Literal["clean", "corrupted"]
-Source = Literal["clean", "corrupted", "resample", "zero"]
 Engine = Literal["suffix", "reference"]
+Progress = Callable[[int, int], None]
 
-_ROWS = 512  # prompts x interventions stacked in one pass, unless the caller says otherwise
-
-
-@dataclass(frozen=True)
-class Intervention:
-    """Replace the activations of `components` (one, or several at once) by those of `source`."""
-
-    components: tuple[Component, ...]
-    source: Source
-
-    def __init__(self, components: str | Component | Sequence[str | Component], source: Source = "clean") -> None:
-        several = [components] if isinstance(components, str | Component) else components
-        parsed = tuple(Component.parse(c) if isinstance(c, str) else c for c in several)
-        if not parsed:
-            raise UserError("An intervention needs at least one component.")
-        object.__setattr__(self, "components", parsed)
-        object.__setattr__(self, "source", source)
-
-    @property
-    def first_layer(self) -> int:
-        """The earliest layer that is touched."""
-        return min(c.layer for c in self.components)
+_TOKENS = {"cpu": 2048, "cuda": 1 << 17}  # positions run at once: more gain nothing
+_SPARE = {"cpu": 96, "cuda": 1 << 13}  # positions run in vain that cost less than another stack
 
 
 class Effects(NamedTuple):
@@ -73,116 +63,13 @@ class Effects(NamedTuple):
     corrupted: np.ndarray  # [n_pairs] on the corrupted run
     engine: Engine
     forwards: float  # spent, in forward passes of one prompt
+    metric: Metric = "logit_diff"
+    others: Mapping[str, Effects] = {}  # by the names of further metrics, and of controls (their loss)
+    notices: tuple[str, ...] = ()  # what the caller should know, e.g. that memory did not suffice at first
 
-
-class Runs:
-    """Everything about some prompt pairs that interventions share: tokens, base runs, donors. Reuse it between calls.
-
-    Args:
-        model: a TransformerBridge.
-        pairs: what is run.
-        donors: as many prompts of the same shapes, whose clean runs are the source of resample ablation.
-    """
-
-    def __init__(self, model: Any, pairs: PromptPairs, donors: PromptPairs | None = None) -> None:
-        self.model = model
-        self.pairs = pairs
-        tokenizer = model.tokenizer
-        donor_rows = None if donors is None else _rows(encode(donors, tokenizer))
-        if donors is not None and len(donors) != len(pairs):
-            raise UserError(f"{len(pairs)} pairs need as many donor prompts, not {len(donors)}.")
-        batches = encode(pairs, tokenizer)
-        if len(batches) > 1 and ignores_padding(model):
-            batches = [pad(batches)]
-        self.batches = [BatchRuns(model, b, pairs.kind == "text", _donors_of(b, donor_rows)) for b in batches]
-
-    def take_forwards(self) -> float:
-        """Forward passes spent on base, source and donor runs since the last call."""
-        spent = sum(batch.forwards for batch in self.batches)
-        for batch in self.batches:
-            batch.forwards = 0.0
-        return spent
-
-
-@dataclass
-class BatchRuns:
-    """The runs of pairs that go through the model together, made when first asked for."""
-
-    model: Any
-    batch: TokenBatch
-    is_text: bool
-    donors: tuple[np.ndarray, dict[str, np.ndarray]] | None
-    forwards: float = 0.0
-    _calls: dict[str, BlockCalls] = field(default_factory=dict)
-    _metrics: dict[tuple[str, Metric], np.ndarray] = field(default_factory=dict)
-
-    def tokens(self, which: str) -> torch.Tensor:
-        """[n, pos] token ids of the clean, corrupted or donor prompts."""
-        if which != "resample":
-            ids = self.batch.clean if which == "clean" else self.batch.corrupted
-        elif self.donors is not None:
-            ids = self.donors[0]
-        else:
-            raise UserError("Resample ablation needs donor prompts: pass donors= (see draw_donors).")
-        return torch.from_numpy(ids).to(self.model.cfg.device)
-
-    def calls(self, which: str, layers: int | None = None) -> BlockCalls:
-        """The run of these prompts, kept at each block's input; only the first `layers` blocks where that is enough."""
-        which = "clean" if self.is_text and which == "corrupted" else which
-        wanted = self.model.cfg.n_layers if layers is None else layers
-        known = self._calls.get(which)
-        if known is None or known.layers < wanted:
-            known = BlockCalls.record(self.model, self.tokens(which), wanted)
-            self.forwards += len(self.batch.index) * wanted / self.model.cfg.n_layers
-            self._calls[which] = known
-        return known
-
-    def logits(self, which: str) -> torch.Tensor:
-        """[n, vocab] at the answer position; [n, pos, vocab] for plain text."""
-        at = None if self.is_text else self.positions("END")
-        if drives_blocks(self.model):
-            return self.calls(which).logits(at)
-        self.forwards += len(self.batch.index)
-        logits: torch.Tensor = self.model(self.tokens(which), return_type="logits")
-        return logits if at is None else logits[torch.arange(len(at)), at]
-
-    def measure(self, metric: Metric, logits: torch.Tensor, base: str) -> torch.Tensor:
-        """One number per row; rows may be several stacked copies of the batch."""
-        copies = logits.shape[0] // len(self.batch.index)
-        if self.is_text:
-            lengths = torch.from_numpy(self.batch.lengths).to(logits.device)
-            return text_loss(logits, self.tokens("clean").repeat(copies, 1), lengths.repeat(copies))
-        answer, wrong = (torch.from_numpy(a).to(logits.device) for a in (self.batch.answer, self.batch.wrong))
-        base_logits = self.logits(base).repeat(copies, 1) if metric == "kl" else None
-        return pair_metric(metric, logits, answer.repeat(copies), wrong.repeat(copies), base_logits)
-
-    def base_metric(self, which: str, metric: Metric) -> np.ndarray:
-        """[n] on the clean or the corrupted run itself."""
-        key = (which, metric)
-        if key not in self._metrics:
-            self._metrics[key] = _numpy(self.measure(metric, self.logits(which), which))
-        return self._metrics[key]
-
-    def positions(self, position: str | int | None, which: str = "clean") -> torch.Tensor | None:
-        """[n] token indices of a position in the clean/corrupted or the donor prompts; None: all positions."""
-        if position is None:
-            return None
-        if isinstance(position, int):
-            return torch.full((len(self.batch.index),), position)
-        named = self.batch.positions if which != "resample" or self.donors is None else self.donors[1]
-        return torch.from_numpy(named[position])
-
-    def replacement(self, component: Component, source: Source) -> torch.Tensor:
-        """The activation that replaces the component: [n, pos, ...] or [n, ...] at its position."""
-        run = "clean" if source == "zero" else source
-        value = _pick(self.activation(component, run), component, self.positions(component.position, run))
-        return torch.zeros_like(value) if source == "zero" else value
-
-    def activation(self, component: Component, which: str) -> torch.Tensor:
-        """The whole activation at the component's hook, by re-running its block from the kept input."""
-        calls = self.calls(which, None if which in ("clean", "corrupted") else component.layer + 1)
-        self.forwards += len(self.batch.index) / self.model.cfg.n_layers
-        return calls.activation(component.layer, component.hook_name)
+    def of(self, name: str) -> Effects:
+        """The same for another metric or a control, by its name."""
+        return self if name == self.metric else self.others[name]
 
 
 def run_interventions(
@@ -191,9 +78,12 @@ def run_interventions(
     interventions: Sequence[Intervention],
     *,
     base: Base = "corrupted",
-    metric: Metric = "logit_diff",
+    metric: Metric | Sequence[Metric] = "logit_diff",
     donors: PromptPairs | None = None,
-    max_rows: int = _ROWS,
+    dataset: PromptPairs | None = None,
+    controls: Mapping[str, PromptPairs | Runs] | None = None,
+    memory: int | None = None,
+    progress: Progress = lambda _done, _of: None,
 ) -> Effects:
     """Measure every intervention on every prompt pair.
 
@@ -202,144 +92,264 @@ def run_interventions(
         pairs: prompt pairs, or `Runs` of them to reuse the base runs between calls.
         interventions: any mixture of layers, kinds, positions and sources.
         base: the run that is intervened on.
-        metric: see `lakatos.tools.metric`; plain text is always measured by `loss`.
+        metric: see `lakatos.tools.metric`; of several, the first is `Effects.values` and the others are
+            `effects.of("kl")`, from the same pass. Plain text is always measured by `loss`.
         donors: prompts for `source="resample"`, aligned with `pairs`.
-        max_rows: how many prompts (times interventions) run at once: a memory limit.
+        dataset: prompts for `source="mean"`.
+        controls: plain texts on which the same interventions are measured too, at all positions and on the clean run:
+            `effects.of("plain_text")`. Give `Runs` where they need donors or a dataset of their own.
+        memory: bytes that may be used beside the model. Half is for recorded runs, half for a stack of cells; `Runs`
+            that you pass keep theirs.
+        progress: is told how many cells (an intervention on a prompt) are done, of how many.
 
     Returns:
         Effects with values [n_interventions, n_pairs].
 
     Raises:
-        UserError: a component or position that is not there, pairs of unequal length, missing donors.
+        UserError: a component, position or path that is not there, pairs of unequal length, missing donors, or a
+            single prompt that does not fit into memory.
         FloatingPointError: the model produced NaN or infinity; names the intervention and the prompt.
     """
-    from lakatos.tools.intervention_reference import measure_by_forward
-
     bridge = getattr(model, "bridge", model)
-    runs = pairs if isinstance(pairs, Runs) else Runs(bridge, pairs, donors)
+    metrics: list[Metric] = list(dict.fromkeys([metric] if isinstance(metric, str) else metric))
+    if not metrics or not set(metrics) <= set(METRICS):
+        raise UserError(f"metric is one of {', '.join(METRICS)}, not {metric!r}.")
+    if isinstance(pairs, Runs):
+        runs = pairs
+    else:
+        runs = Runs(bridge, pairs, donors, dataset, None if memory is None else _prompts(bridge, pairs, memory))
+    if runs.pairs.kind == "text":
+        metrics = ["loss"]
     check_interventions(bridge, runs, interventions)
-    engine: Engine = "suffix" if drives_blocks(bridge) else "reference"
-    measure = _measure_by_suffix if engine == "suffix" else measure_by_forward
-    used: Metric = "loss" if runs.pairs.kind == "text" else metric
-
-    values = np.full((len(interventions), len(runs.pairs)), np.nan)
-    clean, corrupted = np.full((2, len(runs.pairs)), np.nan)
-    forwards = 0.0
-    with torch.no_grad():
-        for batch in runs.batches:
-            where = batch.batch.index
-            clean[where] = batch.base_metric("clean", used)
-            corrupted[where] = clean[where] if batch.is_text else batch.base_metric("corrupted", used)
-            part, spent = measure(bridge, batch, interventions, base, used, max_rows)
-            values[:, where] = part
-            forwards += spent
-    _check_finite(values, clean, corrupted, interventions, runs.pairs)
-    return Effects(values, clean, corrupted, engine, forwards + runs.take_forwards())
+    with torch.no_grad(), _edits_must_count():
+        effects = _measure(bridge, runs, interventions, base, metrics, memory, progress, keep=runs is pairs)
+    if not controls:
+        return effects
+    anywhere = [everywhere(intervention) for intervention in interventions]
+    others = {
+        name: run_interventions(bridge, texts, anywhere, base="clean", memory=memory)
+        for name, texts in controls.items()
+    }
+    return effects._replace(
+        others={**effects.others, **others},
+        forwards=effects.forwards + sum(other.forwards for other in others.values()),
+        notices=effects.notices + tuple(notice for other in others.values() for notice in other.notices),
+    )
 
 
-def check_interventions(model: Any, runs: Runs, interventions: Iterable[Intervention]) -> None:
+def check_interventions(model: Any, runs: Runs, interventions: Sequence[Intervention]) -> None:
     """Refuse what the model or the prompts do not have, naming it.
 
     Raises:
         UserError
     """
+    for intervention in interventions:
+        check_path(model, intervention)
+        if intervention.keep and any(c.kind not in ("head", "attention", "mlp") for c in intervention.components):
+            raise UserError(f"{intervention}: keep= takes heads (a9.h6), attentions (a9) and MLPs (m5).")
+    named = [place for i in interventions for place in (*i.components, *i.receivers) if place != LOGITS]
+    n_layers = int(model.cfg.n_layers)
     for batch in runs.batches:
         length = int(batch.batch.lengths.min())
         names = set(batch.batch.positions)
-        for component in {c for i in interventions for c in i.components}:
+        for component in dict.fromkeys(named):
+            assert isinstance(component, Component)
             component.check(model.cfg, names)
-            if component.hook_name not in model.hook_dict:
-                raise UserError(f"{component}: this model has no hook {component.hook_name}, so it cannot be patched.")
+            hook = component.hook_name(n_layers)
+            if hook not in model.hook_dict:
+                raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
+            if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
+                raise UserError(
+                    f"{component}: layer {component.layer} has no neurons to replace: experts share its MLP."
+                )
             if isinstance(component.position, int) and component.position >= length:
                 raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
 
 
-def _measure_by_suffix(
+def _shifted(progress: Progress, before: int, of: int, done: int) -> None:
+    progress(before + done, of)
+
+
+def _mlp_output(layer: int) -> str:
+    return f"blocks.{layer}.mlp.hook_out"
+
+
+def _measure(
     model: Any,
-    batch: BatchRuns,
+    runs: Runs,
     interventions: Sequence[Intervention],
     base: Base,
-    metric: Metric,
-    max_rows: int,
-) -> tuple[np.ndarray, float]:
-    n = len(batch.batch.index)
-    n_layers = model.cfg.n_layers
-    values = np.empty((len(interventions), n))
-    forwards = 0.0
-    by_layer: dict[int, list[int]] = defaultdict(list)
-    for number, intervention in enumerate(interventions):
-        by_layer[intervention.first_layer].append(number)
-    for layer, numbers in sorted(by_layer.items()):
-        step = max(1, max_rows // n)
-        for chunk in (numbers[i : i + step] for i in range(0, len(numbers), step)):
-            hooks = _writes(batch, [interventions[i] for i in chunk])
-            logits = batch.calls(base).resume(
-                layer, copies=len(chunk), hooks=hooks, at=None if batch.is_text else batch.positions("END")
-            )
-            values[chunk] = _numpy(batch.measure(metric, logits, base)).reshape(len(chunk), n)
-            forwards += n * len(chunk) * (n_layers - layer) / n_layers
-    return values, forwards
+    metrics: list[Metric],
+    memory: int | None,
+    progress: Progress,
+    keep: bool,
+) -> Effects:
+    from lakatos.tools.intervention_reference import measure_by_forward
 
-
-def _writes(batch: BatchRuns, interventions: Sequence[Intervention]) -> dict[str, list[Callable[..., torch.Tensor]]]:
-    """One hook per component of a stack of interventions: copy k of the batch carries intervention k."""
-    n = len(batch.batch.index)
-    hooks: dict[str, list[Callable[..., torch.Tensor]]] = defaultdict(list)
-    for copy, intervention in enumerate(interventions):
-        for component in intervention.components:
-            value = batch.replacement(component, intervention.source)
-            rows = slice(copy * n, (copy + 1) * n)
-            hooks[component.hook_name].append(write_hook(component, value, batch.positions(component.position), rows))
-    return hooks
-
-
-def write_hook(
-    component: Component, value: torch.Tensor, index: torch.Tensor | None, rows: slice
-) -> Callable[..., torch.Tensor]:
-    """A TransformerLens hook that writes `value` into the component's slice of some rows."""
-
-    def hook(activation: torch.Tensor, hook: Any = None) -> torch.Tensor:  # noqa: ARG001 - TransformerLens names it
-        changed = activation.clone()
-        part = changed[rows]
-        at = slice(None) if index is None else index.to(part.device)
-        row = slice(None) if index is None else torch.arange(part.shape[0], device=part.device)
-        if component.index is None:
-            part[row, at] = value
+    n = len(runs.pairs)
+    values = np.full((len(metrics), len(interventions), n), np.nan)
+    clean, corrupted = np.full((2, len(metrics), n), np.nan)
+    notices: list[str] = []
+    cells = len(interventions) * n
+    for batch in runs.batches:
+        where = batch.batch.index
+        done = len(interventions) * int(where.min(initial=0) if not keep else 0)
+        for k, metric in enumerate(metrics):
+            clean[k, where] = batch.base_metric("clean", metric)
+            corrupted[k, where] = batch.base_metric("corrupted", metric)
+        if abilities(model).blocks:
+            stacks = _Stacks(model, batch, interventions, base, metrics, memory)
+            values[:, :, where] = stacks.measure(partial(_shifted, progress, done, cells))
+            notices += stacks.notices
         else:
-            part[row, at, component.index] = value
-        return changed
-
-    return hook
-
-
-def _pick(activation: torch.Tensor, component: Component, index: torch.Tensor | None) -> torch.Tensor:
-    if index is not None:
-        activation = activation[torch.arange(activation.shape[0]), index.to(activation.device)]
-        return activation if component.index is None else activation[:, component.index]
-    return activation if component.index is None else activation[:, :, component.index]
-
-
-Row = tuple[np.ndarray, dict[str, int]]
-
-
-def _rows(batches: Iterable[TokenBatch]) -> dict[int, Row]:
-    """Each prompt's clean tokens and named positions, by its place among the pairs."""
-    return {
-        int(place): (batch.clean[k], {name: int(at[k]) for name, at in batch.positions.items()})
-        for batch in batches
-        for k, place in enumerate(batch.index)
-    }
+            values[:, :, where] = measure_by_forward(model, batch, interventions, base, metrics)
+        if not keep:
+            runs.forgotten += batch.take_forwards()
+            batch.forget()
+    progress(cells, cells)
+    _check_finite(values[0], clean[0], corrupted[0], interventions, runs.pairs)
+    engine: Engine = "suffix" if abilities(model).blocks else "reference"
+    spent = runs.take_forwards()
+    each = [
+        Effects(values[k], clean[k], corrupted[k], engine, spent, metric, notices=tuple(notices))
+        for k, metric in enumerate(metrics)
+    ]
+    return each[0]._replace(others={e.metric: e for e in each[1:]})
 
 
-def _donors_of(batch: TokenBatch, rows: dict[int, Row] | None) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-    if rows is None:
-        return None
-    chosen = [rows[int(place)] for place in batch.index]
-    if any(len(tokens) != length for (tokens, _), length in zip(chosen, batch.lengths, strict=True)):
-        raise UserError("A donor prompt must have as many tokens as the prompt it replaces (see draw_donors).")
-    positions = {name: np.array([at[name] for _, at in chosen]) for name in batch.positions}
-    width = batch.clean.shape[1]
-    return np.stack([np.pad(tokens, (0, width - len(tokens)), mode="edge") for tokens, _ in chosen]), positions
+class _Stacks:
+    """Runs the cells of a batch in stacks that fit into memory."""
+
+    def __init__(
+        self,
+        model: Any,
+        batch: BatchRuns,
+        interventions: Sequence[Intervention],
+        base: Base,
+        metrics: list[Metric],
+        memory: int | None,
+    ) -> None:
+        self.plan = Plan(model, batch, interventions, base)
+        self.metrics = metrics
+        self.notices: list[str] = []
+        device = torch.device(model.cfg.device).type
+        self._most = _TOKENS.get(device, _TOKENS["cuda"])
+        self._spare = _SPARE.get(device, _SPARE["cuda"])
+        if memory is None and device == "cuda":
+            memory = torch.cuda.mem_get_info()[0]
+        self._bytes = None if memory is None else memory // 2
+
+    def measure(self, progress: Callable[[int], None]) -> np.ndarray:
+        """[n_metrics, n_interventions, n]."""
+        plan = self.plan
+        base = np.stack([plan.batch.base_metric(plan.base, metric) for metric in self.metrics])
+        values = np.repeat(base[:, None], len(plan.interventions), axis=1)
+        finished = values[0].size - len(plan.cells().row)
+        for chunk in plan.chunks(self._tokens, self._spare):
+            values[:, chunk.intervention, chunk.row] = self._run(chunk)
+            finished += len(chunk.row)
+            progress(finished)
+        return values
+
+    def _run(self, chunk: Chunk) -> np.ndarray:
+        """[n_metrics, cell]; halved where it does not fit into memory."""
+        try:
+            found = self._metrics(chunk, self._final(chunk))
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            culprit = self.plan.interventions[chunk.intervention[0]]
+        else:
+            return torch.stack(found).double().cpu().numpy()
+        half = len(chunk.row) // 2  # outside of the handler, which keeps the failed stack's tensors alive
+        if not half:
+            raise UserError(f"{culprit}: one prompt does not fit into memory. Use shorter prompts or a smaller model.")
+        self._most = max(1, half * chunk.width)
+        notice = f"A stack of {len(chunk.row)} cells did not fit into memory; stacks are of {half} now."
+        self.notices.append(notice)
+        warnings.warn(notice, ResourceWarning, stacklevel=2)
+        return np.concatenate([self._run(chunk.take(part)) for part in (slice(half), slice(half, None))], axis=1)
+
+    def _final(self, chunk: Chunk) -> torch.Tensor:
+        """[cell, width, d_model] after the last block."""
+        plan = self.plan
+        kind = plan.interventions[chunk.intervention[0]].kind
+        if kind == "direct":
+            return direct(plan, chunk)
+        if kind == "path":
+            writes = received(plan, chunk)
+        else:
+            writes = plan.writes(chunk, lambda i: () if i.keep else i.components)
+        window = chunk.window(plan.device)
+        final = plan.batch.recording(plan.base).resume(window, chunk.since.tolist(), writes.hooks())
+        writes.check()
+        return final
+
+    def _metrics(self, chunk: Chunk, final: torch.Tensor) -> list[torch.Tensor]:
+        plan = self.plan
+        rows = chunk.window(plan.device).rows
+        if not plan.batch.is_text:
+            step = torch.from_numpy(plan.end[chunk.row] - chunk.start).to(plan.device)
+            final = final[torch.arange(len(final), device=plan.device), step]
+        return plan.batch.measure(self.metrics, final, rows, plan.base)
+
+    def _tokens(self, width: int) -> int:
+        """How many positions may run at once in windows of this width."""
+        if self._bytes is None:
+            return self._most
+        cfg, length = self.plan.model.cfg, self.plan.length
+        groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+        per_token = 8 * cfg.d_model + 4 * (cfg.d_mlp or 4 * cfg.d_model) + cfg.n_heads * (6 * cfg.d_head + 4 * length)
+        per_cell = width * per_token + length * cfg.d_head * (4 * groups + 2 * cfg.n_heads)
+        per_cell += 0 if self.metrics == ["logit_diff"] and abilities(self.plan.model).columns else 4 * cfg.d_vocab
+        fit = self._bytes // int(per_cell * max(4, cfg.dtype.itemsize))
+        return min(self._most, max(1, fit) * width)
+
+
+def _prompts(model: Any, pairs: PromptPairs, memory: int) -> int:
+    """How many prompts' recorded runs fit into half of the memory: a base run, a source run and what is read off it."""
+    cfg = model.cfg
+    length = max((len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs), default=0) + 1
+    groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+    per_layer = length * (cfg.d_model + 2 * groups * cfg.d_head + cfg.n_heads * cfg.d_head + cfg.d_model)
+    each = cfg.dtype.itemsize * (2 * cfg.n_layers * per_layer + 2 * cfg.d_vocab)
+    return max(1, memory // 2 // each)
+
+
+def everywhere(intervention: Intervention) -> Intervention:
+    """The same components at every position: plain text has none of the behaviour's named positions."""
+
+    def free(places: Sequence[Any]) -> list[Any]:
+        return [p if p == LOGITS else replace(p, position=None) for p in places]
+
+    return Intervention(
+        free(intervention.components),
+        intervention.source,
+        to=free(intervention.receivers),
+        keep=intervention.keep,
+    )
+
+
+@contextmanager
+def _edits_must_count() -> Iterator[None]:
+    """TransformerLens warns where an edit has no effect; here it would be a wrong number."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=r"A hook on .* returned a modified tensor", category=UserWarning)
+        try:
+            yield
+        except UserWarning as warning:
+            where = re.match(r"A hook on (\S+)", str(warning))
+            raise UserError(
+                f"{where.group(1) if where else 'This hook'}: this model computes it inside one module, so it cannot "
+                "be replaced."
+            ) from warning
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    said = str(error).lower()
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said or "enough memory" in said
+    )
 
 
 def _check_finite(
@@ -354,12 +364,11 @@ def _check_finite(
         if bad.size:
             raise FloatingPointError(f"The {label} run of {pairs[int(bad[0])].clean!r} gave {numbers[bad[0]]}.")
     for row, column in np.argwhere(~np.isfinite(values)):
-        names = " + ".join(str(c) for c in interventions[row].components)
-        raise FloatingPointError(f"Intervening on {names} in {pairs[int(column)].clean!r} gave {values[row, column]}.")
+        raise FloatingPointError(
+            f"Intervening on {interventions[row]} in {pairs[int(column)].clean!r} gave {values[row, column]}."
+        )
 
 
-def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().double().cpu().numpy()
-
-
-__all__ = ["Effects", "Intervention", "Runs", "check_interventions", "run_interventions", "write_hook"]
+__all__ = [
+    "Base", "Effects", "Intervention", "Runs", "Source", "check_interventions", "run_interventions",
+]  # fmt: skip

@@ -1,34 +1,66 @@
-"""Re-running a transformer from the middle, for any model whose blocks can be called again.
+"""Re-running a transformer from the middle: later layers and later positions only.
 
-A recorded run keeps what each block was called with. Resuming at block L stacks copies of that block's input along the
-batch, attaches hooks, and calls the same blocks with the same further arguments (masks, rotary tables), repeated where
-they have a batch dimension. After the last block: final norm, then unembedding of the wanted positions only.
+A recorded run keeps what each block was called with, its keys and values, and the residual stream before it. Cells (a
+prompt of the batch each, with a window of its positions) can then be run again from any block on, stacked along the
+batch: the blocks are called with what the model itself called them with, fitted to each cell's rows and positions, and
+with an object in place of their key-value cache that puts the window's keys and values among the recorded ones. So
+nothing here knows an architecture; what a model allows is found out by trying (`abilities.py`).
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 Hooks = Mapping[str, Sequence[Callable[..., Any]]]
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
-_causal: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
-_drivable: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+
+class Call(NamedTuple):
+    """What a block was called with, the residual stream aside."""
+
+    args: Args
+    kwargs: Kwargs
+    by_name: bool  # the residual stream came as hidden_states=
 
 
-class BlockCalls:
+class Window(NamedTuple):
+    """Cells: which rows of a recorded batch run again, and which `width` positions of each, from `start` on."""
+
+    rows: torch.Tensor  # [cell]
+    start: torch.Tensor  # [cell]
+    width: int
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """[cell, width] token indices."""
+        return self.start[:, None] + torch.arange(self.width, device=self.start.device)
+
+    def take(self, cells: slice | torch.Tensor) -> Window:
+        """Some of the cells."""
+        return Window(self.rows[cells], self.start[cells], self.width)
+
+    def of(self, values: torch.Tensor) -> torch.Tensor:
+        """[cell, width, ...] of values [row, pos, ...] of the whole batch."""
+        return values[self.rows[:, None], self.positions]
+
+
+class Recording:
     """One run of a batch, kept at the input of its first `layers` blocks and, if it got that far, at the end."""
 
-    def __init__(
-        self, model: Any, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], final: torch.Tensor | None
-    ) -> None:
+    def __init__(self, model: Any, tokens: torch.Tensor, roles: tuple[Any, ...]) -> None:
         self.model = model
-        self.calls = calls
-        self.final = final
+        self.tokens = tokens
+        self.calls: list[Call] = []
+        self.hidden: list[torch.Tensor] = []  # [row, pos, d_model] before each block, and after the last
+        self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # keys and values [row, group, pos, d_head]
+        self.activations: dict[str, torch.Tensor] = {}
+        self.passes = 0.0  # of one row through one block, all positions
+        self._roles = roles
 
     @property
     def layers(self) -> int:
@@ -37,107 +69,139 @@ class BlockCalls:
 
     @classmethod
     @torch.no_grad()
-    def record(cls, model: Any, tokens: torch.Tensor, layers: int) -> BlockCalls:
-        """Run the first `layers` blocks on tokens [n, pos]."""
-        calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-        kept: list[torch.Tensor] = []
+    def record(
+        cls,
+        model: Any,
+        tokens: torch.Tensor,
+        roles: tuple[Any, ...] = (),
+        *,
+        layers: int | None = None,
+        names: Sequence[str] = (),
+    ) -> Recording:
+        """Run a model and keep what resuming needs.
 
-        def note(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            calls.append(
-                (
-                    tuple(_without_cache("", a) for a in args),
-                    {k: _without_cache(k, v) for k, v in kwargs.items()},
-                )
-            )
+        Args:
+            tokens: [row, pos] token ids.
+            roles: per block, which dimensions of its arguments are rows and positions (see `abilities`); without them
+                the recording can be read but not resumed.
+            layers: stop after so many blocks.
+            names: hook points whose activations are kept too.
+        """
+        blocks = model.blocks
+        layers = len(blocks) if layers is None else layers
+        run = cls(model, tokens, roles)
+
+        def note(_module: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+            args, kwargs = _with_cache(args, kwargs, KeptKeys(run.kept))
+            run.hidden.append(args[0] if args else kwargs["hidden_states"])
+            further = {k: v for k, v in kwargs.items() if k != "hidden_states"}
+            run.calls.append(Call(args[1:], further, by_name=not args))
+            return args, kwargs
 
         def keep(_module: Any, _args: Any, output: Any) -> None:
-            kept.append(_hidden(output))
+            run.hidden.append(_hidden(output))
 
-        handles = [block.register_forward_pre_hook(note, with_kwargs=True) for block in model.blocks]
-        handles.append(model.blocks[-1].register_forward_hook(keep))
-        complete = layers == len(model.blocks)
+        handles = [block.register_forward_pre_hook(note, with_kwargs=True) for block in blocks[:layers]]
+        handles.append(blocks[-1].register_forward_hook(keep))
         try:
-            model(tokens, return_type=None, **({} if complete else {"stop_at_layer": layers}))
+            with hooked(model, run._keeping(names)):
+                model(tokens, return_type=None, **({} if layers == len(blocks) else {"stop_at_layer": layers}))
         finally:
             for handle in handles:
                 handle.remove()
-        return cls(model, calls[:layers], kept[0] if complete else None)
-
-    def logits(self, at: torch.Tensor | None) -> torch.Tensor:
-        """Logits of the run itself: [n, vocab] at positions `at` [n], or [n, pos, vocab]."""
-        if self.final is None:
-            raise ValueError("this run was stopped before the last block")
-        return unembed(self.model, self.final, at)
+        run.passes += len(tokens) * layers
+        return run
 
     @torch.no_grad()
-    def resume(self, layer: int, *, copies: int, hooks: Hooks, at: torch.Tensor | None) -> torch.Tensor:
-        """Run `copies` stacked copies of the batch from block `layer` on, under hooks.
+    def collect(self, names: Mapping[str, int]) -> None:
+        """Make sure that `activations` has these hook points (name -> block; -1 for the embeddings)."""
+        missing: dict[int, list[str]] = {}
+        for name, layer in names.items():
+            if name not in self.activations:
+                missing.setdefault(layer, []).append(name)
+        for layer, several in missing.items():
+            if layer < 0:
+                with hooked(self.model, self._keeping(several)):
+                    self.model(self.tokens, return_type=None, stop_at_layer=0)
+            else:
+                self.block(layer, self.whole(), self.hidden[layer], self._keeping(several))
+        lost = [name for several in missing.values() for name in several if name not in self.activations]
+        if lost:
+            raise ValueError(f"this model never reaches the hook point {lost[0]}")
+
+    def whole(self) -> Window:
+        """Every row at every position."""
+        rows = torch.arange(len(self.tokens), device=self.tokens.device)
+        return Window(rows, torch.zeros_like(rows), self.tokens.shape[1])
+
+    @torch.no_grad()
+    def resume(self, window: Window, since: Sequence[int], hooks: Hooks) -> torch.Tensor:
+        """Run cells to the end of the last block, each from its own block on, under hooks.
+
+        Args:
+            window: the cells, those that start earlier first.
+            since: [cell] the block that each starts at, ascending.
 
         Returns:
-            Logits [copies * n, vocab] at positions `at` [n] of each copy, or [copies * n, pos, vocab].
+            The residual stream [cell, width, d_model] after the last block.
         """
+        first = torch.tensor([*since])
+        residual: torch.Tensor | None = None
+        fitted = _Fitted(self.tokens.shape[1])
         with hooked(self.model, hooks):
-            residual = self._hidden_in(layer).repeat(copies, 1, 1)
-            for number in range(layer, len(self.model.blocks)):
-                residual = self._call(number, residual, copies)
-        return unembed(self.model, residual, None if at is None else at.repeat(copies))
+            for layer in range(int(first[0]), self.layers):
+                running = int((first <= layer).sum())
+                joined = 0 if residual is None else len(residual)
+                if running > joined:
+                    new = window.take(slice(joined, running)).of(self.hidden[layer])
+                    residual = new if residual is None else torch.cat([residual, new])
+                residual = self._call(layer, window, running, residual, fitted)
+        assert residual is not None
+        return residual
 
     @torch.no_grad()
-    def activation(self, layer: int, hook_name: str) -> torch.Tensor:
-        """The activation at a hook point of block `layer` in this run."""
-        seen: list[torch.Tensor] = []
+    def block(self, layer: int, window: Window, residual: torch.Tensor, hooks: Hooks) -> torch.Tensor:
+        """Run one block on residual [cell, width, d_model] under hooks."""
+        with hooked(self.model, hooks):
+            return self._call(layer, window, len(window.rows), residual, _Fitted(self.tokens.shape[1]))
 
-        def keep(activation: torch.Tensor, hook: Any = None) -> None:  # noqa: ARG001 - TransformerLens names it
-            seen.append(activation.detach())
+    def _call(self, layer: int, window: Window, cells: int, residual: Any, fitted: _Fitted) -> torch.Tensor:
+        call, (arg_roles, kwarg_roles) = self.calls[layer], self._roles[layer]
+        inside = KeptKeys(self.kept, None if window.width == self.tokens.shape[1] else window.take(slice(cells)))
+        rest = [fitted(v, r, window, cells) for v, r in zip(call.args, arg_roles, strict=True)]
+        named = {k: fitted(v, kwarg_roles[k], window, cells) for k, v in call.kwargs.items()}
+        args, kwargs = _with_cache(tuple(rest), named, inside)
+        self.passes += cells * window.width / self.tokens.shape[1]
+        block = self.model.blocks[layer]
+        if call.by_name:
+            return _hidden(block(hidden_states=residual, **kwargs))
+        return _hidden(block(residual, *args, **kwargs))
 
-        with hooked(self.model, {hook_name: [keep]}):
-            self._call(layer, self._hidden_in(layer), 1)
-        return seen[0]
+    def _keeping(self, names: Sequence[str]) -> Hooks:
+        def keeper(name: str) -> Callable[..., None]:
+            def keep(activation: torch.Tensor, hook: Any = None) -> None:  # noqa: ARG001 - TransformerLens names it
+                self.activations[name] = activation.detach()
 
-    def _hidden_in(self, layer: int) -> torch.Tensor:
-        args, kwargs = self.calls[layer]
-        hidden: torch.Tensor = args[0] if args else kwargs["hidden_states"]
-        return hidden
+            return keep
 
-    def _call(self, layer: int, residual: torch.Tensor, copies: int) -> torch.Tensor:
-        args, kwargs = self.calls[layer]
-        n = self._hidden_in(layer).shape[0]
-        rest = [_repeat(a, n, copies) for a in args[1:]]
-        named = {k: _repeat(v, n, copies) for k, v in kwargs.items() if k != "hidden_states"}
-        if args:
-            return _hidden(self.model.blocks[layer](residual, *rest, **named))
-        return _hidden(self.model.blocks[layer](hidden_states=residual, **named))
+        return {name: [keeper(name)] for name in names}
 
 
-def unembed(model: Any, residual: torch.Tensor, at: torch.Tensor | None) -> torch.Tensor:
-    """Final norm and unembedding of residual [row, pos, d_model] at positions `at` [row], or everywhere."""
-    if at is not None:
-        residual = residual[torch.arange(residual.shape[0]), at.to(residual.device)].unsqueeze(1)
+def unembed(model: Any, residual: torch.Tensor) -> torch.Tensor:
+    """Logits [..., vocab] of the residual stream after the last block [..., d_model]."""
     logits: torch.Tensor = model.unembed(model.ln_final(residual))
-    cap = float(getattr(model.cfg, "output_logits_soft_cap", -1.0) or -1.0)
-    if cap > 0:
-        logits = cap * torch.tanh(logits / cap)
-    return logits if at is None else logits.squeeze(1)
+    return _soft_cap(model, logits)
 
 
-def drives_blocks(model: Any) -> bool:
-    """Whether resuming under a hook gives what the model itself gives under it: tried once per model, on a small batch.
+def unembed_columns(model: Any, residual: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits [cell, k] of the tokens [cell, k] alone, from the residual stream [cell, d_model]; in float32.
 
-    The residual stream is disturbed before the first and before the middle block, so that a model whose later blocks
-    are called with something that earlier blocks computed (and that resuming would not renew) is found out.
+    Only where the unembedding is nothing but a product with its weight (`abilities` tries).
     """
-    known = _drivable.get(model)
-    if known is None:
-        known = _drivable[model] = _try_to_drive(model)
-    return known
-
-
-def ignores_padding(model: Any) -> bool:
-    """Whether tokens after the last one change nothing up to it, as in every causal model: tried once per model."""
-    known = _causal.get(model)
-    if known is None:
-        known = _causal[model] = _try_padding(model)
-    return known
+    normed = model.ln_final(residual.unsqueeze(1)).squeeze(1).float()
+    weight, bias = _unembedding(model)
+    logits = torch.einsum("cd,ckd->ck", normed, weight[tokens].float())
+    return _soft_cap(model, logits if bias is None else logits + bias[tokens].float())
 
 
 @contextmanager
@@ -155,55 +219,88 @@ def hooked(model: Any, hooks: Hooks) -> Iterator[None]:
             point.fwd_hooks[:] = [other for other in point.fwd_hooks if other is not handle]
 
 
-@torch.no_grad()
-def _try_to_drive(model: Any) -> bool:
-    tokens = _some_tokens(model)
-    try:
-        run = BlockCalls.record(model, tokens, len(model.blocks))
-        for layer in {0, len(model.blocks) // 2}:
-            hook = f"blocks.{layer}.hook_resid_pre"
-            own = model.run_with_hooks(tokens, return_type="logits", fwd_hooks=[(hook, _disturb)])
-            again = run.resume(layer, copies=2, hooks={hook: [_disturb]}, at=None)[2:]
-            if not _close(again, own):
-                return False
-    except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
-        return False
-    return True
+class KeptKeys:
+    """What a block takes for its key-value cache: notes what it is given, or completes it from what was noted.
+
+    Keys and values are [cell, group, width, d_head]; completed, [cell, group, pos, d_head] at their own positions.
+    """
+
+    def __init__(self, kept: dict[int, tuple[torch.Tensor, torch.Tensor]], window: Window | None = None) -> None:
+        self.kept = kept
+        self.window = window
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As transformers' `Cache.update`."""
+        if self.window is not None:
+            whole_keys, whole_values = self.kept[layer]
+            return self._among(whole_keys, keys), self._among(whole_values, values)
+        self.kept.setdefault(layer, (keys.detach(), values.detach()))
+        return keys, values
+
+    def get_seq_length(self, *_: Any, **__: Any) -> int:
+        """No token came before this run."""
+        return 0
+
+    def _among(self, whole: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+        assert self.window is not None
+        found = whole[self.window.rows]
+        cell = torch.arange(len(found), device=found.device)[:, None]
+        found[cell, :, self.window.positions] = part.transpose(1, 2)
+        return found
 
 
-@torch.no_grad()
-def _try_padding(model: Any) -> bool:
-    tokens = _some_tokens(model)
-    return _close(model(tokens, return_type="logits")[:, :4], model(tokens[:, :4], return_type="logits"))
+class _Fitted:
+    """Recorded arguments at the rows and positions of cells; the same tensor is fitted once for all blocks."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.known: dict[int, tuple[Any, torch.Tensor, bool]] = {}  # by identity: the value, fitted, has cells first
+
+    def __call__(self, value: Any, roles: Any, window: Window, cells: int) -> Any:
+        if isinstance(value, tuple | list):
+            several = [self(v, r, window, cells) for v, r in zip(value, roles, strict=True)]
+            return type(value)(several)
+        if not isinstance(value, torch.Tensor) or not any(roles):
+            return value
+        if id(value) not in self.known:
+            self.known[id(value)] = value, *self._fit(value, roles, window)
+        _, fitted, of_cells = self.known[id(value)]
+        return fitted[:cells] if of_cells else fitted
+
+    def _fit(self, value: torch.Tensor, roles: tuple[str | None, ...], window: Window) -> tuple[torch.Tensor, bool]:
+        of_rows = roles[0] == "row" and len(value) > 1
+        if "pos" not in roles or window.width == self.length:
+            return (value[window.rows], True) if of_rows else (value, False)
+        query = roles.index("pos")  # a mask's first position is the query's; its second, the key's, stays whole
+        if query == 0:
+            return value[window.positions[0]], False
+        if not of_rows and len(value) > 1:
+            raise ValueError("an argument has positions but neither rows nor one for all")
+        of_cell = window.rows[:, None] if of_rows else torch.zeros_like(window.rows)[:, None]
+        return value.movedim(query, 1)[of_cell, window.positions].movedim(1, query), True
 
 
-def _some_tokens(model: Any) -> torch.Tensor:
-    return ((torch.arange(12).reshape(2, 6) * 7919 + 11) % int(model.cfg.d_vocab)).to(model.cfg.device)
+def _unembedding(model: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    head = model.unembed.original_component
+    return head.weight, getattr(head, "bias", None)
 
 
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return float((one - other).abs().max()) < 1e-4 * max(1.0, float(other.abs().max()))
+def _soft_cap(model: Any, logits: torch.Tensor) -> torch.Tensor:
+    cap = float(getattr(model.cfg, "output_logits_soft_cap", -1.0) or -1.0)
+    return cap * torch.tanh(logits / cap) if cap > 0 else logits
 
 
-def _disturb(activation: torch.Tensor, hook: Any = None) -> torch.Tensor:  # noqa: ARG001 - TransformerLens names it
-    return activation + activation.roll(1, -1)
+def _with_cache(
+    args: tuple[Any, ...], kwargs: dict[str, Any], cache: KeptKeys
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def swap(value: Any) -> Any:
+        return cache if isinstance(value, KeptKeys) or type(value).__name__.endswith("Cache") else value
+
+    return tuple(swap(a) for a in args), {k: swap(v) for k, v in kwargs.items()}
 
 
 def _hidden(output: Any) -> torch.Tensor:
     hidden: torch.Tensor = output[0] if isinstance(output, tuple) else output
     return hidden
-
-
-def _without_cache(name: str, value: Any) -> Any:
-    """The key-value cache of the recording must not grow when blocks are called again."""
-    if name == "use_cache":
-        return False
-    return None if type(value).__name__.endswith("Cache") else value
-
-
-def _repeat(value: Any, n: int, copies: int) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_repeat(v, n, copies) for v in value)
-    if isinstance(value, torch.Tensor) and copies > 1 and value.dim() > 0 and n > 1 and value.shape[0] == n:
-        return value.repeat(copies, *[1] * (value.dim() - 1))
-    return value

@@ -1,0 +1,293 @@
+"""What interventions on the same prompts share: their tokens, recorded base and source runs, and metrics of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from lakatos.tools.abilities import abilities
+from lakatos.tools.component import Component
+from lakatos.tools.encoding import TokenBatch, encode, pad
+from lakatos.tools.errors import UserError
+from lakatos.tools.metric import Metric, pair_metric, text_loss
+from lakatos.tools.pairs import PromptPairs
+from lakatos.tools.suffix import Recording, unembed, unembed_columns
+
+_TEXT_TOKENS = 512  # of plain text unembedded at once
+
+
+class Runs:
+    """Everything about some prompt pairs that interventions share. Reuse it between calls: runs are recorded once.
+
+    Args:
+        model: a TransformerBridge.
+        pairs: what is run.
+        donors: as many prompts of the same shapes, whose clean runs are the source of resample ablation.
+        dataset: prompts whose clean runs are averaged for mean ablation. Give prompts that are not among `pairs`.
+        at_once: the most prompts of one batch; a batch's recorded runs are kept as long as this object.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        pairs: PromptPairs,
+        donors: PromptPairs | None = None,
+        dataset: PromptPairs | None = None,
+        at_once: int | None = None,
+    ) -> None:
+        self.model = model
+        self.pairs = pairs
+        tokenizer = model.tokenizer
+        donor_rows = None if donors is None else _rows(encode(donors, tokenizer))
+        if donors is not None and len(donors) != len(pairs):
+            raise UserError(f"{len(pairs)} pairs need as many donor prompts, not {len(donors)}.")
+        batches = encode(pairs, tokenizer)
+        if len(batches) > 1 and abilities(model).causal:
+            batches = [pad(batches)]
+        self.forgotten = 0.0  # forward passes of batches that were given up
+        self.means = None if dataset is None else Means(model, dataset)
+        text = pairs.kind == "text"
+        self.batches = [
+            BatchRuns(model, part, text, _donors_of(part, donor_rows), self.means)
+            for batch in batches
+            for part in batch.parts(at_once)
+        ]
+
+    def take_forwards(self) -> float:
+        """Forward passes of one prompt spent since the last call."""
+        spent, self.forgotten = self.forgotten + sum(batch.take_forwards() for batch in self.batches), 0.0
+        return spent + (self.means.take_forwards() if self.means else 0.0)
+
+    def forget(self) -> None:
+        """Give back the memory of the recorded runs."""
+        for batch in self.batches:
+            batch.forget()
+
+
+@dataclass
+class BatchRuns:
+    """The runs of pairs that go through the model together, made when first asked for."""
+
+    model: Any
+    batch: TokenBatch
+    is_text: bool
+    donors: tuple[np.ndarray, dict[str, np.ndarray]] | None = None
+    means: Means | None = None
+    forwards: float = 0.0
+    _recordings: dict[str, Recording] = field(default_factory=dict)
+    _logits: dict[str, torch.Tensor] = field(default_factory=dict)
+    _metrics: dict[tuple[str, Metric], np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.batch.index)
+
+    def ids(self, which: str) -> np.ndarray:
+        """[n, pos] token ids of the clean, corrupted or donor ("resample") prompts."""
+        if which != "resample":
+            return self.batch.clean if which == "clean" else self.batch.corrupted
+        if self.donors is None:
+            raise UserError("Resample ablation needs donor prompts: pass donors= (see draw_donors).")
+        return self.donors[0]
+
+    def tokens(self, which: str) -> torch.Tensor:
+        """The same, on the model's device."""
+        return torch.from_numpy(self.ids(which)).to(self.model.cfg.device)
+
+    def same(self, which: str) -> str:
+        """The name under which a run is kept: plain text has no corrupted run of its own."""
+        return "clean" if self.is_text and which == "corrupted" else which
+
+    def recording(self, which: str, names: Mapping[str, int] | None = None, layers: int | None = None) -> Recording:
+        """The run of these prompts with the activations at the hook points `names` (name -> block).
+
+        Args:
+            layers: stop after so many blocks where that is enough.
+        """
+        which, names = self.same(which), names or {}
+        wanted = self.model.cfg.n_layers if layers is None else layers
+        known = self._recordings.get(which)
+        if known is None or known.layers < wanted:
+            if known is not None:
+                self._spend(known)
+                names = {**dict.fromkeys(known.activations, 0), **names}
+            roles = abilities(self.model).roles
+            known = Recording.record(self.model, self.tokens(which), roles, layers=wanted, names=list(names))
+            self._recordings[which] = known
+        known.collect(names)
+        return known
+
+    def logits(self, which: str) -> torch.Tensor:
+        """[n, vocab] at the answer position; [n, pos, vocab] for plain text."""
+        which = self.same(which)
+        if which not in self._logits:
+            if abilities(self.model).blocks:
+                final = self.recording(which).hidden[-1]
+                found = unembed(self.model, final if self.is_text else self._at_end(final).unsqueeze(1))
+            else:
+                self.forwards += len(self)
+                found = self.model(self.tokens(which), return_type="logits")
+                found = found if self.is_text else self._at_end(found).unsqueeze(1)
+            self._logits[which] = found if self.is_text else found.squeeze(1)
+        return self._logits[which]
+
+    def measure(
+        self, metrics: Sequence[Metric], residual: torch.Tensor, rows: torch.Tensor, base: str
+    ) -> list[torch.Tensor]:
+        """Metrics [cell] each of the last residual stream: [cell, d_model] at END, [cell, pos, d_model] of plain text.
+
+        Args:
+            rows: [cell] which prompt of the batch each cell is.
+        """
+        if self.is_text:
+            step = max(1, _TEXT_TOKENS // residual.shape[1])
+            parts = zip(torch.split(residual, step), torch.split(rows, step), strict=True)
+            loss = torch.cat([self._loss(unembed(self.model, part), row) for part, row in parts])
+            return [loss for _ in metrics]
+        answer, wrong = (torch.from_numpy(a).to(rows.device)[rows] for a in (self.batch.answer, self.batch.wrong))
+        if all(metric == "logit_diff" for metric in metrics) and abilities(self.model).columns:
+            found = unembed_columns(self.model, residual, torch.stack([answer, wrong], 1))
+            return [found[:, 0] - found[:, 1] for _ in metrics]
+        return self.read(metrics, unembed(self.model, residual.unsqueeze(1)).squeeze(1), rows, base)
+
+    def read(
+        self, metrics: Sequence[Metric], logits: torch.Tensor, rows: torch.Tensor, base: str
+    ) -> list[torch.Tensor]:
+        """Metrics [cell] each of logits [cell, vocab] at END, or [cell, pos, vocab] of plain text."""
+        if self.is_text:
+            return [self._loss(logits, rows) for _ in metrics]
+        answer, wrong = (torch.from_numpy(a).to(rows.device)[rows] for a in (self.batch.answer, self.batch.wrong))
+        own = self.logits(base)[rows].float() if "kl" in metrics else None
+        return [pair_metric(metric, logits.float(), answer, wrong, own) for metric in metrics]
+
+    def base_metric(self, which: str, metric: Metric) -> np.ndarray:
+        """[n] on the clean or the corrupted run itself."""
+        key = (self.same(which), metric)
+        if key not in self._metrics:
+            rows = torch.arange(len(self), device=self.model.cfg.device)
+            if abilities(self.model).blocks:
+                final = self.recording(which).hidden[-1]
+                found = self.measure([metric], final if self.is_text else self._at_end(final), rows, which)
+            else:
+                found = self.read([metric], self.logits(which), rows, which)
+            self._metrics[key] = found[0].double().cpu().numpy()
+        return self._metrics[key]
+
+    def positions(self, position: str | int, which: str = "clean") -> np.ndarray:
+        """[n] token indices of a position in the clean/corrupted or the donor prompts."""
+        if isinstance(position, int):
+            return np.full(len(self), position)
+        named = self.batch.positions if which != "resample" or self.donors is None else self.donors[1]
+        return named[position]
+
+    def take_forwards(self) -> float:
+        """Forward passes of one prompt spent since the last call."""
+        for recording in self._recordings.values():
+            self._spend(recording)
+        spent, self.forwards = self.forwards, 0.0
+        return spent
+
+    def forget(self) -> None:
+        """Give back the memory of the recorded runs."""
+        for recording in self._recordings.values():
+            self._spend(recording)
+        self._recordings.clear()
+        self._logits.clear()
+
+    def _spend(self, recording: Recording) -> None:
+        self.forwards += recording.passes / self.model.cfg.n_layers
+        recording.passes = 0.0
+
+    def _at_end(self, values: torch.Tensor) -> torch.Tensor:
+        return values[torch.arange(len(values)), torch.from_numpy(self.batch.positions["END"])]
+
+    def _loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        lengths = torch.from_numpy(self.batch.lengths).to(logits.device)[rows]
+        return text_loss(logits.float(), self.tokens("clean")[rows], lengths)
+
+
+class Means:
+    """Mean activations of a dataset's clean prompts: at each token index, and at each named position."""
+
+    def __init__(self, model: Any, dataset: PromptPairs) -> None:
+        self.dataset = dataset
+        self._runs = Runs(model, dataset)
+        self._known: dict[str, torch.Tensor] = {}
+        batches = [run.batch for run in self._runs.batches]
+        self.length = max(batch.clean.shape[1] for batch in batches)
+        self.names = sorted(set.intersection(*(set(batch.positions) for batch in batches)))
+
+    def table(self, component: Component) -> torch.Tensor:
+        """[length + names, ...]: the mean over prompts that reach a token index; then the mean at each name.
+
+        The rows of an attention pattern are as long as the longest prompt.
+        """
+        n_layers = self._runs.model.cfg.n_layers
+        name = component.hook_name(n_layers)
+        if name not in self._known:
+            total: torch.Tensor | None = None
+            count = torch.zeros(self.length + len(self.names))
+            for run in self._runs.batches:
+                recording = run.recording("clean", {name: component.block(n_layers)})
+                values = by_position(component, recording.activations.pop(name)).float()
+                if component.kind == "pattern":
+                    values = torch.nn.functional.pad(values, (0, self.length - values.shape[-1]))
+                if total is None:
+                    total = values.new_zeros(len(count), *values.shape[2:])
+                real = torch.arange(values.shape[1]) < torch.from_numpy(run.batch.lengths)[:, None]
+                total[: values.shape[1]] += torch.where(_wide(real, values), values, 0).sum(0)
+                count[: values.shape[1]] += real.sum(0)
+                for k, position in enumerate(self.names):
+                    at = torch.from_numpy(run.batch.positions[position])
+                    total[self.length + k] += values[torch.arange(len(run)), at].sum(0)
+                    count[self.length + k] += len(run)
+            assert total is not None
+            self._known[name] = (total / _wide(count, total)).to(self._runs.model.cfg.dtype)
+        return self._known[name]
+
+    def row(self, position: str | int | None, component: Component) -> int | None:
+        """The row of the table for a named position; None where the token index itself is meant."""
+        if not isinstance(position, str):
+            return None
+        if position not in self.names:
+            raise UserError(f"{component}: the dataset to average over has no position {position!r} in every prompt.")
+        return int(self.length + self.names.index(position))
+
+    def take_forwards(self) -> float:
+        """Forward passes of one prompt spent since the last call."""
+        return self._runs.take_forwards()
+
+
+def by_position(component: Component, activation: torch.Tensor) -> torch.Tensor:
+    """[n, pos, ...], with heads after positions: a pattern comes as [n, head, pos, source]."""
+    return activation.transpose(1, 2) if component.kind == "pattern" else activation
+
+
+def _wide(mask: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    return mask.to(values.device).reshape(*mask.shape, *[1] * (values.dim() - mask.dim()))
+
+
+Row = tuple[np.ndarray, dict[str, int]]
+
+
+def _rows(batches: Iterable[TokenBatch]) -> dict[int, Row]:
+    """Each prompt's clean tokens and named positions, by its place among the pairs."""
+    return {
+        int(place): (batch.clean[k], {name: int(at[k]) for name, at in batch.positions.items()})
+        for batch in batches
+        for k, place in enumerate(batch.index)
+    }
+
+
+def _donors_of(batch: TokenBatch, rows: dict[int, Row] | None) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+    if rows is None:
+        return None
+    chosen = [rows[int(place)] for place in batch.index]
+    if any(len(tokens) != length for (tokens, _), length in zip(chosen, batch.lengths, strict=True)):
+        raise UserError("A donor prompt must have as many tokens as the prompt it replaces (see draw_donors).")
+    positions = {name: np.array([at[name] for _, at in chosen]) for name in batch.positions}
+    width = batch.clean.shape[1]
+    return np.stack([np.pad(tokens, (0, width - len(tokens)), mode="edge") for tokens, _ in chosen]), positions
