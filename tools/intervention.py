@@ -303,7 +303,7 @@ class _Stacks:
         per_cell = width * per_token + length * cfg.d_head * (4 * groups + 2 * cfg.n_heads)
         per_cell += 0 if self.metrics == ["logit_diff"] and abilities(self.plan.model).columns else 4 * cfg.d_vocab
         fit = self._bytes // int(per_cell) // max(4, int(cfg.dtype.itemsize))
-        return min(self._most, max(1, fit) * width)
+        return int(min(self._most, max(1, fit) * width))
 
 
 def _prompts(model: Any, pairs: PromptPairs, memory: int) -> int:
