@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,7 @@ def sweep(
             help="gpt2-small, gpt2-medium, gpt2-xl: random weights of that shape. Else as in `lakatos run --model`."
         ),
     ] = "smollm2-135m",
+    behaviour: Annotated[str, typer.Option(help="What pairs are drawn from: built-in, or your own YAML file.")] = "ioi",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
     tokenizer: Annotated[
@@ -59,6 +61,7 @@ def sweep(
 
         f  attribution of every node
     """
+    from lakatos.tools.behaviour import load_behaviour
     from lakatos.tools.shapes import shaped_model
     from lakatos.tools.sweep import sweep_document
     from lakatos.tools.sweep_tasks import PAIRS
@@ -71,10 +74,15 @@ def sweep(
     def say(text: str) -> None:
         err.print(text, markup=False, highlight=False)
 
+    drawn = load_behaviour(behaviour)
+    beside = Path(behaviour).parent / f"{drawn.controls[0]}.yaml" if drawn.controls else None
+    control = load_behaviour(beside if beside and Path(behaviour).is_file() and beside.is_file() else "plain_text")
     bridge = shaped_model(model, dtype=dtype, device=device, tokenizer=tokenizer, seed=seed, say=say)
     document = sweep_document(
         bridge,
         chosen,
+        behaviour=drawn,
+        control=control,
         pairs=pairs,
         samples=samples,
         rounds=rounds,

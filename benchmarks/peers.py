@@ -5,9 +5,9 @@
     python benchmarks/peers.py --env FOLDER           where the libraries are installed, or already are
 
 The libraries live in an environment of their own, made on first use with pip from the index that pip is set to (a few
-hundred MB; torch of this environment's version, nnsight, pyvene). Each runs the same tokens in a process of its own, one cell
-after another, pairs of one length a call; the clean activations are recorded before and not timed. Ours includes
-its base and source runs. What does not install or cannot run the model is named with the reason.
+hundred MB; torch of this environment's version, nnsight, pyvene). Each runs the same tokens in a process of its own,
+one cell after another, pairs of one length a call; the clean activations are recorded before and not timed. Ours
+includes its base and source runs. What does not install or cannot run the model is named with the reason.
 """
 
 from __future__ import annotations

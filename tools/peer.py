@@ -110,7 +110,7 @@ class Peer:
         name = component.hook_name(int(self.model.cfg.n_layers))
 
         def one(group: Group) -> torch.Tensor:
-            donor = group.caches["resample"][name]
+            donor: torch.Tensor = group.caches["resample"][name]
 
             def replace(activation: torch.Tensor, hook: Any) -> torch.Tensor:  # noqa: ARG001 - TransformerLens names it
                 if component.index is None:
