@@ -23,6 +23,7 @@ from lakatos.tools.operations import product_rate, profile, timed
 from lakatos.tools.sweep_tasks import PAIRS, Task, build_task
 
 _RESAMPLES = 4000
+_PROFILED = 20.0  # seconds of our time that are enough to see where it goes; torch notes every operation
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def sweep_document(
         rounds: how often ours runs whole, and in how many parts the peer's cells are timed between.
         patience: seconds after which ours is not run again (once it is always).
         seed: of prompts, sampled cells and bootstrap.
-        profiled: run ours once more under torch's profiler, to say where its time is.
+        profiled: run ours, or a random part of it, once more under torch's profiler, to say where its time is.
         say: is told the progress.
 
     Raises:
@@ -180,7 +181,7 @@ def measure(
         attainable=float(np.median(rates)),
         ours_seconds=tuple(ours),
         peer_seconds=tuple(peer.values()),
-        shares=profile(lambda: task.ours(whole), device) if profiled else None,
+        shares=profile(lambda: task.ours(_some(whole, _PROFILED / seconds, seed)), device) if profiled else None,
     )
 
 
@@ -196,6 +197,12 @@ def ratio_interval(peer: Sequence[float], ours: Sequence[float], cells: int, see
     theirs, own = (np.asarray(x)[rng.integers(len(x), size=(_RESAMPLES, len(x)))].mean(1) for x in (peer, ours))
     low, high = np.quantile(cells * theirs / own, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _some(cells: Sequence[int], share: float, seed: int) -> list[int]:
+    """A random share of the cells in their order, at least 40."""
+    count = min(len(cells), max(40, round(share * len(cells))))
+    return sorted(np.random.default_rng(seed).permutation(len(cells))[:count].tolist())
 
 
 def _versions() -> dict[str, str]:

@@ -31,7 +31,7 @@ from lakatos.tools.operations import attribution_pass, forward_pass, needed
 from lakatos.tools.pairs import PromptPairs
 from lakatos.tools.peer import Peer, recorded
 
-PAIRS = {"a": 32, "b": 16, "c": 16, "d": 16, "e": 16, "f": 64}
+PAIRS = {"a": 32, "b": 16, "c": 16, "d": 8, "e": 16, "f": 64}
 Values = np.ndarray  # [cell, prompt]
 
 
