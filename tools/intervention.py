@@ -194,6 +194,8 @@ def _measure(
     for batch in runs.batches:
         where = batch.batch.index
         done = len(interventions) * int(where.min(initial=0) if not keep else 0)
+        if abilities(model).blocks:
+            Plan(model, batch, interventions, base).prepare()
         for k, metric in enumerate(metrics):
             clean[k, where] = batch.base_metric("clean", metric)
             corrupted[k, where] = batch.base_metric("corrupted", metric)
@@ -313,7 +315,7 @@ def _prompts(model: Any, pairs: PromptPairs, memory: int) -> int:
     groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
     per_layer = length * (cfg.d_model + 2 * groups * cfg.d_head + cfg.n_heads * cfg.d_head + cfg.d_model)
     each = cfg.dtype.itemsize * (2 * cfg.n_layers * per_layer + 2 * cfg.d_vocab)
-    return max(1, memory // 2 // each)
+    return max(1, memory // 2 // int(each))
 
 
 def everywhere(intervention: Intervention) -> Intervention:
