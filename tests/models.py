@@ -149,3 +149,10 @@ def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any)
 def tiny(architecture: str) -> LoadedModel:
     """Shared between tests: read only."""
     return build_tiny(architecture)
+
+
+def hooks_on(bridge: Any) -> int:
+    """Every hook of any kind on any module."""
+    modules = {id(m): m for m in [*bridge.modules(), *bridge.hook_dict.values()]}.values()
+    visible = sum(len(p.fwd_hooks) + len(p.bwd_hooks) for p in bridge.hook_dict.values())
+    return visible + sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)

@@ -12,8 +12,7 @@ Senders are what is added to the residual stream; receivers are what reads it, e
                 a2.h1      what attention head 1 of layer 2 writes, its z times its rows of W_O
                 m2         what the MLP of layer 2 writes
     receiver    a2.h1.q    the query of head 1 in layer 2
-                a2.h1.k    its key, and a2.h1.v its value, where each head has its own
-                a2.g0.k    the key (a2.g0.v: the value) of key-value group 0, where heads share them
+                a2.g0.k    the key (a2.g0.v: the value) of key-value group 0: of head 0, where heads share none
                 m2         the input of the MLP of layer 2
                 logits     the last residual stream, as the last norm and the unembedding read it
 
@@ -199,11 +198,10 @@ class _Graph:
         return [*(f"a{layer}.h{head}" for head in range(self.heads)), f"m{layer}"]
 
     def _readers(self, *, parallel: bool) -> Iterator[_Reader]:
-        shared = "h" if self.groups == self.heads else "g"
         for layer in range(self.layers):
             block, before = f"blocks.{layer}", 1 + layer * (self.heads + 1)
             attention_norm, mlp_norm = f"{block}.ln1.hook_in", f"{block}.ln2.hook_in"
-            for part, unit, units in (("q", "h", self.heads), ("k", shared, self.groups), ("v", shared, self.groups)):
+            for part, unit, units in (("q", "h", self.heads), ("k", "g", self.groups), ("v", "g", self.groups)):
                 names = tuple(f"a{layer}.{unit}{index}.{part}" for index in range(units))
                 yield _Reader(names, attention_norm, f"{block}.attn.hook_{part}", before)
             yield _Reader(

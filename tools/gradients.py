@@ -30,11 +30,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lakatos.tools.abilities import abilities
 from lakatos.tools.encoding import Ints, TokenBatch, encode, pad
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import METRICS, Metric, pair_metric
 from lakatos.tools.pairs import PromptPairs
-from lakatos.tools.suffix import hooked, ignores_padding, unembed
+from lakatos.tools.suffix import hooked, unembed
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -268,8 +269,10 @@ class PairGradients:
         return step
 
     def _logits(self, step: Step) -> torch.Tensor:
-        last = torch.from_numpy(self.batch.positions["END"])
-        return unembed(self.model, step.read[self.hooks.final], last).float()
+        final = step.read[self.hooks.final]
+        last = torch.from_numpy(self.batch.positions["END"]).to(final.device)
+        at_end = final[torch.arange(len(last), device=final.device), last]
+        return unembed(self.model, at_end.unsqueeze(1)).squeeze(1).float()
 
     def _measure(self, logits: torch.Tensor) -> torch.Tensor:
         answer, wrong = (torch.from_numpy(ids).to(logits.device) for ids in (self.batch.answer, self.batch.wrong))
@@ -306,9 +309,9 @@ def chunks(model: Any, pairs: PromptPairs, metric: str, ig_steps: int, max_token
     if ig_steps < 1:
         raise UserError(f"ig_steps must be 1 (attribution patching) or more (integrated gradients), not {ig_steps}.")
     batches = encode(pairs, model.tokenizer)
-    if len(batches) > 1 and ignores_padding(model):
+    if len(batches) > 1 and abilities(model).causal:
         batches = [pad(batches)]
-    return [_part(batch, rows) for batch in batches for rows in _rows_of(batch.lengths, max_tokens)]
+    return [batch.part(rows) for batch in batches for rows in _rows_of(batch.lengths, max_tokens)]
 
 
 def reported(batches: Sequence[TokenBatch], progress: Progress) -> Iterator[TokenBatch]:
@@ -345,18 +348,6 @@ def _rows_of(lengths: Ints, max_tokens: int) -> Iterator[slice]:
         if stop == len(lengths) or lengths[stop] * (stop + 1 - start) > max_tokens:
             yield slice(start, stop)
             start = stop
-
-
-def _part(batch: TokenBatch, rows: slice) -> TokenBatch:
-    width = int(batch.lengths[rows].max())
-    return TokenBatch(
-        index=batch.index[rows],
-        clean=batch.clean[rows, :width],
-        corrupted=batch.corrupted[rows, :width],
-        answer=batch.answer[rows],
-        wrong=batch.wrong[rows],
-        positions={name: at[rows] for name, at in batch.positions.items()},
-    )
 
 
 def _cut_off(model: Any) -> None:

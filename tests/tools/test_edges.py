@@ -57,7 +57,7 @@ class TestScores:
         def label(node: Any) -> str:
             part = {"q_input": ".q", "k_input": ".k", "v_input": ".v", "attn_head_out": ""}.get(node.kind)
             other = {"embed": "r0", "logits": "logits"}.get(node.kind, f"m{node.layer}")
-            return other if part is None else f"a{node.layer}.h{node.head}{part}"
+            return other if part is None else f"a{node.layer}.{'g' if part in ('.k', '.v') else 'h'}{node.head}{part}"
 
         bridge = build_tiny(name).bridge
         found = edge_attribution(bridge, PAIRS)
@@ -174,7 +174,7 @@ class TestGraph:
         assert found.receivers[-1] == "logits"
         assert found.scores.shape == (2, 1 + LAYERS * (HEADS + 1), LAYERS * (HEADS + 5) + 1)
         assert found.scores.dtype == np.float32
-        assert "a1.h3.k" in edge_attribution(tiny("gpt2").bridge, PAIRS[:2]).receivers  # no groups
+        assert "a1.g3.k" in edge_attribution(tiny("gpt2").bridge, PAIRS[:2]).receivers  # no groups
 
     def test_nothing_goes_upstream(self) -> None:
         found = edge_attribution(tiny("llama").bridge, PAIRS)

@@ -13,7 +13,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import ARCHITECTURES, HEADS, LAYERS, NEURONS, TOY, TOY_TEXT, build_hf, build_tiny, build_tokenizer, tiny
+from models import (
+    ARCHITECTURES,
+    HEADS,
+    LAYERS,
+    NEURONS,
+    TOY,
+    TOY_TEXT,
+    build_hf,
+    build_tiny,
+    build_tokenizer,
+    hooks_on,
+    tiny,
+)
 
 from lakatos.tools.abilities import abilities
 from lakatos.tools.behaviour import PromptPair, PromptPairs, load_behaviour
@@ -65,13 +77,6 @@ def assert_close(found: Effects, expected: np.ndarray, tolerance: float = 1e-5) 
     """Equal to a hundred-thousandth of what prompts differ by, which is less than a ten-thousandth of any gap here."""
     assert found.engine == "suffix"
     assert np.abs(found.values - expected).max() < tolerance * max(1e-2, expected.std())
-
-
-def hooks_on(bridge: Any) -> int:
-    """Every hook of any kind on any module."""
-    modules = {id(m): m for m in [*bridge.modules(), *bridge.hook_dict.values()]}.values()
-    visible = sum(len(p.fwd_hooks) + len(p.bwd_hooks) for p in bridge.hook_dict.values())
-    return visible + sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
