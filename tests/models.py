@@ -131,7 +131,9 @@ def build_hf(architecture: str, seed: int = 0, **changes: Any) -> Any:
         return AutoModelForCausalLM.from_config(kind(**_COMMON | settings | changes)).eval()
 
 
-def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any) -> LoadedModel:
+def build_tiny(
+    architecture: str, seed: int = 0, hf: Any = None, dtype: torch.dtype = torch.float32, **changes: Any
+) -> LoadedModel:
     """A model of your own to change; `tiny` gives a shared one."""
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -140,7 +142,7 @@ def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any)
         hf_model=hf or build_hf(architecture, seed, **changes),
         tokenizer=build_tokenizer(),
         device="cpu",
-        dtype=torch.float32,
+        dtype=dtype,
     )
     return wrap_model(bridge, name=f"tiny-{architecture}#{seed}")
 

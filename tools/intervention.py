@@ -190,10 +190,9 @@ def _measure(
     values = np.full((len(metrics), len(interventions), n), np.nan)
     clean, corrupted = np.full((2, len(metrics), n), np.nan)
     notices: list[str] = []
-    cells = len(interventions) * n
+    cells, done = len(interventions) * n, 0
     for batch in runs.batches:
         where = batch.batch.index
-        done = len(interventions) * int(where.min(initial=0) if not keep else 0)
         if abilities(model).blocks:
             Plan(model, batch, interventions, base).prepare()
         for k, metric in enumerate(metrics):
@@ -205,10 +204,11 @@ def _measure(
             notices += stacks.notices
         else:
             values[:, :, where] = measure_by_forward(model, batch, interventions, base, metrics)
+        done += len(interventions) * len(batch)
+        progress(done, cells)
         if not keep:
             runs.forgotten += batch.take_forwards()
             batch.forget()
-    progress(cells, cells)
     _check_finite(values[0], clean[0], corrupted[0], interventions, runs.pairs)
     engine: Engine = "suffix" if abilities(model).blocks else "reference"
     spent = runs.take_forwards()

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lakatos.tools.errors import UserError
+
 Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -127,7 +129,7 @@ class Recording:
                 self.block(layer, self.whole(), self.hidden[layer], self._keeping(several))
         lost = [name for several in missing.values() for name in several if name not in self.activations]
         if lost:
-            raise ValueError(f"this model never reaches the hook point {lost[0]}")
+            raise UserError(f"This model never reaches the hook point {lost[0]}, so what is there cannot be read.")
 
     def whole(self) -> Window:
         """Every row at every position."""

@@ -29,6 +29,7 @@ from models import (
 
 from lakatos.tools.abilities import abilities
 from lakatos.tools.behaviour import PromptPair, PromptPairs, load_behaviour
+from lakatos.tools.component import _HOOK
 from lakatos.tools.donors import draw_donors
 from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
@@ -532,6 +533,65 @@ class TestRefuses:
             run_interventions(tiny("llama"), PAIRS, [Intervention("m0"), Intervention(component)])
         assert component in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("sender", "receiver", "says"),
+        [
+            ("a1.h0", "a1.h2.q", "a1.h2.q does not read what a1.h0 writes"),
+            ("m1", "a0.h1.q", "a0.h1.q does not read what m1 writes"),
+            ("m1", "m1", "m1 does not read what m1 writes"),
+            ("r2", "a1.g0.k", "a1.g0.k does not read what r2 writes"),
+            ("a0.h0", "a1.h1", "a receiver is a9.h6.q"),
+            ("a0.h0", ["logits", "m2"], "logits are a receiver of their own"),
+            ("a0.h0", "a1.g2.k", "key-value groups 0 to 1, not 2"),
+        ],
+    )
+    def test_paths_that_are_none(self, sender, receiver, says) -> None:
+        with pytest.raises(UserError, match=says):
+            run_interventions(tiny("llama"), PAIRS, [Intervention(sender, to=receiver)])
+
+    def test_an_attention_that_its_mlp_does_not_read(self) -> None:
+        with pytest.raises(UserError, match=r"m1 does not read what a1\.h0 writes"):
+            run_interventions(tiny("gpt_neox"), PAIRS, [Intervention("a1.h0", to="m1")])
+
+    def test_circuits_of_neurons(self) -> None:
+        with pytest.raises(UserError, match="keep= takes heads"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("m1.n3", keep=True)])
+
+    def test_a_circuit_along_a_path(self) -> None:
+        with pytest.raises(UserError, match="cannot be combined"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a0.h1", to="logits", keep=True)])
+
+    def test_neurons_of_a_mixture_of_experts(self) -> None:
+        with pytest.raises(UserError, match=r"m1\.n3: layer 1 has no neurons to replace: experts share its MLP"):
+            run_interventions(tiny("mixtral"), PAIRS, [Intervention("m1.n3")])
+
+    @pytest.mark.parametrize("engine", ["suffix", "reference"])
+    def test_a_pattern_that_is_computed_inside_a_module(self, engine, monkeypatch) -> None:
+        model = build_tiny("opt")
+        if engine == "reference":
+            monkeypatch.setattr(Recording, "resume", TestFallsBack().refuse)
+        with pytest.raises(UserError, match="hook_pattern: this model computes it inside one module"):
+            run_interventions(model, PAIRS, [Intervention("a1.h3.pattern")])
+
+    @pytest.mark.parametrize(("source", "says"), [("zero", r"m1\.n3: this model never"), ("clean", "This model never")])
+    def test_a_hook_that_is_never_reached(self, monkeypatch, source, says) -> None:
+        monkeypatch.setitem(_HOOK, "neuron", "attn.hook_result")  # not computed unless it is asked for
+        with pytest.raises(UserError, match=says + r" reaches.* blocks\.1\.attn\.hook_result"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("m1.n3", source)])
+
+    def test_an_unknown_metric(self) -> None:
+        with pytest.raises(UserError, match="metric is one of logit_diff, prob_diff, kl, loss"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1")], metric="accuracy")
+
+    def test_means_without_a_dataset(self) -> None:
+        with pytest.raises(UserError, match="pass dataset="):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "mean")], base="clean")
+
+    def test_means_where_no_prompt_of_the_dataset_reaches(self) -> None:
+        short = replace(DATASET, pairs=tuple(p for p in DATASET if p.template == "short"))
+        with pytest.raises(UserError, match=r"a1: the dataset to average over has no prompt of 14 tokens or more"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "mean")], base="clean", dataset=short)
+
     def test_resampling_without_donors(self) -> None:
         with pytest.raises(UserError, match="needs donor prompts"):
             run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "resample")], base="clean")
@@ -575,6 +635,87 @@ class TestRefuses:
         with pytest.raises(FloatingPointError, match=r"Intervening on m1@END \+ a0 in .* gave nan") as caught:
             run_interventions(model, pairs, plan, base="clean", donors=donors)
         assert pairs[0].clean in str(caught.value)
+
+
+class TestMemory:
+    PLAN = tuple(Intervention(place, "clean") for place in ("a0.h1", "a1@S2", "m1", "r1@END"))
+
+    def failing(self, monkeypatch: Any, most: int, error: Exception) -> list[int]:
+        """Blocks of more cells than that do not fit."""
+        sizes: list[int] = []
+        resume = Recording.resume
+
+        def resumed(run: Recording, window: Any, since: Any, hooks: Any) -> torch.Tensor:
+            sizes.append(len(window.rows))
+            if len(window.rows) > most:
+                raise error
+            return resume(run, window, since, hooks)
+
+        monkeypatch.setattr(Recording, "resume", resumed)
+        return sizes
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+            torch.OutOfMemoryError("CUDA out of memory"),
+            MemoryError(),
+        ],
+    )
+    def test_a_stack_that_does_not_fit_is_halved_and_the_caller_told(self, monkeypatch, error) -> None:
+        bridge = tiny("llama").bridge
+        whole = run_interventions(bridge, PAIRS, self.PLAN)
+        assert whole.notices == ()
+        sizes = self.failing(monkeypatch, 6, error)
+        with pytest.warns(ResourceWarning, match=r"A stack of \d+ cells did not fit into memory"):
+            found = run_interventions(bridge, PAIRS, self.PLAN)
+        assert found.values == pytest.approx(whole.values, abs=1e-5)
+        assert found.notices[0].startswith("A stack of")
+        assert sum(size for size in sizes if size <= 6) == 4 * len(PAIRS)
+
+    def test_one_prompt_that_does_not_fit(self, monkeypatch) -> None:
+        self.failing(monkeypatch, 0, MemoryError())
+        with pytest.raises(UserError, match=r"a0\.h1.*: one prompt does not fit"), pytest.warns(ResourceWarning):
+            run_interventions(tiny("llama"), PAIRS, self.PLAN)
+
+    def test_another_error_is_not_taken_for_that(self, monkeypatch) -> None:
+        self.failing(monkeypatch, 6, RuntimeError("shapes do not match"))
+        with pytest.raises(RuntimeError, match="shapes do not match"):
+            run_interventions(tiny("llama"), PAIRS, self.PLAN)
+
+    def test_little_memory_means_fewer_prompts_and_smaller_stacks_at_once(self, monkeypatch) -> None:
+        sizes = self.failing(monkeypatch, 10**9, MemoryError())
+        run_interventions(tiny("llama"), PAIRS, self.PLAN)
+        freely, sizes[:] = list(sizes), []
+        run_interventions(tiny("llama"), PAIRS, self.PLAN, memory=200_000)
+        assert sum(sizes) == sum(freely)
+        assert max(sizes) < max(freely)
+
+    def test_progress_counts_every_cell_and_ends(self) -> None:
+        seen: list[tuple[int, int]] = []
+        run_interventions(tiny("llama"), PAIRS, self.PLAN, memory=200_000, progress=lambda k, of: seen.append((k, of)))
+        assert seen == sorted(seen)
+        assert seen[-1] == (len(self.PLAN) * len(PAIRS), len(self.PLAN) * len(PAIRS))
+        assert len(seen) > 2
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma3"])
+def test_bfloat16(name) -> None:
+    """Equal to the reference up to the rounding of bf16, which is what each differs from float32 by."""
+    exact = tiny(name).bridge
+    hf = build_hf(name).to(torch.bfloat16)
+    half = build_tiny(name, hf=hf, dtype=torch.bfloat16).bridge
+    assert next(half.parameters()).dtype == torch.bfloat16
+    plan = [Intervention(place, "clean") for place in ("a1.h2", "m1@S2", "r1@END", "a1.g1.v")]
+    plan.append(Intervention("a0.h1", "clean", to="a1.h2.q"))
+    found = run_interventions(half, PAIRS, plan)
+    assert found.engine == "suffix"
+    runs = Runs(half, PAIRS)
+    slow = by_reference(half, runs, plan, "corrupted", "logit_diff")
+    right = run_interventions(exact, PAIRS, plan)
+    rounding = np.abs(slow - right.values).mean()
+    assert 0 < np.abs(found.values - right.values).mean() < 2 * rounding
+    assert rounding < 0.1 * right.values.std()
 
 
 class TestFallsBack:
