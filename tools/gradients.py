@@ -7,8 +7,10 @@ in the metric's units; positive restores the behaviour (Nanda 2023, "Attribution
 `kl` is here KL(clean run || this run), which is zero where the behaviour is restored: there, negative restores.
 
 Each prompt's metric depends on its own row alone, so the gradient of the summed metric holds every prompt's own
-gradient: a chunk of pairs costs a forward pass of the clean prompts, and a forward and a backward pass of the corrupted
-ones. Nothing is averaged over prompts.
+gradient, and pairs go through the model together. Nothing is averaged over prompts. Where a pair's tokens do not differ
+yet, neither do its activations, so that scores are zero there: after one forward pass of the corrupted prompts, only
+the positions from the first difference on are run for the clean activations, and run and differentiated for the
+gradients (where the model can be driven so, see `suffix.py`; else whole prompts are).
 
 `ig_steps` = m > 1 is EAP-IG (Hanna, Pezzelle & Belinkov 2024, "Have Faith in Faithfulness"): the gradient is averaged
 over m runs whose embeddings lie between the corrupted and the clean prompt's,
@@ -17,12 +19,14 @@ over m runs whose embeddings lie between the corrupted and the clean prompt's,
 
 which are the points of the authors' code (it counts k = 1 .. m from the clean end): the corrupted end is among them,
 the clean end is not. So m = 1 is plain attribution patching, and as m grows the scores of the embedding (residual 0) of
-a pair add up to metric(clean) - metric(corrupted), with an error of order 1/m. Cost: 1 + m forward, m backward passes.
+a pair add up to metric(clean) - metric(corrupted), with an error of order 1/m. Cost: 1 + m forward, m backward passes
+of those positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +39,12 @@ from lakatos.tools.encoding import Ints, TokenBatch, encode, pad
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import METRICS, Metric, pair_metric
 from lakatos.tools.pairs import PromptPairs
-from lakatos.tools.suffix import hooked, unembed
+from lakatos.tools.suffix import Recording, Window, hooked, unembed
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
-MAX_TOKENS = 512  # of the clean prompts that go through the model together, unless the caller says otherwise
+MAX_TOKENS = 512  # that are differentiated together, unless the caller says otherwise
 EMBEDDING = "blocks.0.hook_resid_pre"
 
 
@@ -101,13 +105,18 @@ def node_attribution(
     for batch in reported(batches, progress):
         run = PairGradients(model, batch, metric)
         at, wide = batch.index, batch.clean.shape[1]
+
+        def every(step: Step, names: list[str], units: int = 1, run: PairGradients = run) -> Floats:
+            """[n, name, pos, unit]."""
+            return to_numpy(run.placed(run.scores(step, names, units)) / ig_steps)
+
         found.clean[at], found.corrupted[at] = run.clean, run.corrupted
         for name, where in batch.positions.items():
             found.positions[name][at] = where
         for step in run.steps(ig_steps):
-            found.heads[at, ..., :wide] += to_numpy(run.scores(step, run.hooks.heads, heads).mT) / ig_steps
-            found.mlps[at, ..., :wide] += to_numpy(run.scores(step, run.hooks.mlps)[..., 0]) / ig_steps
-            found.residuals[at, ..., :wide] += to_numpy(run.scores(step, run.hooks.residuals)[..., 0]) / ig_steps
+            found.heads[at, ..., :wide] += every(step, run.hooks.heads, heads).swapaxes(2, 3)
+            found.mlps[at, ..., :wide] += every(step, run.hooks.mlps)[..., 0]
+            found.residuals[at, ..., :wide] += every(step, run.hooks.residuals)[..., 0]
         check_finite(pairs, at, run.clean, run.corrupted, found.heads[at], found.mlps[at], found.residuals[at])
     return found
 
@@ -179,7 +188,12 @@ class PairGradients:
         self.reads = list(reads)
         self._tokens = torch.from_numpy(batch.corrupted).to(model.cfg.device)
         with torch.no_grad():
-            clean = self._run(torch.from_numpy(batch.clean).to(model.cfg.device), self.nodes)
+            clean_tokens = torch.from_numpy(batch.clean).to(model.cfg.device)
+            known = abilities(model)
+            self._base = Recording.record(model, self._tokens, known.roles) if known.windows else None
+            self._window = self._differing() if known.windows else None
+            embedded = model(clean_tokens, return_type=None, stop_at_layer=0)
+            clean = self._run(self.nodes, embedded if self._window is None else self._window.of(embedded))
             self._clean_logits = self._logits(clean)
             self.clean = to_numpy(self._measure(self._clean_logits))
         self._first = self._run_for_gradients(None)
@@ -206,7 +220,10 @@ class PairGradients:
             vars(step).clear()  # and with it the graph, before the next one is made
 
     def scores(self, step: Step, names: Sequence[str], units: int = 1) -> torch.Tensor:
-        """(a_clean - a_corrupted) . gradient at some of `hooks`, as [n, name, pos, unit] in float32."""
+        """(a_clean - a_corrupted) . gradient at some of `hooks`, as [n, name, width, unit] in float32.
+
+        At the positions that are run (see `placed`).
+        """
         found = []
         for name in names:
             change, gradient = (
@@ -214,6 +231,23 @@ class PairGradients:
             )
             found.append((change * gradient.float()).sum(-1))
         return torch.stack(found, 1)
+
+    def placed(self, scores: torch.Tensor) -> torch.Tensor:
+        """[n, name, pos, unit] of all positions from those that are run, [n, name, width, unit]; zero elsewhere."""
+        if self._window is None:
+            return scores
+        n, names, _, units = scores.shape
+        found = scores.new_zeros(n, names, self._tokens.shape[1], units)
+        found[self._window.rows[:, None], :, self._window.positions] = scores.transpose(1, 2)
+        return found
+
+    def _differing(self) -> Window:
+        """The positions from the first difference of any pair's prompts to its END, as wide as the widest."""
+        device = self._tokens.device
+        span = int(spans(self.batch).max())
+        start = np.maximum(0, self.batch.lengths - span)
+        rows = torch.arange(len(start), device=device)
+        return Window(rows, torch.from_numpy(start).to(device), span)
 
     def _differentiate(self, step: Step, keep_graph: bool) -> None:
         at = {name: step.read[name] for name in (*self.nodes, *self.reads)}
@@ -226,12 +260,12 @@ class PairGradients:
 
     def _run_for_gradients(self, start: torch.Tensor | None) -> Step:
         with torch.enable_grad():
-            step = self._run(self._tokens, [*self.nodes, *self.reads], start)
+            step = self._run([*self.nodes, *self.reads], start)
             step.metric = self._measure(self._logits(step))
         return step
 
-    def _run(self, tokens: torch.Tensor, names: Sequence[str], start: torch.Tensor | None = None) -> Step:
-        """Run all blocks, from the residual stream `start` if given; the embedding is where differentiation ends."""
+    def _run(self, names: Sequence[str], start: torch.Tensor | None = None) -> Step:
+        """Run all blocks, from the residual stream `start` or the corrupted prompts': where differentiation ends."""
         from transformer_lens.model_bridge.exceptions import StopAtLayerException
 
         step = Step()
@@ -259,8 +293,12 @@ class PairGradients:
             if name not in self.model.hook_dict:
                 raise UserError(_lacks(self.model, name, "has no such hook"))
         try:
-            with hooked(self.model, hooks):
-                self.model(tokens, return_type=None)
+            if self._base is not None and self._window is not None:
+                with suppress(StopAtLayerException):
+                    self._base.resume(self._window, [0] * len(self._tokens), hooks)
+            else:
+                with hooked(self.model, hooks):
+                    self.model(self._tokens, return_type=None)
         finally:
             _cut_off(self.model)
         for name in names:
@@ -271,6 +309,7 @@ class PairGradients:
     def _logits(self, step: Step) -> torch.Tensor:
         final = step.read[self.hooks.final]
         last = torch.from_numpy(self.batch.positions["END"]).to(final.device)
+        last = last if self._window is None else last - self._window.start
         at_end = final[torch.arange(len(last), device=final.device), last]
         return unembed(self.model, at_end.unsqueeze(1)).squeeze(1).float()
 
@@ -311,7 +350,19 @@ def chunks(model: Any, pairs: PromptPairs, metric: str, ig_steps: int, max_token
     batches = encode(pairs, model.tokenizer)
     if len(batches) > 1 and abilities(model).causal:
         batches = [pad(batches)]
-    return [batch.part(rows) for batch in batches for rows in _rows_of(batch.lengths, max_tokens)]
+    windows = abilities(model).windows
+    return [
+        batch.part(rows)
+        for batch in batches
+        for rows in _rows_of(spans(batch) if windows else batch.lengths, max_tokens)
+    ]
+
+
+def spans(batch: TokenBatch) -> Ints:
+    """[n] how many tokens there are from the first that differs to the last, at least 1."""
+    differ = batch.clean != batch.corrupted
+    first = np.where(differ.any(1), differ.argmax(1), batch.positions["END"])
+    return batch.lengths - first
 
 
 def reported(batches: Sequence[TokenBatch], progress: Progress) -> Iterator[TokenBatch]:
@@ -341,11 +392,11 @@ def to_numpy(tensor: torch.Tensor) -> Floats:
     return tensor.detach().float().cpu().numpy()
 
 
-def _rows_of(lengths: Ints, max_tokens: int) -> Iterator[slice]:
-    """Cut rows of ascending lengths so that no piece, filled up to its longest row, has more tokens than that."""
+def _rows_of(widths: Ints, max_tokens: int) -> Iterator[slice]:
+    """Cut rows so that no piece, filled up to its widest row, has more tokens than that (or is one row)."""
     start = 0
-    for stop in range(1, len(lengths) + 1):
-        if stop == len(lengths) or lengths[stop] * (stop + 1 - start) > max_tokens:
+    for stop in range(1, len(widths) + 1):
+        if stop == len(widths) or widths[start : stop + 1].max() * (stop + 1 - start) > max_tokens:
             yield slice(start, stop)
             start = stop
 

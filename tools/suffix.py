@@ -136,7 +136,6 @@ class Recording:
         rows = torch.arange(len(self.tokens), device=self.tokens.device)
         return Window(rows, torch.zeros_like(rows), self.tokens.shape[1])
 
-    @torch.no_grad()
     def resume(self, window: Window, since: Sequence[int], hooks: Hooks) -> torch.Tensor:
         """Run cells to the end of the last block, each from its own block on, under hooks.
 

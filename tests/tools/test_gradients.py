@@ -216,8 +216,8 @@ class TestErrors:
         [
             ("blocks.1.hook_nothing", "has no such hook"),
             ("blocks.1.hook_mlp_in", "never calls that hook"),  # only where a flag is set
-            ("embed.hook_out", "does not compute its logits from it"),  # but from the residual stream after it
-            ("rotary_emb.hook_cos", "does not compute its logits from it"),
+            ("embed.hook_out", "never calls that hook"),  # but begins with the residual stream after it
+            ("blocks.1.attn.hook_cos", "does not compute its logits from it"),  # but from a constant
         ],
     )
     def test_a_hook_that_is_not_there_is_named(self, monkeypatch, name, why) -> None:
