@@ -89,6 +89,8 @@ class Recording:
             layers: stop after so many blocks.
             names: hook points whose activations are kept too.
         """
+        from transformer_lens.model_bridge.exceptions import StopAtLayerException
+
         blocks = model.blocks
         layers = len(blocks) if layers is None else layers
         run = cls(model, tokens, roles)
@@ -102,6 +104,7 @@ class Recording:
 
         def keep(_module: Any, _args: Any, output: Any) -> None:
             run.hidden.append(_hidden(output))
+            raise StopAtLayerException(run.hidden[-1])  # what follows is read at few positions, see `unembed`
 
         handles = [block.register_forward_pre_hook(note, with_kwargs=True) for block in blocks[:layers]]
         handles.append(blocks[-1].register_forward_hook(keep))
