@@ -2,6 +2,7 @@
 # make test    set up .venv and run lint, the tests, and the coverage check
 # make lint    ruff, mypy --strict, import-linter
 # make fast    the tests that need no pretrained model
+# make bench   how fast sweeps are beside TransformerLens, nnsight and pyvene, and how time and memory grow
 # make accept  after a demo: what the README promises, on the real model, with figures (about 40 minutes)
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 DB ?= lakatos.db
 WORKERS ?= 2
 
-.PHONY: demo test lint fast accept clean
+.PHONY: demo test lint fast bench accept clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,11 @@ fast: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/sweep.py --profile
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/peers.py
 
 accept: $(VENV)/.installed
 	$(BIN)/python benchmarks/acceptance.py tamper $(DB)

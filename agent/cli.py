@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from lakatos.agent import cli_bench
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.tools.errors import Stop, UserError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 behaviours_app = typer.Typer(help="List the behaviours, or check one against a model.", invoke_without_command=True)
 app.add_typer(behaviours_app, name="behaviours")
+app.add_typer(cli_bench.app, name="bench")
 
 Db = Annotated[str, typer.Option("--db", envvar="LAKATOS_DB", help="The log: a file (SQLite) or a SQLAlchemy URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]

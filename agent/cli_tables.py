@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from rich import markup
@@ -224,6 +225,15 @@ def _table(*headers: str) -> Table:
         side: Literal["left", "right"] = "right" if header in right else "left"
         table.add_column(header, justify=side, overflow="fold", no_wrap=header in whole)
     return table
+
+
+def table(*headers: str, right: Iterable[int] = ()) -> Table:
+    """A plain table; `right`: columns of figures."""
+    plain, figures = Table(box=None, pad_edge=False, header_style="bold"), set(right)
+    for number, header in enumerate(headers):
+        side: Literal["left", "right"] = "right" if number in figures else "left"
+        plain.add_column(header, justify=side, overflow="fold")
+    return plain
 
 
 def escape(text: str) -> str:
