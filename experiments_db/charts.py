@@ -27,7 +27,15 @@ MARKS = {"confirmed": "✓", "refuted": "✕", "inconclusive": "?", "testing": "
 _MINUS, _TIMES, _NOTHING = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{EN DASH}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_TELLING = tuple(MARKS)
-_COLUMNS_AFTER_HEADS = {"attention": 0, "mlp": 1, "neuron": 1, "residual": 2}
+_COLUMNS_AFTER_HEADS = {"attention": 0, "mlp": 1, "residual": 2}
+_SHOWN_AS = {
+    "query": "head",
+    "pattern": "head",
+    "key": "attention",
+    "value": "attention",
+    "neuron": "mlp",
+    "embedding": "residual",
+}
 _MAX_ROWS = 24  # templates that get a row of their own in a strip
 _LABEL = 17  # characters of a template's name that fit beside a strip
 
@@ -247,8 +255,8 @@ def heat_map(cells: Sequence[dict[str, Any]], attributions: Sequence[dict[str, A
     scores = _strengths(attributions)
     tested: dict[tuple[int, str, int | None], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
-        index = cell["index"] if cell["kind"] == "head" else None
-        tested[cell["layer"], "mlp" if cell["kind"] == "neuron" else cell["kind"], index].append(cell)
+        kind = _SHOWN_AS.get(cell["kind"], cell["kind"])
+        tested[cell["layer"], kind, cell["index"] if kind == "head" else None].append(cell)
     places = [*scores, *tested]
     if not places:
         return Markup("")
@@ -336,9 +344,9 @@ def _strengths(attributions: Sequence[dict[str, Any]]) -> dict[tuple[int, str, i
             component = Component.parse(str(row["component"]))
         except UserError:
             continue
-        key = (component.layer, component.kind, component.index)
-        if component.kind == "neuron":
+        if component.kind in _SHOWN_AS:
             continue
+        key = (component.layer, component.kind, component.index)
         score = float(row["score"])
         if component.position is None:
             whole[key] = score

@@ -131,7 +131,9 @@ def build_hf(architecture: str, seed: int = 0, **changes: Any) -> Any:
         return AutoModelForCausalLM.from_config(kind(**_COMMON | settings | changes)).eval()
 
 
-def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any) -> LoadedModel:
+def build_tiny(
+    architecture: str, seed: int = 0, hf: Any = None, dtype: torch.dtype = torch.float32, **changes: Any
+) -> LoadedModel:
     """A model of your own to change; `tiny` gives a shared one."""
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -140,7 +142,7 @@ def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any)
         hf_model=hf or build_hf(architecture, seed, **changes),
         tokenizer=build_tokenizer(),
         device="cpu",
-        dtype=torch.float32,
+        dtype=dtype,
     )
     return wrap_model(bridge, name=f"tiny-{architecture}#{seed}")
 
@@ -149,3 +151,10 @@ def build_tiny(architecture: str, seed: int = 0, hf: Any = None, **changes: Any)
 def tiny(architecture: str) -> LoadedModel:
     """Shared between tests: read only."""
     return build_tiny(architecture)
+
+
+def hooks_on(bridge: Any) -> int:
+    """Every hook of any kind on any module."""
+    modules = {id(m): m for m in [*bridge.modules(), *bridge.hook_dict.values()]}.values()
+    visible = sum(len(p.fwd_hooks) + len(p.bwd_hooks) for p in bridge.hook_dict.values())
+    return visible + sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)

@@ -1,19 +1,19 @@
 """Where to look: ranked rows from attributions on exploration prompts. Suggestions for claims, never evidence.
 
     attribution patching   (a_clean - a_corrupted) . d(metric)/d(a) on the corrupted run: a first-order estimate of the
-                           denoising effect, in metric units; positive restores the behaviour (Nanda 2023)
+                           denoising effect, in metric units; positive restores the behaviour (`gradients.py`)
     direct logit attribution   what a head or MLP writes at the last token along logit(answer) - logit(wrong);
                            in logits, blind to everything that works through later components (TransformerLens)
     attention by role      how much of a head's attention from the last token goes to each named position, in [0, 1]
 
-The first two are TransformerLens's own implementations; its attribution takes one pair at a time.
+Direct logit attribution is TransformerLens's own.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,11 +21,10 @@ import numpy as np
 import torch
 
 from lakatos.tools.component import Component
-from lakatos.tools.encoding import TokenBatch, encode
-from lakatos.tools.metric import pair_metric
+from lakatos.tools.encoding import encode
+from lakatos.tools.gradients import MAX_TOKENS, Progress, node_attribution
+from lakatos.tools.metric import Metric
 from lakatos.tools.pairs import PromptPairs
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -55,33 +54,37 @@ class Attention:
 
 
 def attribution_patching(
-    model: Any, pairs: PromptPairs, metric: Any = "logit_diff", progress: Progress = lambda _done, _of: None
+    model: Any,
+    pairs: PromptPairs,
+    metric: Metric = "logit_diff",
+    progress: Progress = lambda _done, _of: None,
+    *,
+    ig_steps: int = 1,
+    max_tokens: int = MAX_TOKENS,
 ) -> list[Attribution]:
     """Score every head and MLP at every named position and summed over all positions, strongest first.
 
     Args:
         model: a TransformerBridge.
         pairs: exploration pairs; each costs two forward passes and a backward pass.
-        metric: a metric of one position.
+        metric: one that is read at the last token.
         progress: is told how many pairs are done, of how many.
+        ig_steps, max_tokens: see `gradients.node_attribution`.
+
+    Raises:
+        UserError, FloatingPointError: see `gradients.node_attribution`.
     """
-    from transformer_lens.tools.analysis.attribution_patching import attribution_patch
-
-    scores: dict[Component, list[float]] = defaultdict(list)
-    done = 0
-    for batch in encode(pairs, model.tokenizer):
-        for row in range(len(batch.index)):
-            clean, corrupted = (_row(t, row, model) for t in (batch.clean, batch.corrupted))
-            answer, wrong = (torch.from_numpy(t[row : row + 1]).to(clean.device) for t in (batch.answer, batch.wrong))
-
-            def score(logits: torch.Tensor, answer: torch.Tensor = answer, wrong: torch.Tensor = wrong) -> torch.Tensor:
-                return pair_metric(metric, logits[:, -1], answer, wrong)[0]
-
-            nodes = attribution_patch(model, clean, corrupted, score).node_scores
-            for component, value in _by_role(nodes, batch, row).items():
-                scores[component].append(value)
-            done += 1
-            progress(done, len(pairs))
+    found = node_attribution(model, pairs, metric=metric, ig_steps=ig_steps, max_tokens=max_tokens, progress=progress)
+    scores: dict[Component, list[float]] = {}
+    width = found.mlps.shape[-1]
+    places: dict[str | None, Any] = {name: at[:, None] == np.arange(width) for name, at in found.positions.items()}
+    for position, here in (places | {None: np.ones((len(pairs), width), bool)}).items():  # [n_pairs, pos]
+        heads = (found.heads * here[:, None, None]).sum(-1, dtype=float)
+        mlps = (found.mlps * here[:, None]).sum(-1, dtype=float)
+        for layer, index in np.ndindex(heads.shape[1:]):
+            scores[Component(layer, "head", index, position)] = heads[:, layer, index].tolist()
+        for layer in range(mlps.shape[1]):
+            scores[Component(layer, "mlp", None, position)] = mlps[:, layer].tolist()
     return _ranked(scores)
 
 
@@ -127,25 +130,6 @@ def attention_by_role(model: Any, pairs: PromptPairs) -> list[Attention]:
                         masses[Component(layer, "head", head), name] += mass[:, head].tolist()
     rows_ = [Attention(str(component), to, float(np.mean(m))) for (component, to), m in masses.items()]
     return sorted(rows_, key=lambda r: -r.mass)
-
-
-def _row(tokens: np.ndarray, row: int, model: Any) -> torch.Tensor:
-    return torch.from_numpy(tokens[row : row + 1]).to(model.cfg.device)
-
-
-def _by_role(nodes: dict[Any, float], batch: TokenBatch, row: int) -> dict[Component, float]:
-    names = defaultdict(list)
-    for name, at in batch.positions.items():
-        names[int(at[row])].append(name)
-    scores: dict[Component, float] = defaultdict(float)
-    for node, value in nodes.items():
-        if node.kind == "embed":
-            continue
-        kind: Any = "head" if node.kind == "attn_head_out" else "mlp"
-        scores[Component(node.layer, kind, node.head)] += value
-        for name in names[node.position]:
-            scores[Component(node.layer, kind, node.head, name)] += value
-    return scores
 
 
 def _from_label(label: str) -> Component | None:

@@ -52,9 +52,10 @@ class TokenBatch:
         """The batch in pieces of at most so many prompts, none wider than its longest prompt."""
         if at_once is None or at_once >= len(self.index):
             return [self]
-        return [self._part(slice(i, i + at_once)) for i in range(0, len(self.index), at_once)]
+        return [self.part(slice(i, i + at_once)) for i in range(0, len(self.index), at_once)]
 
-    def _part(self, rows: slice) -> TokenBatch:
+    def part(self, rows: slice) -> TokenBatch:
+        """Some of the pairs, none wider than their longest prompt."""
         width = int(self.lengths[rows].max())
         positions = {name: at[rows] for name, at in self.positions.items()}
         return TokenBatch(

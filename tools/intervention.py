@@ -190,10 +190,11 @@ def _measure(
     values = np.full((len(metrics), len(interventions), n), np.nan)
     clean, corrupted = np.full((2, len(metrics), n), np.nan)
     notices: list[str] = []
-    cells = len(interventions) * n
+    cells, done = len(interventions) * n, 0
     for batch in runs.batches:
         where = batch.batch.index
-        done = len(interventions) * int(where.min(initial=0) if not keep else 0)
+        if abilities(model).blocks:
+            Plan(model, batch, interventions, base).prepare()
         for k, metric in enumerate(metrics):
             clean[k, where] = batch.base_metric("clean", metric)
             corrupted[k, where] = batch.base_metric("corrupted", metric)
@@ -203,10 +204,11 @@ def _measure(
             notices += stacks.notices
         else:
             values[:, :, where] = measure_by_forward(model, batch, interventions, base, metrics)
+        done += len(interventions) * len(batch)
+        progress(done, cells)
         if not keep:
             runs.forgotten += batch.take_forwards()
             batch.forget()
-    progress(cells, cells)
     _check_finite(values[0], clean[0], corrupted[0], interventions, runs.pairs)
     engine: Engine = "suffix" if abilities(model).blocks else "reference"
     spent = runs.take_forwards()
@@ -313,7 +315,7 @@ def _prompts(model: Any, pairs: PromptPairs, memory: int) -> int:
     groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
     per_layer = length * (cfg.d_model + 2 * groups * cfg.d_head + cfg.n_heads * cfg.d_head + cfg.d_model)
     each = cfg.dtype.itemsize * (2 * cfg.n_layers * per_layer + 2 * cfg.d_vocab)
-    return max(1, memory // 2 // each)
+    return max(1, memory // 2 // int(each))
 
 
 def everywhere(intervention: Intervention) -> Intervention:

@@ -75,12 +75,19 @@ class Costs:
         """All of a block's, per position."""
         return self.query + self.keys + self.output + self.mlp
 
-    def forward(self, lengths: np.ndarray, *, answer_only: bool, text: bool = False) -> float:
-        """Whole runs of prompts of these lengths [prompt]; `answer_only`: the last block and the answers at the end."""
-        whole = float((self.projections * lengths + self.score * _scores(np.zeros_like(lengths), lengths - 1)).sum())
+    def forward(
+        self, lengths: np.ndarray, changed: np.ndarray | None = None, *, answer_only: bool, text: bool = False
+    ) -> float:
+        """Runs of prompts of these lengths [prompt]: whole, or of their last `changed` [prompt] positions.
+
+        `answer_only`: of the last block and the unembedding, what the answers at the end need.
+        """
+        changed = lengths if changed is None else changed
+        scores = self.score * _scores(lengths - changed, lengths - 1)
+        whole = float((self.projections * changed + scores).sum())
         if text or not answer_only:
-            return self.layers * whole + self.vocabulary * float((lengths - text).sum())
-        last = self.keys * lengths + self.query + self.score * lengths + self.output + self.mlp + self.answers
+            return self.layers * whole + self.vocabulary * float((changed - text).sum())
+        last = self.keys * changed + self.query + self.score * lengths + self.output + self.mlp + self.answers
         return (self.layers - 1) * whole + float(last.sum())
 
     def cells(
@@ -126,15 +133,17 @@ def forward_pass(model: Any, lengths: np.ndarray) -> float:
     return Costs.of(model).forward(lengths, answer_only=False)
 
 
-def attribution_pass(model: Any, lengths: np.ndarray, *, answer_only: bool) -> float:
+def attribution_pass(model: Any, lengths: np.ndarray, changed: np.ndarray, *, answer_only: bool) -> float:
     """Operations of attribution over prompts of these lengths [prompt]: clean run, corrupted run and its gradient.
 
-    Backwards each projection costs once more (weights need no gradient), scores and weighted sums twice.
+    The clean run and the gradient are needed of the last `changed` [prompt] positions, which differ. Backwards each
+    projection costs once more (weights need no gradient), scores and weighted sums twice.
     """
     costs = Costs.of(model)
-    last = lengths if answer_only else _scores(np.zeros_like(lengths), lengths - 1)
-    scores = costs.score * ((costs.layers - 1) * _scores(np.zeros_like(lengths), lengths - 1) + last)
-    return 3 * costs.forward(lengths, answer_only=answer_only) + float(scores.sum())
+    late = costs.forward(lengths, changed, answer_only=answer_only)
+    again = _scores(lengths - changed, lengths - 1)
+    scores = costs.score * float(((costs.layers - 1) * again + (lengths if answer_only else again)).sum())
+    return costs.forward(lengths, answer_only=answer_only) + 2 * late + scores
 
 
 def weights(model: Any) -> list[tuple[int, int]]:

@@ -110,6 +110,20 @@ class Plan:
         self.end = np.full(len(batch), self.length - 1) if batch.is_text else batch.batch.positions["END"]
         self._differ = {"zero": np.zeros(len(batch), int), "mean": np.zeros(len(batch), int)}
 
+    def prepare(self) -> None:
+        """Record the base and source runs with the activations that are needed of them, in one forward pass each."""
+        wanted: dict[str, dict[str, int]] = {self.batch.same(self.base): {}}
+        for intervention in self.interventions:
+            which = self.batch.same(intervention.source)
+            if which in ("clean", "corrupted", "resample") and which != self.batch.same(self.base):
+                every = [Component(layer, kind) for layer in range(self.n_layers) for kind in ("head", "mlp")]
+                for component in every if intervention.keep else intervention.components:
+                    name = component.hook_name(self.n_layers)
+                    wanted.setdefault(which, {})[name] = component.block(self.n_layers)
+        for which, names in wanted.items():
+            layers = 1 + max(names.values()) if which == "resample" else None
+            self.batch.recording(which, names, layers)
+
     def cells(self) -> Chunk:
         """Every cell that has to run, `width` being the widest."""
         found: list[tuple[np.ndarray, ...]] = []
@@ -156,10 +170,11 @@ class Plan:
         numbers, first = np.unique(chunk.intervention[order], return_index=True)
         for number, cells in zip(numbers, np.split(order, first[1:]), strict=True):
             intervention = self.interventions[number]
-            for component in components(intervention):
-                if component.kind == "embedding":
-                    self._embed(writes, chunk, cells, component, intervention.source)
-                else:
+            places = components(intervention)
+            if embeddings := [c for c in places if c.kind == "embedding"]:
+                self._embed(writes, chunk, cells, embeddings, intervention.source)
+            for component in places:
+                if component.kind != "embedding":
                     self._replace(writes, chunk, cells, component, intervention.source)
             if intervention.keep:
                 self._keep(writes, chunk, cells, intervention)
@@ -296,11 +311,14 @@ class Plan:
                 values = self._values(place, intervention.source, chunk.row[cell], chunk.start[cell] + step, index)
                 writes.add(place, self.n_layers, cell, step, index, values)
 
-    def _embed(self, writes: Writes, chunk: Chunk, cells: np.ndarray, component: Component, source: Source) -> None:
+    def _embed(
+        self, writes: Writes, chunk: Chunk, cells: np.ndarray, components: Sequence[Component], source: Source
+    ) -> None:
         """The residual stream before block 0 of cells whose embeddings are replaced."""
         whole = chunk.take(cells)._replace(start=np.zeros(len(cells), np.int64), width=self.length)
         part = Writes()
-        self._replace(part, whole, np.arange(len(cells)), component, source)
+        for component in components:
+            self._replace(part, whole, np.arange(len(cells)), component, source)
         tokens = self.batch.tokens(self.base)
         with torch.no_grad(), hooked(self.model, part.hooks()):
             stream = self.model(tokens[_tensor(whole.row, tokens.device)], return_type=None, stop_at_layer=0)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lakatos.tools.errors import UserError
+
 Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -87,6 +89,8 @@ class Recording:
             layers: stop after so many blocks.
             names: hook points whose activations are kept too.
         """
+        from transformer_lens.model_bridge.exceptions import StopAtLayerException
+
         blocks = model.blocks
         layers = len(blocks) if layers is None else layers
         run = cls(model, tokens, roles)
@@ -100,6 +104,7 @@ class Recording:
 
         def keep(_module: Any, _args: Any, output: Any) -> None:
             run.hidden.append(_hidden(output))
+            raise StopAtLayerException(run.hidden[-1])  # what follows is read at few positions, see `unembed`
 
         handles = [block.register_forward_pre_hook(note, with_kwargs=True) for block in blocks[:layers]]
         handles.append(blocks[-1].register_forward_hook(keep))
@@ -127,14 +132,13 @@ class Recording:
                 self.block(layer, self.whole(), self.hidden[layer], self._keeping(several))
         lost = [name for several in missing.values() for name in several if name not in self.activations]
         if lost:
-            raise ValueError(f"this model never reaches the hook point {lost[0]}")
+            raise UserError(f"This model never reaches the hook point {lost[0]}, so what is there cannot be read.")
 
     def whole(self) -> Window:
         """Every row at every position."""
         rows = torch.arange(len(self.tokens), device=self.tokens.device)
         return Window(rows, torch.zeros_like(rows), self.tokens.shape[1])
 
-    @torch.no_grad()
     def resume(self, window: Window, since: Sequence[int], hooks: Hooks) -> torch.Tensor:
         """Run cells to the end of the last block, each from its own block on, under hooks.
 

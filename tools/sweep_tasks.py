@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from lakatos.tools.attribution import attribution_patching
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.component import Component, Kind
+from lakatos.tools.component import Kind
 from lakatos.tools.donors import draw_donors
 from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
+from lakatos.tools.gradients import node_attribution, spans
 from lakatos.tools.intervention import Effects, Intervention, Runs, everywhere, run_interventions
 from lakatos.tools.operations import attribution_pass, forward_pass, needed
 from lakatos.tools.pairs import PromptPairs
@@ -158,26 +158,23 @@ def _ablation(model: Any, behaviour: Behaviour, control: Behaviour, n: int, seed
 
 def _attribution(model: Any, drawn: PromptPairs) -> Task:
     peer = Peer(model, drawn, [])
-    order = [
-        str(component)
-        for x in range(model.cfg.n_layers)
-        for component in (*(Component(x, "head", h) for h in range(model.cfg.n_heads)), Component(x, "mlp"))
-    ]
+    layers, heads = int(model.cfg.n_layers), int(model.cfg.n_heads)
     base = run_interventions(model, drawn, [])
 
     def ours(cells: Sequence[int]) -> Values:
-        return _scores(model, replace(drawn, pairs=tuple(drawn[cell] for cell in cells)), order)
+        found = node_attribution(model, replace(drawn, pairs=tuple(drawn[cell] for cell in cells)))
+        return np.concatenate([found.heads, found.mlps[:, :, None]], axis=2).sum(-1)  # [pair, layer, place]
 
     def one(pair: int) -> np.ndarray:
-        total = dict.fromkeys(order, 0.0)
+        total = np.zeros((layers, heads + 1))
         for node, score in peer.attributed(pair).items():
             if node.kind != "embed":
-                kind: Any = "head" if node.kind == "attn_head_out" else "mlp"
-                total[str(Component(node.layer, kind, node.head))] += score
-        return np.array([total[place] for place in order])
+                total[node.layer, heads if node.head is None else node.head] += score
+        return total
 
-    lengths = peer.lengths
-    return _MeansOnly(
+    batches = encode(drawn, model.tokenizer)
+    changed = np.concatenate([spans(batch) for batch in batches])
+    return Task(
         name="f",
         what=f"attribution of every node, {len(drawn)} pairs; a cell is a pair",
         pairs=len(drawn),
@@ -185,23 +182,10 @@ def _attribution(model: Any, drawn: PromptPairs) -> Task:
         ours=ours,
         peer=one,
         scale=_gap(base),
-        needed=attribution_pass(model, lengths, answer_only=True),
-        peer_needs=attribution_pass(model, lengths, answer_only=False) / len(drawn),
+        needed=attribution_pass(model, peer.lengths, changed, answer_only=True),
+        peer_needs=attribution_pass(model, peer.lengths, peer.lengths, answer_only=False) / len(drawn),
         running=1.0,
     )
-
-
-class _MeansOnly(Task):
-    """Ours are means over pairs: compared are the means over the pairs that the peer ran."""
-
-    def difference(self, ours: Values, peer: dict[int, np.ndarray]) -> float:  # noqa: ARG002 - of all pairs
-        return float((np.abs(self.ours(list(peer)) - np.mean(list(peer.values()), axis=0)) / self.scale).max())
-
-
-def _scores(model: Any, pairs: PromptPairs, order: Sequence[str]) -> Values:
-    """[component] attributions at all positions together, averaged over pairs: the one place that calls ours."""
-    found = {row.component: row.score for row in attribution_patching(model, pairs)}
-    return np.array([found[place] for place in order])
 
 
 def _of_one_length(model: Any, behaviour: Behaviour, n: int, seed: int) -> PromptPairs:

@@ -19,6 +19,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.export import by_quantile, claim_in_words, write_csv, write_jsonl, write_report
 from lakatos.experiments_db.store import from_values, now
 from lakatos.tools.battery import conclude
+from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
 from lakatos.tools.hypothesis import CLAIM, Battery, Line, claim_fields, claim_hash
@@ -391,6 +392,31 @@ def test_the_map_outlines_what_was_tested(page, store):
     opacity = {re.search(r"<title>(\w+[.\w]*)", part)[1]: part for part in svg.split('class="heat"')[1:]}
     assert 'fill-opacity="1.0"' in opacity["a1.h2"]
     assert 'fill-opacity="1.0"' not in opacity["m3"]
+
+
+@pytest.mark.parametrize(
+    ("place", "row", "column"),
+    [
+        ("a1.h2.q", 1, 2),
+        ("a1.h2.pattern", 1, 2),
+        ("a0.g1.k@END", 0, "at"),
+        ("m1.n7", 1, "m"),
+        ("e", 0, "r"),
+        ("r2", 2, "r"),
+    ],
+)
+def test_the_map_has_a_place_for_every_kind_of_component(place, row, column):
+    component = Component.parse(place)
+    cell = {"id": 1, "component": place, "state": "confirmed", "fraction": 0.5}
+    cell |= {"kind": component.kind, "layer": component.layer, "index": component.index}
+    svg = str(
+        charts.heat_map([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)])
+    )
+    found = re.search(r'<rect x="(\d+)" y="(\d+)"[^>]*class="outline', svg)
+    x, y = int(found[1]) - 1, int(found[2]) - 1
+    labels = {label: float(at) for at, label in re.findall(r'<text x="([\d.]+)" y="15"[^>]*>(\w+)</text>', svg)}
+    assert labels[str(column)] == pytest.approx(x + 13)
+    assert y == 22 + 26 * row
 
 
 def test_failing_prompts_are_visible(page, store):

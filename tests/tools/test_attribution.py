@@ -12,6 +12,7 @@ from models import HEADS, LAYERS, TOY, build_tiny, tiny
 from lakatos.tools.attribution import attention_by_role, attribution_patching, direct_logit_attribution
 from lakatos.tools.component import Component
 from lakatos.tools.encoding import encode
+from lakatos.tools.gradients import node_attribution
 from lakatos.tools.intervention import Intervention, run_interventions
 
 PAIRS = TOY.sample(6, seed=1)
@@ -55,8 +56,8 @@ class TestAttributionPatching:
                             expected[str(Component(layer, kind, head, name))].append(sum(of_place))
         assert len(patched) == PLACES * 4 == len(expected)
         for name, values in expected.items():
-            assert patched[name].score == pytest.approx(np.mean(values), abs=1e-6)
-            assert patched[name].sd == pytest.approx(np.std(values), abs=1e-6)
+            assert patched[name].score == pytest.approx(np.mean(values), abs=1e-5)
+            assert patched[name].sd == pytest.approx(np.std(values), abs=1e-5)
 
     def test_strongest_first(self, bridge) -> None:
         scores = [abs(row.score) for row in attribution_patching(bridge, PAIRS[:2])]
@@ -72,6 +73,15 @@ class TestAttributionPatching:
         effects = (exact.values - exact.corrupted).mean(axis=1)
         assert np.corrcoef(effects, [rows[name] for name in names])[0, 1] > 0.9
         assert rows["a2.h0@IO"] == pytest.approx(0, abs=1e-7)  # what the last block writes earlier cannot matter
+
+    def test_integrated_gradients_are_averaged_likewise(self, bridge) -> None:
+        rows = {row.component: row for row in attribution_patching(bridge, PAIRS, ig_steps=3)}
+        nodes = node_attribution(bridge, PAIRS, ig_steps=3)
+        places = nodes.positions["S2"]
+        assert rows["m1"].score == pytest.approx(nodes.mlps[:, 1].sum(-1).mean(), abs=1e-6)
+        at_s2 = [nodes.heads[pair, 2, 3, place] for pair, place in enumerate(places)]
+        assert rows["a2.h3@S2"].score == pytest.approx(np.mean(at_s2), abs=1e-6)
+        assert rows["a2.h3@S2"].sd == pytest.approx(np.std(at_s2), abs=1e-6)
 
     def test_progress_is_told(self, bridge) -> None:
         told = []
@@ -99,6 +109,11 @@ class TestDirectLogitAttribution:
                 embedding += (normed * direction).sum(-1).tolist()
         clean = run_interventions(bridge, PAIRS, []).clean
         assert sum(rows.values()) + np.mean(embedding) == pytest.approx(clean.mean(), abs=1e-4)
+
+    def test_a_model_whose_gradients_were_taken_can_still_be_copied(self) -> None:
+        bridge = build_tiny("gpt2").bridge
+        attribution_patching(bridge, PAIRS[:2])
+        assert direct_logit_attribution(bridge, PAIRS[:2])
 
     def test_the_model_itself_is_not_folded(self) -> None:
         bridge = build_tiny("llama").bridge

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 
-CFG = SimpleNamespace(n_layers=30, n_heads=9, d_mlp=1536)
+CFG = SimpleNamespace(n_layers=30, n_heads=9, n_key_value_heads=3, d_mlp=1536)
 number = st.integers(0, 10_000)
 position = st.none() | number | st.from_regex(r"[A-Za-z][A-Za-z0-9_]*", fullmatch=True).filter(str.isascii)
 components = st.one_of(
     st.builds(Component, number, st.sampled_from(["attention", "mlp", "residual"]), st.none(), position),
-    st.builds(Component, number, st.sampled_from(["head", "neuron"]), number, position),
+    st.builds(
+        Component, number, st.sampled_from(["head", "neuron", "query", "pattern", "key", "value"]), number, position
+    ),
+    st.builds(Component, st.just(0), st.just("embedding"), st.none(), position),
 )
 
 
@@ -33,11 +36,17 @@ def test_printing_and_parsing_are_inverse(component: Component) -> None:
         ("m5@S2", Component(5, "mlp", None, "S2"), "blocks.5.hook_mlp_out"),
         ("m5.n12", Component(5, "neuron", 12), "blocks.5.mlp.hook_post"),
         (" r3@4 ", Component(3, "residual", None, 4), "blocks.3.hook_resid_pre"),
+        ("r30", Component(30, "residual"), "blocks.29.hook_resid_post"),
+        ("a9.h6.q@END", Component(9, "query", 6, "END"), "blocks.9.attn.hook_q"),
+        ("a9.h6.pattern", Component(9, "pattern", 6), "blocks.9.attn.hook_pattern"),
+        ("a9.g2.k", Component(9, "key", 2), "blocks.9.attn.hook_k"),
+        ("a9.g2.v@S2", Component(9, "value", 2, "S2"), "blocks.9.attn.hook_v"),
+        ("e@S2", Component(0, "embedding", None, "S2"), "hook_embed"),
     ],
 )
 def test_each_form_by_hand(text: str, expected: Component, hook: str) -> None:
     parsed = Component.parse(text)
-    assert (parsed, parsed.hook_name, str(parsed)) == (expected, hook, text.strip())
+    assert (parsed, parsed.hook_name(30), str(parsed)) == (expected, hook, text.strip())
 
 
 def test_leading_zeros_are_not_another_component() -> None:
@@ -62,6 +71,9 @@ def test_what_is_no_component_is_refused_with_the_forms_that_are(text: str) -> N
         ("a9.h99", "layer 9 has heads 0 to 8, not 99"),
         ("a30", "layers 0 to 29, not 30"),
         ("m5.n1536", "neurons 0 to 1535"),
+        ("r31", "layers 0 to 29, not 31"),
+        ("a9.h9.q", "heads 0 to 8, not 9"),
+        ("a9.g3.k", "layer 9 has key-value groups 0 to 2, not 3"),
         ("a9.h6@S3", "no position 'S3'; it has END, S2"),
     ],
 )
@@ -72,6 +84,15 @@ def test_a_hallucinated_component_is_named_with_what_there_is(text: str, says: s
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["a0.h0", "a29.h8@END", "m29.n1535@3", "r29@S2", "a0", "m0"])
+@pytest.mark.parametrize(
+    "text", ["a0.h0", "a29.h8@END", "m29.n1535@3", "r29@S2", "r30", "a0", "m0", "a3.g2.v", "a3.h8.q", "e"]
+)
 def test_what_is_there_passes(text: str) -> None:
     Component.parse(text).check(CFG, {"END", "S2"})
+
+
+@pytest.mark.parametrize("text", ["a9.h6.k", "a9.h6.v@END"])
+def test_keys_and_values_are_asked_for_by_group(text: str) -> None:
+    group = text.replace(".h6.", ".g6.")
+    with pytest.raises(UserError, match=f"key-value groups. Write {group}, the group's"):
+        Component.parse(text)

@@ -13,29 +13,64 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import ARCHITECTURES, HEADS, LAYERS, NEURONS, TOY, TOY_TEXT, build_hf, build_tiny, build_tokenizer, tiny
+from models import (
+    ARCHITECTURES,
+    HEADS,
+    LAYERS,
+    NEURONS,
+    TOY,
+    TOY_TEXT,
+    build_hf,
+    build_tiny,
+    build_tokenizer,
+    hooks_on,
+    tiny,
+)
 
+from lakatos.tools.abilities import abilities
 from lakatos.tools.behaviour import PromptPair, PromptPairs, load_behaviour
+from lakatos.tools.component import _HOOK
 from lakatos.tools.donors import draw_donors
 from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
 from lakatos.tools.intervention import Effects, Intervention, Runs, run_interventions
 from lakatos.tools.intervention_reference import measure_by_forward
 from lakatos.tools.metric import pair_metric
-from lakatos.tools.suffix import BlockCalls, drives_blocks
+from lakatos.tools.suffix import Recording
 
 PAIRS = TOY.sample(10, seed=1)  # two token lengths, one of them of as many prompts as tokens would allow
 DONORS = draw_donors(TOY, PAIRS, build_tokenizer(), seed=2)
+DATASET = TOY.sample(12, seed=9)
 KINDS = ("a1.h2", "a1", "m1", "m1.n7", "r1")
 POSITIONS = ("", "@S2", "@END", "@3")
-SOURCES = ("clean", "corrupted", "resample", "zero")
+SOURCES = ("clean", "corrupted", "resample", "mean", "zero")
+SMALL = (
+    "a1.h2.q",
+    "a0.g1.k",
+    "a1.g1.v@S2",
+    "a1.h3.pattern@END",
+    "a0.h0.pattern",
+    "e",
+    "e@S2",
+    "r3",
+    "a2.h1",
+    "a2.g0.v",
+)
+SENDERS = ("a0.h1", "m0@S2", "a0@END", "e@S2", "r1", "m0.n3", "a0.h1.q", "a0.g1.v@S2", "a0.h2.pattern")
+RECEIVERS = ("a1.h2.q", "a2.g0.k", "a2.g1.v@S2", "m2", "m1@END", "logits", "a2.h0.q")
+PARALLEL = ("gpt_neox", "phi")  # attention and MLP read the same stream
+
+
+def has(name: str, place: str) -> bool:
+    """OPT's attention is computed inside one module; a mixture of experts has no neurons of its own."""
+    return not (name == "opt" and "pattern" in place) and not (name == "mixtral" and ".n" in place)
 
 
 def by_reference(model: Any, runs: Runs, interventions: list[Intervention], base: Any, metric: Any) -> np.ndarray:
-    """[n_interventions, n_pairs] by one whole forward pass each."""
+    """[n_interventions, n_pairs] by whole forward passes."""
     values = np.empty((len(interventions), len(runs.pairs)))
     for batch in runs.batches:
-        values[:, batch.batch.index] = measure_by_forward(model, batch, interventions, base, metric, 0)[0]
+        values[:, batch.batch.index] = measure_by_forward(model, batch, interventions, base, [metric])[0]
     return values
 
 
@@ -45,44 +80,105 @@ def assert_close(found: Effects, expected: np.ndarray, tolerance: float = 1e-5) 
     assert np.abs(found.values - expected).max() < tolerance * max(1e-2, expected.std())
 
 
-def hooks_on(bridge: Any) -> int:
-    """Every hook of any kind on any module."""
-    modules = {id(m): m for m in [*bridge.modules(), *bridge.hook_dict.values()]}.values()
-    visible = sum(len(p.fwd_hooks) + len(p.bwd_hooks) for p in bridge.hook_dict.values())
-    return visible + sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)
-
-
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def architecture(request: Any) -> tuple[Any, Runs]:
     bridge = tiny(request.param).bridge
-    return bridge, Runs(bridge, PAIRS, DONORS)
+    return bridge, Runs(bridge, PAIRS, DONORS, DATASET)
+
+
+@pytest.fixture
+def kinds(request: Any, architecture: Any) -> list[str]:
+    name = request.node.callspec.params["architecture"]
+    return [kind for kind in KINDS if has(name, kind)]
 
 
 class TestEqualsTheReference:
     @pytest.mark.parametrize("base", ["clean", "corrupted"])
     @pytest.mark.parametrize("source", SOURCES)
-    def test_every_kind_at_every_position(self, architecture, source, base) -> None:
+    def test_every_kind_at_every_position(self, architecture, kinds, source, base) -> None:
         bridge, runs = architecture
-        plan = [Intervention(kind + at, source) for kind, at in product(KINDS, POSITIONS)]
-        plan.append(Intervention(["a2.h0@END", "a0.h1@S2", "m1@3", "r2@IO", "m0.n3", "a1@END", "a1.h2"], source))
+        plan = [Intervention(kind + at, source) for kind, at in product(kinds, POSITIONS)]
+        together = ["a2.h0@END", "a0.h1@S2", "m1@3", "r2@IO", "a1@END", "a1.h2", "e@S2", "a1.h0.q@IO", *kinds[3:4]]
+        plan.append(Intervention(together, source))
         found = run_interventions(bridge, runs, plan, base=base)
         assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
         if source != base:  # equal, but not because nothing happens
             own = getattr(found, base)
             assert (np.abs(found.values - own).max(axis=1) > 1e-3).sum() >= len(plan) // 2
 
-    @pytest.mark.parametrize("metric", ["prob_diff", "kl"])
-    def test_every_metric(self, architecture, metric) -> None:
+    @pytest.mark.parametrize(("base", "source"), [("clean", "resample"), ("corrupted", "clean"), ("clean", "mean")])
+    def test_queries_keys_values_patterns_embeddings_and_the_last_stream(
+        self, request, architecture, base, source
+    ) -> None:
         bridge, runs = architecture
-        plan = [Intervention(kind, "resample") for kind in KINDS]
+        name = request.node.callspec.params["architecture"]
+        plan = [Intervention(place, source) for place in SMALL if has(name, place)]
+        found = run_interventions(bridge, runs, plan, base=base)
+        assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
+        moved = np.abs(found.values - getattr(found, base)).max(axis=1) > 1e-4
+        assert moved.all(), [str(i) for i, m in zip(plan, moved, strict=True) if not m]
+
+    @pytest.mark.parametrize(("base", "source"), [("clean", "resample"), ("corrupted", "clean"), ("clean", "zero")])
+    def test_paths_with_everything_else_frozen(self, request, architecture, base, source) -> None:
+        bridge, runs = architecture
+        name = request.node.callspec.params["architecture"]
+        senders = [place for place in SENDERS if has(name, place)]
+        plan = [Intervention(sender, source, to=to) for sender, to in product(senders, RECEIVERS)]
+        plan.append(Intervention(["a0.h1", "m0@S2", "r1@END"], source, to=["a2.g1.v", "m2"]))
+        if name not in PARALLEL:
+            plan += [Intervention("a1.h1", source, to="m1"), Intervention("a1.h1@S2", source, to=["m1", "a2.h1.q"])]
+        found = run_interventions(bridge, runs, plan, base=base)
+        assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
+        assert (np.abs(found.values - getattr(found, base)).max(axis=1) > 1e-5).mean() > 0.6
+
+    @pytest.mark.parametrize("source", ["resample", "mean", "zero"])
+    def test_circuits_and_their_complement(self, architecture, source) -> None:
+        bridge, runs = architecture
+        circuit = ["a0.h1", "a1.h2@S2", "m1@END", "a2", "m2"]
+        plan = [
+            Intervention(circuit, source, keep=True),
+            Intervention(circuit, source),
+            Intervention([], source, keep=True),
+        ]
+        whole = [f"{kind}{layer}" for kind, layer in product("am", range(LAYERS))]
+        plan.append(Intervention(whole, source, keep=True))
+        found = run_interventions(bridge, runs, plan, base="clean")
+        assert_close(found, by_reference(bridge, runs, plan, "clean", "logit_diff"))
+        assert found.values[3] == pytest.approx(found.clean, abs=1e-5), "keeping everything changes nothing"
+        heads = [f"a{layer}.h{head}" for layer, head in product(range(LAYERS), range(HEADS))]
+        every_place = Intervention([*heads, *(place for place in whole if place[0] == "m")], source)
+        everything = run_interventions(bridge, runs, [every_place], base="clean")
+        assert found.values[2] == pytest.approx(everything.values[0], abs=1e-4)
+
+    @pytest.mark.parametrize("metric", ["prob_diff", "kl"])
+    def test_every_metric(self, architecture, kinds, metric) -> None:
+        bridge, runs = architecture
+        plan = [Intervention(kind, "resample") for kind in kinds]
         found = run_interventions(bridge, runs, plan, base="clean", metric=metric)
         assert_close(found, by_reference(bridge, runs, plan, "clean", metric))
 
-    def test_plain_text_is_measured_by_its_loss(self, architecture) -> None:
+    def test_several_metrics_and_a_control_in_one_pass(self, architecture) -> None:
+        bridge, runs = architecture
+        plan = [Intervention("a1.h2@END", "zero"), Intervention("m1", "zero")]
+        texts = TOY_TEXT.sample(6)
+        found = run_interventions(
+            bridge, runs, plan, base="clean", metric=["logit_diff", "prob_diff", "kl"], controls={"text": texts}
+        )
+        for metric in ("logit_diff", "prob_diff", "kl"):
+            alone = run_interventions(bridge, runs, plan, base="clean", metric=metric)
+            assert found.of(metric).metric == metric
+            for name in ("values", "clean", "corrupted"):
+                assert getattr(found.of(metric), name) == pytest.approx(getattr(alone, name), abs=1e-5)
+        anywhere = [Intervention("a1.h2", "zero"), Intervention("m1", "zero")]
+        alone = run_interventions(bridge, texts, anywhere, base="clean")
+        assert found.of("text").values == pytest.approx(alone.values, abs=1e-6)
+        assert found.forwards > alone.forwards
+
+    def test_plain_text_is_measured_by_its_loss(self, architecture, kinds) -> None:
         bridge, _ = architecture
         texts = TOY_TEXT.sample(6)
-        runs = Runs(bridge, texts, draw_donors(TOY_TEXT, texts, bridge.tokenizer, seed=2))
-        plan = [Intervention(kind, source) for kind, source in product(KINDS, ("resample", "zero"))]
+        runs = Runs(bridge, texts, draw_donors(TOY_TEXT, texts, bridge.tokenizer, seed=2), TOY_TEXT.sample(8, seed=3))
+        plan = [Intervention(kind, source) for kind, source in product(kinds, ("resample", "mean", "zero"))]
         found = run_interventions(bridge, runs, plan, base="clean", metric="logit_diff")
         assert_close(found, by_reference(bridge, runs, plan, "clean", "loss"))
         for batch in encode(texts, bridge.tokenizer):
@@ -94,14 +190,17 @@ class TestEqualsTheReference:
 
     @settings(max_examples=20, deadline=None)
     @given(data=st.data())
-    def test_any_intervention(self, architecture, data) -> None:
+    def test_any_intervention(self, request, architecture, data) -> None:
         bridge, runs = architecture
-        layer = st.integers(0, LAYERS - 1)
+        name = request.node.callspec.params["architecture"]
+        layer, head, group = st.integers(0, LAYERS - 1), st.integers(0, HEADS - 1), st.integers(0, 1)
         place = st.one_of(
-            st.builds("a{}.h{}".format, layer, st.integers(0, HEADS - 1)),
+            st.builds("a{}.h{}{}".format, layer, head, st.sampled_from(["", ".q", ".pattern"])),
+            st.builds("a{}.g{}.{}".format, layer, group, st.sampled_from("kv")),
             st.builds("m{}.n{}".format, layer, st.integers(0, NEURONS - 1)),
             st.builds("{}{}".format, st.sampled_from("amr"), layer),
-        )
+            st.sampled_from(["e", f"r{LAYERS}"]),
+        ).filter(lambda text: has(name, text))
         at = st.sampled_from(["", "@IO", "@S2", "@END", "@0", "@8"])
         several = st.lists(st.builds(str.__add__, place, at), min_size=1, max_size=5)
         plan = data.draw(st.lists(st.builds(Intervention, several, st.sampled_from(SOURCES)), min_size=1, max_size=4))
@@ -109,13 +208,16 @@ class TestEqualsTheReference:
         found = run_interventions(bridge, runs, plan, base=base)
         assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
 
-    @pytest.mark.parametrize("rows", [1, 7, 25])
-    def test_however_few_rows_run_at_once(self, architecture, rows) -> None:
+    @pytest.mark.parametrize("memory", [1, 100_000, 1_000_000])
+    def test_however_little_runs_at_once(self, architecture, kinds, memory) -> None:
         bridge, runs = architecture
-        places = [kind + at for kind, at in zip(KINDS, (*POSITIONS, "@IO"), strict=True)]
-        plan = [Intervention(place, source) for place, source in product(places, SOURCES)]
+        plan = [
+            Intervention(kind + at, source) for kind, at in product(kinds, POSITIONS) for source in ("clean", "zero")
+        ]
+        plan += [Intervention("a0.h1", "clean", to=to) for to in RECEIVERS]
         whole = run_interventions(bridge, runs, plan)
-        assert_close(run_interventions(bridge, runs, plan, max_rows=rows), whole.values)
+        assert_close(run_interventions(bridge, runs, plan, memory=memory), whole.values)
+        assert_close(run_interventions(bridge, PAIRS, plan, memory=memory), whole.values)
 
     @pytest.mark.parametrize("n", [1, 2, 10, 11, 12])
     def test_batches_of_any_size(self, architecture, n) -> None:
@@ -124,7 +226,7 @@ class TestEqualsTheReference:
         short = [pair for pair in TOY.sample(60, seed=3) if pair.template == "short"][:n]
         runs = Runs(bridge, replace(PAIRS, pairs=tuple(short)))
         assert [b.batch.clean.shape for b in runs.batches] == [(n, 11)]
-        plan = [Intervention(kind, "clean") for kind in KINDS]
+        plan = [Intervention(kind, "clean") for kind in (*KINDS[:3], "r1@S2", "a0.h1@END")]
         assert_close(run_interventions(bridge, runs, plan), by_reference(bridge, runs, plan, "corrupted", "logit_diff"))
 
 
@@ -153,13 +255,46 @@ class TestEqualsTransformerLens:
                 "a{}@{}": patching.get_act_patch_attn_out,
                 "m{}@{}": patching.get_act_patch_mlp_out,
                 "r{}@{}": patching.get_act_patch_resid_pre,
+                "a{}.h{}.q": patching.get_act_patch_attn_head_q_all_pos,
+                "a{}.h{}.pattern": patching.get_act_patch_attn_head_pattern_all_pos,
             }
             for form, sweep in sweeps.items():
+                if not has(name, form):
+                    continue
                 theirs = sweep(bridge, corrupted, cache, metric, reduce="none")
                 plan = [Intervention(form.format(*row), "clean") for row in theirs.index_df.to_numpy().tolist()]
                 assert len(plan) in (LAYERS * HEADS, LAYERS * HEADS * length, LAYERS * length)
                 ours = run_interventions(bridge, runs, plan)
                 assert_close(ours._replace(values=ours.values[:, batch.index]), theirs.values.flatten(0, -2).numpy())
+
+    @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in ("gemma2", "gemma3", "opt")])
+    def test_direct_paths(self, name) -> None:
+        """Theirs adds what the sender writes to the receiver's own copy of the residual stream."""
+        from transformer_lens import patching
+
+        bridge = build_tiny(name).bridge
+        batch = encode(PAIRS, bridge.tokenizer)[0]
+        clean, corrupted = torch.from_numpy(batch.clean), torch.from_numpy(batch.corrupted)
+        answer, wrong = torch.from_numpy(batch.answer), torch.from_numpy(batch.wrong)
+        short = replace(PAIRS, pairs=tuple(PAIRS[int(i)] for i in batch.index))
+        letters = "q" if bridge.cfg.n_key_value_heads not in (None, HEADS) else "qkv"
+        with torch.no_grad():
+            caches = [bridge.run_with_cache(tokens)[1] for tokens in (clean, corrupted)]
+            for letter in letters:
+                theirs = patching.get_act_patch_direct_path(
+                    bridge,
+                    corrupted,
+                    *caches,
+                    lambda logits: pair_metric("logit_diff", logits[:, -1], answer, wrong).mean(),
+                    src_layer=0,
+                    src_head=1,
+                    component=letter,
+                    verbose=False,
+                )
+                to = [f"a{layer}.{'h' if letter == 'q' else 'g'}{h}.{letter}" for layer in (1, 2) for h in range(HEADS)]
+                ours = run_interventions(bridge, short, [Intervention("a0.h1", "clean", to=place) for place in to])
+                assert ours.values.mean(1) == pytest.approx(theirs[1:].flatten().numpy(), abs=1e-5)
+                assert np.abs(ours.values - ours.corrupted).max() > 1e-3
 
     @pytest.mark.smollm2
     def test_some_cells_of_a_pretrained_model(self, smollm2) -> None:
@@ -254,6 +389,34 @@ class TestWorkedOutByHand:
             assert found.corrupted[0] == pytest.approx(self.metric((other + corrupted) / 2, bare), abs=1e-5)
             assert found.values[0, 0] == pytest.approx(expected, abs=1e-5), (base, component, source)
 
+    def test_paths_and_circuits(self, runs) -> None:
+        """Directly a0.h0 writes dimensions 2 and 3 of the stream's end; a1.h1 reads what it writes at both places."""
+        full, bare = (1.0, 1.0, 3.0, 5.0), (1.0, 1.0, 1.0, 1.0)
+        clean, corrupted = self.READ_CLEAN, self.READ_CORRUPTED
+        cases = [
+            # without what a0.h0 writes, every value is 1, and 1 is read at both places; the stream itself keeps it
+            (Intervention("a0.h0", "zero", to="a1.g1.v"), self.metric(1.0, full)),
+            (Intervention("a0.h0@END", "zero", to="a1.g1.v"), self.metric((clean + 1.0) / 2, full)),
+            (Intervention("a0.h0", "zero", to="a1.g1.v@0"), self.metric((clean + 1.0) / 2, full)),
+            (Intervention("a0.h0", "zero", to="a1.h1.q"), self.metric(clean, full)),  # attention is uniform anyway
+            # the direct effect: a1.h1 still reads the clean run's
+            (Intervention("a0.h0", "zero", to="logits"), self.metric(clean, bare)),
+            (Intervention("a0.h0", "corrupted", to="logits"), self.metric(clean, bare)),
+            (Intervention("a0.h0@0", "zero", to="logits"), self.metric(clean, full)),
+            (Intervention("a1.h1", "zero", to="logits"), self.metric(0.0, full)),
+            (Intervention(["a0.h0", "a1.h1"], "zero", keep=True), self.metric(clean, full)),
+            (Intervention("a0.h0", "zero", keep=True), self.metric(0.0, full)),
+            (Intervention("a1.h1", "zero", keep=True), self.metric(1.0, bare)),
+            (Intervention("a1.g1.v", "zero"), self.metric(0.0, full)),
+            (Intervention("a1.g1.v@0", "zero"), self.metric(clean / 2, full)),
+            (Intervention("a1.h1.pattern", "zero"), self.metric(0.0, full)),
+            (Intervention("r2", "corrupted"), self.metric((self.READ_OTHER + corrupted) / 2, bare)),
+            (Intervention("e@0", "corrupted"), self.metric((self.READ_OTHER + corrupted) / 2, bare)),
+        ]
+        for intervention, expected in cases:
+            found = run_interventions(runs.model, runs, [intervention], base="clean")
+            assert found.values[0, 0] == pytest.approx(expected, abs=1e-5), str(intervention)
+
     def test_heads_together(self, runs) -> None:
         both = run_interventions(runs.model, runs, [Intervention(["a0.h0", "a1.h1"], "zero")], base="clean")
         assert both.values[0, 0] == pytest.approx(1.0, abs=1e-5)  # 1 / rms(1, 1, 1, 1)
@@ -301,9 +464,9 @@ class TestIdentities:
         assert by_reference(bridge, runs, plan, "clean", "logit_diff") == pytest.approx(expected, abs=1e-5)
 
     @pytest.mark.parametrize("base", ["clean", "corrupted"])
-    def test_a_run_patched_into_itself_is_unchanged(self, architecture, base) -> None:
+    def test_a_run_patched_into_itself_is_unchanged(self, architecture, kinds, base) -> None:
         bridge, runs = architecture
-        plan = [Intervention(kind + at, base) for kind, at in product(KINDS, POSITIONS)]
+        plan = [Intervention(kind + at, base) for kind, at in product(kinds, POSITIONS)]
         found = run_interventions(bridge, runs, plan, base=base)
         assert found.values == pytest.approx(np.broadcast_to(getattr(found, base), found.values.shape), abs=1e-5)
 
@@ -318,12 +481,11 @@ class TestIdentities:
                 expected = pair_metric("logit_diff", logits, answer, wrong)
                 assert values[batch.index] == pytest.approx(expected.numpy(), abs=1e-5)
 
-    def test_prompts_measured_together_are_as_if_measured_alone(self, architecture) -> None:
+    def test_prompts_measured_together_are_as_if_measured_alone(self, architecture, kinds) -> None:
         """Prompts of several lengths share a batch, padded on the right; alone, each is as long as it is."""
         bridge, _ = architecture
-        together = run_interventions(
-            bridge, PAIRS, plan := [Intervention(k + at, "clean") for k in KINDS for at in POSITIONS]
-        )
+        plan = [Intervention(kind + at, "clean") for kind, at in product(kinds, POSITIONS)]
+        together = run_interventions(bridge, PAIRS, plan)
         assert len({len(b.clean[0]) for b in encode(PAIRS, bridge.tokenizer)}) > 1
         alone = [run_interventions(bridge, PAIRS[k : k + 1], plan).values[:, 0] for k in range(len(PAIRS))]
         assert together.values == pytest.approx(np.stack(alone, axis=1), abs=1e-4)
@@ -342,11 +504,18 @@ class TestIdentities:
     def test_forwards_are_counted_once(self) -> None:
         bridge = tiny("llama").bridge
         runs = Runs(bridge, PAIRS)
-        first = run_interventions(bridge, runs, [Intervention("a2", "clean")])
-        again = run_interventions(bridge, runs, [Intervention("a2", "clean")])
+        first = run_interventions(bridge, runs, [Intervention("a1", "clean")])
+        again = run_interventions(bridge, runs, [Intervention("a1", "clean")])
         n = len(PAIRS)
-        assert first.forwards == pytest.approx(2 * n + n / 3 + n / 3)  # both runs, block 2 for its source, block 2
-        assert again.forwards == pytest.approx(n / 3 + n / 3)
+        late = sum((batch.batch.lengths - batch.batch.positions["S2"]).max() for batch in runs.batches)
+        share = late / max(batch.batch.clean.shape[1] for batch in runs.batches)  # of the positions, from S2 on
+        assert first.forwards == pytest.approx(2 * n + again.forwards)  # both runs, with what the clean one is read for
+        assert again.forwards == pytest.approx(n * share * (LAYERS - 1) / LAYERS)
+        plan = [Intervention("a1@IO"), Intervention("m2@S2")]
+        run_interventions(bridge, runs, plan)
+        nowhere = run_interventions(bridge, runs, plan)
+        assert nowhere.forwards == 0, "nothing before S2 differs, and nothing but END is read of the last block"
+        assert nowhere.values == pytest.approx(np.stack([nowhere.corrupted] * 2))
 
 
 class TestRefuses:
@@ -363,6 +532,65 @@ class TestRefuses:
         with pytest.raises(UserError, match=says) as caught:
             run_interventions(tiny("llama"), PAIRS, [Intervention("m0"), Intervention(component)])
         assert component in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("sender", "receiver", "says"),
+        [
+            ("a1.h0", "a1.h2.q", "a1.h2.q does not read what a1.h0 writes"),
+            ("m1", "a0.h1.q", "a0.h1.q does not read what m1 writes"),
+            ("m1", "m1", "m1 does not read what m1 writes"),
+            ("r2", "a1.g0.k", "a1.g0.k does not read what r2 writes"),
+            ("a0.h0", "a1.h1", "a receiver is a9.h6.q"),
+            ("a0.h0", ["logits", "m2"], "logits are a receiver of their own"),
+            ("a0.h0", "a1.g2.k", "key-value groups 0 to 1, not 2"),
+        ],
+    )
+    def test_paths_that_are_none(self, sender, receiver, says) -> None:
+        with pytest.raises(UserError, match=says):
+            run_interventions(tiny("llama"), PAIRS, [Intervention(sender, to=receiver)])
+
+    def test_an_attention_that_its_mlp_does_not_read(self) -> None:
+        with pytest.raises(UserError, match=r"m1 does not read what a1\.h0 writes"):
+            run_interventions(tiny("gpt_neox"), PAIRS, [Intervention("a1.h0", to="m1")])
+
+    def test_circuits_of_neurons(self) -> None:
+        with pytest.raises(UserError, match="keep= takes heads"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("m1.n3", keep=True)])
+
+    def test_a_circuit_along_a_path(self) -> None:
+        with pytest.raises(UserError, match="cannot be combined"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a0.h1", to="logits", keep=True)])
+
+    def test_neurons_of_a_mixture_of_experts(self) -> None:
+        with pytest.raises(UserError, match=r"m1\.n3: layer 1 has no neurons to replace: experts share its MLP"):
+            run_interventions(tiny("mixtral"), PAIRS, [Intervention("m1.n3")])
+
+    @pytest.mark.parametrize("engine", ["suffix", "reference"])
+    def test_a_pattern_that_is_computed_inside_a_module(self, engine, monkeypatch) -> None:
+        model = build_tiny("opt")
+        if engine == "reference":
+            monkeypatch.setattr(Recording, "resume", TestFallsBack().refuse)
+        with pytest.raises(UserError, match="hook_pattern: this model computes it inside one module"):
+            run_interventions(model, PAIRS, [Intervention("a1.h3.pattern")])
+
+    @pytest.mark.parametrize(("source", "says"), [("zero", r"m1\.n3: this model never"), ("clean", "This model never")])
+    def test_a_hook_that_is_never_reached(self, monkeypatch, source, says) -> None:
+        monkeypatch.setitem(_HOOK, "neuron", "attn.hook_result")  # not computed unless it is asked for
+        with pytest.raises(UserError, match=says + r" reaches.* blocks\.1\.attn\.hook_result"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("m1.n3", source)])
+
+    def test_an_unknown_metric(self) -> None:
+        with pytest.raises(UserError, match="metric is one of logit_diff, prob_diff, kl, loss"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1")], metric="accuracy")
+
+    def test_means_without_a_dataset(self) -> None:
+        with pytest.raises(UserError, match="pass dataset="):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "mean")], base="clean")
+
+    def test_means_where_no_prompt_of_the_dataset_reaches(self) -> None:
+        short = replace(DATASET, pairs=tuple(p for p in DATASET if p.template == "short"))
+        with pytest.raises(UserError, match=r"a1: the dataset to average over has no prompt of 14 tokens or more"):
+            run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "mean")], base="clean", dataset=short)
 
     def test_resampling_without_donors(self) -> None:
         with pytest.raises(UserError, match="needs donor prompts"):
@@ -397,7 +625,7 @@ class TestRefuses:
 
     def test_a_poisoned_intervention_is_named_with_its_prompt(self) -> None:
         model = build_tiny("llama")
-        assert drives_blocks(model.bridge)
+        assert abilities(model.bridge).blocks
         place, donor = next((i, d) for i, d in enumerate(DONORS) if d.clean.split()[1] not in PAIRS[i].clean)
         pairs, donors = PAIRS[place : place + 1], DONORS[place : place + 1]
         token = model.tokenizer.convert_tokens_to_ids(donor.clean.split()[1])
@@ -409,6 +637,87 @@ class TestRefuses:
         assert pairs[0].clean in str(caught.value)
 
 
+class TestMemory:
+    PLAN = tuple(Intervention(place, "clean") for place in ("a0.h1", "a1@S2", "m1", "r1@END"))
+
+    def failing(self, monkeypatch: Any, most: int, error: Exception) -> list[int]:
+        """Blocks of more cells than that do not fit."""
+        sizes: list[int] = []
+        resume = Recording.resume
+
+        def resumed(run: Recording, window: Any, since: Any, hooks: Any) -> torch.Tensor:
+            sizes.append(len(window.rows))
+            if len(window.rows) > most:
+                raise error
+            return resume(run, window, since, hooks)
+
+        monkeypatch.setattr(Recording, "resume", resumed)
+        return sizes
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+            torch.OutOfMemoryError("CUDA out of memory"),
+            MemoryError(),
+        ],
+    )
+    def test_a_stack_that_does_not_fit_is_halved_and_the_caller_told(self, monkeypatch, error) -> None:
+        bridge = tiny("llama").bridge
+        whole = run_interventions(bridge, PAIRS, self.PLAN)
+        assert whole.notices == ()
+        sizes = self.failing(monkeypatch, 6, error)
+        with pytest.warns(ResourceWarning, match=r"A stack of \d+ cells did not fit into memory"):
+            found = run_interventions(bridge, PAIRS, self.PLAN)
+        assert found.values == pytest.approx(whole.values, abs=1e-5)
+        assert found.notices[0].startswith("A stack of")
+        assert sum(size for size in sizes if size <= 6) == 4 * len(PAIRS)
+
+    def test_one_prompt_that_does_not_fit(self, monkeypatch) -> None:
+        self.failing(monkeypatch, 0, MemoryError())
+        with pytest.raises(UserError, match=r"a0\.h1.*: one prompt does not fit"), pytest.warns(ResourceWarning):
+            run_interventions(tiny("llama"), PAIRS, self.PLAN)
+
+    def test_another_error_is_not_taken_for_that(self, monkeypatch) -> None:
+        self.failing(monkeypatch, 6, RuntimeError("shapes do not match"))
+        with pytest.raises(RuntimeError, match="shapes do not match"):
+            run_interventions(tiny("llama"), PAIRS, self.PLAN)
+
+    def test_little_memory_means_fewer_prompts_and_smaller_stacks_at_once(self, monkeypatch) -> None:
+        sizes = self.failing(monkeypatch, 10**9, MemoryError())
+        run_interventions(tiny("llama"), PAIRS, self.PLAN)
+        freely, sizes[:] = list(sizes), []
+        run_interventions(tiny("llama"), PAIRS, self.PLAN, memory=200_000)
+        assert sum(sizes) == sum(freely)
+        assert max(sizes) < max(freely)
+
+    def test_progress_counts_every_cell_and_ends(self) -> None:
+        seen: list[tuple[int, int]] = []
+        run_interventions(tiny("llama"), PAIRS, self.PLAN, memory=200_000, progress=lambda k, of: seen.append((k, of)))
+        assert seen == sorted(seen)
+        assert seen[-1] == (len(self.PLAN) * len(PAIRS), len(self.PLAN) * len(PAIRS))
+        assert len(seen) > 2
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma3"])
+def test_bfloat16(name) -> None:
+    """Equal to the reference up to the rounding of bf16, which is what each differs from float32 by."""
+    exact = tiny(name).bridge
+    hf = build_hf(name).to(torch.bfloat16)
+    half = build_tiny(name, hf=hf, dtype=torch.bfloat16).bridge
+    assert next(half.parameters()).dtype == torch.bfloat16
+    plan = [Intervention(place, "clean") for place in ("a1.h2", "m1@S2", "r1@END", "a1.g1.v")]
+    plan.append(Intervention("a0.h1", "clean", to="a1.h2.q"))
+    found = run_interventions(half, PAIRS, plan)
+    assert found.engine == "suffix"
+    runs = Runs(half, PAIRS)
+    slow = by_reference(half, runs, plan, "corrupted", "logit_diff")
+    right = run_interventions(exact, PAIRS, plan)
+    rounding = np.abs(slow - right.values).mean()
+    assert 0 < np.abs(found.values - right.values).mean() < 2 * rounding
+    assert rounding < 0.1 * right.values.std()
+
+
 class TestFallsBack:
     def refuse(self, *_args: Any, **_kwargs: Any) -> torch.Tensor:
         raise RuntimeError("this block cannot be called again")
@@ -416,12 +725,13 @@ class TestFallsBack:
     @pytest.mark.parametrize("how", ["raises", "differs"])
     def test_to_the_reference_and_says_so(self, monkeypatch, how) -> None:
         plan = [Intervention(kind + at, s) for kind, at, s in product(KINDS, ("", "@S2"), SOURCES)]
-        expected = run_interventions(tiny("llama"), PAIRS, plan, donors=DONORS)
-        resume = BlockCalls.resume
-        wrong = {"raises": self.refuse, "differs": lambda *a, **k: resume(*a, **k) + 0.01}[how]
-        monkeypatch.setattr(BlockCalls, "resume", wrong)
+        plan += [Intervention("a0.h1", "clean", to="a1.h2.q"), Intervention(["a1.h1", "m2"], "resample", keep=True)]
+        expected = run_interventions(tiny("llama"), PAIRS, plan, donors=DONORS, dataset=DATASET)
+        resume = Recording.resume
+        wrong = {"raises": self.refuse, "differs": lambda *a, **k: resume(*a, **k).roll(1, -1)}[how]
+        monkeypatch.setattr(Recording, "resume", wrong)
         model = build_tiny("llama")
-        found = run_interventions(model, PAIRS, plan, donors=DONORS)
+        found = run_interventions(model, PAIRS, plan, donors=DONORS, dataset=DATASET)
         assert (found.engine, expected.engine) == ("reference", "suffix")
         for name in ("values", "clean", "corrupted"):
             assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-5)
@@ -436,7 +746,7 @@ class TestFallsBack:
             return output + 0.1 * output.roll(1, -1) if len(output) > 2 else output
 
         model.bridge.blocks[layer].register_forward_hook(fickle)
-        assert not drives_blocks(model.bridge)
+        assert not abilities(model.bridge).blocks
 
     def test_where_a_block_is_told_what_an_earlier_one_computed(self) -> None:
         """Resuming would hand on the base run's value; without an intervention nobody would notice."""
@@ -457,10 +767,11 @@ class TestFallsBack:
 
 
 class TestLeavesTheModelAlone:
-    def test_no_hook_stays(self, architecture) -> None:
+    def test_no_hook_stays(self, architecture, kinds) -> None:
         bridge, runs = architecture
         before = hooks_on(bridge)
-        run_interventions(bridge, runs, [Intervention(kind, source) for kind in KINDS for source in SOURCES])
+        run_interventions(bridge, runs, [Intervention(kind, source) for kind in kinds for source in SOURCES])
+        run_interventions(bridge, runs, [Intervention("a0.h1", to=to) for to in RECEIVERS])
         assert hooks_on(bridge) == before
 
     def test_no_hook_stays_after_an_error(self) -> None:
@@ -473,7 +784,7 @@ class TestLeavesTheModelAlone:
         with pytest.raises(RuntimeError, match="cannot be called again"):
             run_interventions(model, runs, [Intervention(["a0.h1", "m1"])])
         with pytest.raises(RuntimeError, match="cannot be called again"):
-            BlockCalls.record(model.bridge, runs.batches[0].tokens("clean"), LAYERS)
+            Recording.record(model.bridge, runs.batches[0].tokens("clean"))
         assert hooks_on(model.bridge) == before
 
     def test_a_hook_of_the_users_stays_and_counts(self) -> None:
@@ -490,6 +801,7 @@ class TestLeavesTheModelAlone:
     def test_no_weight_changes(self) -> None:
         model = build_tiny("gpt2")
         before = copy.deepcopy(model.bridge.original_model.state_dict())
-        run_interventions(model, PAIRS, [Intervention(k, s) for k in KINDS for s in SOURCES], donors=DONORS)
+        plan = [Intervention(kind, source) for kind, source in product(KINDS, SOURCES)]
+        run_interventions(model, PAIRS, plan, donors=DONORS, dataset=DATASET)
         after = model.bridge.original_model.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)

@@ -63,7 +63,11 @@ class TestOperationsByHand:
         vocabulary = 2 * 32 * bridge.cfg.d_vocab
         assert forward_pass(bridge, np.array([2])) == 3 * self.BLOCK + 2 * vocabulary
         back_and_forth = 3 * (2 * self.BLOCK + self.LAST + self.ANSWERS) + (2 * 3 + 2) * self.SCORE
-        assert attribution_pass(bridge, np.array([2]), answer_only=True) == back_and_forth
+        two, one = np.array([2]), np.array([1])
+        assert attribution_pass(bridge, two, two, answer_only=True) == back_and_forth
+        late = 2 * (self.PROJECTIONS + 2 * self.SCORE) + self.LAST - self.KEYS + self.ANSWERS
+        forward = 2 * self.BLOCK + self.LAST + self.ANSWERS
+        assert attribution_pass(bridge, two, one, answer_only=True) == forward + 2 * late + 3 * 2 * self.SCORE
 
     def test_plain_text_is_unembedded_in_full_up_to_the_token_before_the_last(self) -> None:
         bridge = tiny("llama").bridge
