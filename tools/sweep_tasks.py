@@ -163,7 +163,8 @@ def _attribution(model: Any, drawn: PromptPairs) -> Task:
 
     def ours(cells: Sequence[int]) -> Values:
         found = node_attribution(model, replace(drawn, pairs=tuple(drawn[cell] for cell in cells)))
-        return np.concatenate([found.heads, found.mlps[:, :, None]], axis=2).sum(-1)  # [pair, layer, place]
+        scores: Values = np.concatenate([found.heads, found.mlps[:, :, None]], axis=2).sum(-1)  # [pair, layer, place]
+        return scores
 
     def one(pair: int) -> np.ndarray:
         total = np.zeros((layers, heads + 1))
