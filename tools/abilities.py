@@ -120,7 +120,7 @@ def _has_columns(model: Any) -> bool:
     final = Recording.record(model, tokens).hidden[-1][:, -1]
     asked = torch.tensor([[3, 5], [7, 2]], device=tokens.device)
     found = unembed_columns(model, final, asked)
-    return _close(found, unembed(model, final.unsqueeze(1))[:, 0].gather(1, asked).float())
+    return _close(found, unembed(model, final.unsqueeze(1))[:, 0].gather(1, asked))
 
 
 def _some_tokens(model: Any, rows: int = 2, length: int = 6) -> torch.Tensor:

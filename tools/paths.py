@@ -140,15 +140,26 @@ def _receive(plan: Plan, chunk: Chunk, cells: np.ndarray, sent: list[Sent], rece
 def _capture(
     plan: Plan, part: Chunk, block: int, stream: torch.Tensor, hooks: Hooks, component: Component
 ) -> torch.Tensor:
-    seen: list[torch.Tensor] = []
+    """The component's activation [cell, width, ...] when its block reads `stream`; the rest of the block is not run."""
 
     def keep(activation: torch.Tensor, hook: Any = None) -> None:  # noqa: ARG001 - TransformerLens names it
-        seen.append(activation)
+        raise _Seen(by_position(component, activation))
 
     name = component.hook_name(plan.n_layers)
     every = {**hooks, name: [*hooks.get(name, ()), keep]}
-    plan.batch.recording(plan.base).block(block, part.window(plan.device), stream, every)
-    return by_position(component, seen[0])
+    try:
+        plan.batch.recording(plan.base).block(block, part.window(plan.device), stream, every)
+    except _Seen as seen:
+        return seen.activation
+    raise UserError(f"{component}: this model never reaches {name}.")
+
+
+class _Seen(Exception):
+    """Ends a block once what is wanted of it is there."""
+
+    def __init__(self, activation: torch.Tensor) -> None:
+        super().__init__("the activation was reached")
+        self.activation = activation
 
 
 def _output(block: int, branch: str) -> Component:
