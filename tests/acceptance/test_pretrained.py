@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from lakatos.agent import RunConfig, investigate
@@ -50,3 +54,19 @@ def test_with_random_weights_nothing_is_confirmed(investigated):
     assert store.counts().tested == 3
     assert store.counts().confirmed == 0
     assert store.verify() == []
+
+
+def test_what_the_readme_shows_of_the_engine_runs(smollm2):
+    """The paths and the direct effect are parts of what the head does; keeping two places restores some of it."""
+    blocks = re.findall(r"```python\n(.*?)```", Path(__file__).parents[2].joinpath("README.md").read_text(), re.S)
+    shown = next(block for block in blocks if "run_interventions(" in block)
+    names = {}
+    exec(shown, names)  # our own README
+    restored, changed = names["restored"], names["changed"]
+    assert restored.shape == changed.shape == (5, 16)
+    head, with_mlp, path, direct, kept = restored.mean(1)
+    assert 0.05 < path < head < with_mlp
+    assert 0 < direct < 1.5 * head
+    assert np.isfinite(kept)
+    assert (changed >= -1e-5).all()
+    assert names["effects"].engine == "suffix"
