@@ -277,7 +277,7 @@ class Investigation:
     def _exemplars(self) -> list[dict[str, Any]]:
         """Exploration pairs to look at: a random draw, and some by quantile of the metric. Never only the best."""
         runs = self.exploration(donors=False).runs
-        clean = np.concatenate([b.base_metric("clean", "logit_diff") for b in runs.batches])
+        clean = np.concatenate([b.base_metric("clean", "logit_diff", "clean") for b in runs.batches])
         places = np.concatenate([b.batch.index for b in runs.batches])
         ranked = places[np.argsort(clean)]
         metric = dict(zip(places.tolist(), clean.tolist(), strict=True))

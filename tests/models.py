@@ -14,11 +14,18 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     AutoModelForCausalLM,
+    BertConfig,
+    BloomConfig,
+    CohereConfig,
+    DeepseekV3Config,
     Gemma2Config,
     Gemma3TextConfig,
+    Gemma4TextConfig,
     GPT2Config,
     GPTNeoXConfig,
+    GraniteConfig,
     LlamaConfig,
+    MambaConfig,
     MixtralConfig,
     OPTConfig,
     PhiConfig,
@@ -110,6 +117,24 @@ _CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "mixtral": (MixtralConfig, {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 ARCHITECTURES = tuple(_CONFIGS)
+_ODD: dict[str, tuple[Any, dict[str, Any]]] = {  # each for something that it does unlike the others
+    "granite": (GraniteConfig, {**_GROUPED, "logits_scaling": 0.5, "residual_multiplier": 0.22}),
+    "cohere": (CohereConfig, {**_GROUPED, "logit_scale": 0.5}),
+    "deepseek_v3": (
+        DeepseekV3Config,
+        {
+            **_SIZES,
+            **dict.fromkeys(("num_attention_heads", "num_key_value_heads", "moe_intermediate_size"), 16),
+            **dict.fromkeys(("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "v_head_dim"), 8),
+            **dict.fromkeys(("qk_rope_head_dim", "n_routed_experts"), 4),
+            **{"intermediate_size": 48, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2},
+        },
+    ),
+    "gemma4": (Gemma4TextConfig, _GROUPED),
+    "bert": (BertConfig, {**_SIZES, "intermediate_size": 48}),
+    "mamba": (MambaConfig, {"hidden_size": 32, "num_hidden_layers": 3, "state_size": 4, "initializer_range": 0.3}),
+    "bloom": (BloomConfig, {"hidden_size": 32, "n_layer": 3, "n_head": 4, "initializer_range": 0.3}),
+}
 LAYERS, HEADS, NEURONS = 3, 4, 48
 PAIR_TEXT = "then Ann and Bob went . Bob gave it to"
 
@@ -125,10 +150,12 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 def build_hf(architecture: str, seed: int = 0, **changes: Any) -> Any:
     """The Hugging Face model behind `build_tiny`."""
-    kind, settings = _CONFIGS[architecture]
+    kind, settings = (_CONFIGS | _ODD)[architecture]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(kind(**_COMMON | settings | changes)).eval()
+        model = AutoModelForCausalLM.from_config(kind(**_COMMON | settings | changes)).eval()
+    model.config.architectures = [type(model).__name__]
+    return model
 
 
 def build_tiny(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from lakatos.tools.suffix import KeptKeys, Recording, Window, unembed, unembed_columns
+from lakatos.tools.component import Component, Kind
+from lakatos.tools.suffix import KeptKeys, Recording, Window, hooked, out_of_memory, unembed, unembed_columns
 
 _REFUSALS = (
     AssertionError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,
@@ -18,49 +19,104 @@ _REFUSALS = (
 
 @dataclass(frozen=True)
 class Abilities:
-    """What resuming may rely on."""
+    """What resuming may rely on, and what the hook points hold."""
 
     causal: bool  # tokens change nothing before them
     blocks: bool  # blocks can be called again with the recorded arguments
     windows: bool  # ... for some positions alone, with recorded keys and values for the rest
+    embeddings: bool  # ... and what blocks are called with does not come from the embeddings by another way
+    unembeds: bool  # the logits are those of `suffix.unembed`
     columns: bool  # single logits are products of the last norm's output with rows of the unembedding
+    adds: bool  # a block adds its attention's and its MLP's output to the residual stream, and nothing else
     roles: tuple[Any, ...]  # per block: which dimensions of its arguments are rows and positions
+    shapes: Mapping[
+        str, tuple[int, ...]
+    ]  # of activations of 2 prompts of 6 tokens, by the hook points that are reached
+    why: str  # it cannot be driven, where it cannot
 
 
-_known: weakref.WeakKeyDictionary[Any, Abilities] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, tuple[frozenset[int], Abilities]] = weakref.WeakKeyDictionary()
 
 
 def abilities(model: Any) -> Abilities:
-    """What the model allows: tried once per model.
+    """What the model allows: tried once per model, and again where hooks were put on it or taken off.
 
-    The residual stream is disturbed before the first, the middle and the last block, so that a model whose later blocks
-    are called with something that earlier blocks computed (and that resuming would not renew) is found out.
+    The embeddings and the residual stream before the first, the middle and the last block are disturbed, so that a
+    model whose blocks are called with something computed elsewhere (and that resuming would not renew) is found out.
+    A model with hooks of its user's own is not driven: they may mean certain prompts or positions.
     """
+    hooks = users_hooks(model)
     known = _known.get(model)
-    if known is None:
-        known = _known[model] = _try(model)
-    return known
+    if known is None or known[0] != hooks:
+        known = _known[model] = hooks, _try(model, bool(hooks))
+    return known[1]
 
 
-def _try(model: Any) -> Abilities:
+def users_hooks(model: Any) -> frozenset[int]:
+    """The hooks that are on the model's hook points."""
+    return frozenset(id(hook) for point in model.hook_dict.values() for hook in point.fwd_hooks)
+
+
+def _try(model: Any, has_hooks: bool) -> Abilities:
+    reasons: list[str] = []
+
+    def tried(attempt: Callable[[], Any]) -> Any:
+        try:
+            return attempt()
+        except _REFUSALS as error:
+            if out_of_memory(error):
+                raise
+            reasons.append(str(error).split("\n")[0] or type(error).__name__)
+            return False
+
     with torch.no_grad():
-        causal = _refused_or(lambda: _is_causal(model))
-        roles = _refused_or(lambda: _find_roles(model)) or ()
+        shapes, adds = _reach(model)
+        causal = tried(lambda: _is_causal(model))
+        roles = () if has_hooks else tried(lambda: _find_roles(model)) or ()
         length = _some_tokens(model).shape[1]
+        unembeds = tried(lambda: _unembeds(model))
+        blocks = bool(roles) and unembeds and tried(lambda: _drives(model, roles, [0, 0], length))
+        if has_hooks:
+            reasons = ["there are hooks of your own on the model"]
+        why = "" if blocks else reasons[0] if reasons else "its blocks give other numbers when they are called again"
         return Abilities(
-            causal=causal,
-            blocks=_refused_or(lambda: _drives(model, roles, [0, 0], length)),
-            windows=causal and _refused_or(lambda: _drives(model, roles, [2, 1], length - 2)),
-            columns=_refused_or(lambda: _has_columns(model)),
+            causal=causal and not has_hooks,
+            blocks=blocks,
+            windows=blocks and causal and tried(lambda: _drives(model, roles, [2, 1], length - 2)),
+            embeddings=blocks and tried(lambda: _follows_embeddings(model, roles)),
+            unembeds=unembeds,
+            columns=unembeds and tried(lambda: _has_columns(model)),
+            adds=adds,
             roles=roles,
+            shapes=shapes,
+            why=why,
         )
 
 
-def _refused_or(attempt: Callable[[], Any]) -> Any:
-    try:
-        return attempt()
-    except _REFUSALS:
-        return False
+def _reach(model: Any) -> tuple[dict[str, tuple[int, ...]], bool]:
+    """The shapes at the hook points of components, and whether blocks do nothing but add to the stream."""
+    layers, kinds = int(model.cfg.n_layers), get_args(Kind)
+    names = {Component(layer, kind).hook_name(layers) for layer in range(layers) for kind in kinds}
+    names = (names | {Component(layers, "residual").hook_name(layers)}) & model.hook_dict.keys()
+    seen: dict[str, torch.Tensor] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(activation: torch.Tensor, hook: Any = None) -> None:  # noqa: ARG001 - TransformerLens names it
+            seen[name] = activation
+
+        return keep
+
+    with hooked(model, {name: [keeper(name)] for name in names}):
+        model(_some_tokens(model), return_type=None)
+    streams = [Component(layer, "residual").hook_name(layers) for layer in range(layers + 1)]
+    adds = True
+    for layer in range(layers):
+        parts = [streams[layer], *(Component(layer, kind).hook_name(layers) for kind in ("attention", "mlp"))]
+        found = [seen.get(name) for name in (*parts, streams[layer + 1])]
+        present = [value for value in found if value is not None]
+        adds = adds and len(present) == 4 and len({value.shape for value in present}) == 1
+        adds = adds and _close(present[0] + present[1] + present[2], present[3])
+    return {name: tuple(value.shape) for name, value in seen.items()}, adds
 
 
 def _is_causal(model: Any) -> bool:
@@ -113,6 +169,26 @@ def _drives(model: Any, roles: tuple[Any, ...], start: list[int], width: int) ->
         if not _close(again, window.of(own)):
             return False
     return True
+
+
+def _unembeds(model: Any) -> bool:
+    tokens = _some_tokens(model)
+    return _close(unembed(model, Recording.record(model, tokens).hidden[-1]), model(tokens, return_type="logits"))
+
+
+def _follows_embeddings(model: Any, roles: tuple[Any, ...]) -> bool:
+    """Whether other embeddings do to the model what the residual stream that they make before block 0 does."""
+    tokens = _some_tokens(model)
+    run = Recording.record(model, tokens, roles)
+
+    def disturb(activation: torch.Tensor, hook: Any = None) -> torch.Tensor:  # noqa: ARG001 - TransformerLens names it
+        return activation + activation.roll(1, -1)
+
+    with hooked(model, {"hook_embed": [disturb]}):
+        own = model(tokens, return_type="logits")
+        stream = model(tokens, return_type=None, stop_at_layer=0)
+    again = run.resume(run.whole(), [0, 0], {"blocks.0.hook_resid_pre": [lambda *_, **__: stream]})
+    return _close(unembed(model, again), own)
 
 
 def _has_columns(model: Any) -> bool:

@@ -137,4 +137,22 @@ class Component:
             return int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
         if self.kind in _OF_HEADS:
             return int(cfg.n_heads)
-        return int(cfg.d_mlp) if self.kind == "neuron" else None
+        return int(cfg.d_mlp or 0) if self.kind == "neuron" else None
+
+    def check_shape(self, cfg: Any, shape: tuple[int, ...] | None, hook: str) -> None:
+        """Ask whether the activation of 2 prompts of 6 tokens at a hook point is this component's.
+
+        Raises:
+            UserError: the hook point is never reached, or what is there is laid out otherwise.
+        """
+        if shape is None:
+            raise UserError(f"{self}: this model never reaches {hook}, so it cannot be replaced.")
+        width = self.width(cfg)
+        expected = {"pattern": (2, width, 6, 6), "neuron": (2, 6, width)}.get(self.kind, (2, 6, width, *shape[3:4]))
+        if width is None:
+            expected = (2, 6, *shape[2:3])
+        if shape != expected:
+            raise UserError(
+                f"{self}: {hook} is {list(shape)} for 2 prompts of 6 tokens, which is not one {self.kind} for each of "
+                f"{width}; this model's cannot be told apart."
+            )

@@ -45,6 +45,7 @@ Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 MAX_TOKENS = 512  # that are differentiated together, unless the caller says otherwise
+_RUN = 4  # times as many may be run: that takes less memory
 EMBEDDING = "blocks.0.hook_resid_pre"
 
 
@@ -84,7 +85,8 @@ def node_attribution(
         pairs: prompt pairs with answers.
         metric: one that is read at the last token.
         ig_steps: 1 for attribution patching, more for integrated gradients.
-        max_tokens: how many tokens (pairs x longest prompt) go through the model at once: a memory limit.
+        max_tokens: how many positions (pairs x widest) are differentiated at once, and a fourth of how many are run: a
+            memory limit.
         progress: is told how many pairs are done, of how many.
 
     Raises:
@@ -180,6 +182,12 @@ class PairGradients:
     """
 
     def __init__(self, model: Any, batch: TokenBatch, metric: Metric, reads: Sequence[str] = ()) -> None:
+        known = abilities(model)
+        if not known.unembeds:
+            raise UserError(
+                f"Attribution reads the logits off the residual stream after the last block; those of "
+                f"{model.cfg.model_name} are not what its last norm and unembedding make of that."
+            )
         self.model = model
         self.batch = batch
         self.metric: Metric = metric
@@ -189,7 +197,6 @@ class PairGradients:
         self._tokens = torch.from_numpy(batch.corrupted).to(model.cfg.device)
         with torch.no_grad():
             clean_tokens = torch.from_numpy(batch.clean).to(model.cfg.device)
-            known = abilities(model)
             self._base = Recording.record(model, self._tokens, known.roles) if known.windows else None
             self._window = self._differing() if known.windows else None
             embedded = model(clean_tokens, return_type=None, stop_at_layer=0)
@@ -354,7 +361,7 @@ def chunks(model: Any, pairs: PromptPairs, metric: str, ig_steps: int, max_token
     return [
         batch.part(rows)
         for batch in batches
-        for rows in _rows_of(spans(batch) if windows else batch.lengths, max_tokens)
+        for rows in _rows_of(spans(batch) if windows else batch.lengths, batch.lengths, max_tokens)
     ]
 
 
@@ -392,11 +399,15 @@ def to_numpy(tensor: torch.Tensor) -> Floats:
     return tensor.detach().float().cpu().numpy()
 
 
-def _rows_of(widths: Ints, max_tokens: int) -> Iterator[slice]:
-    """Cut rows so that no piece, filled up to its widest row, has more tokens than that (or is one row)."""
+def _rows_of(widths: Ints, lengths: Ints, max_tokens: int) -> Iterator[slice]:
+    """Cut rows so that no piece has more positions to differentiate, nor four times as many to run, or is one row."""
     start = 0
     for stop in range(1, len(widths) + 1):
-        if stop == len(widths) or widths[start : stop + 1].max() * (stop + 1 - start) > max_tokens:
+        most = 0
+        if stop < len(widths):
+            piece = slice(start, stop + 1)
+            most = (stop + 1 - start) * max(int(widths[piece].max()), -(-int(lengths[piece].max()) // _RUN))
+        if stop == len(widths) or most > max_tokens:
             yield slice(start, stop)
             start = stop
 

@@ -34,19 +34,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 
 from lakatos.tools.abilities import abilities
-from lakatos.tools.component import Component
+from lakatos.tools.checks import check_finite, check_interventions, check_texts
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import METRICS, Metric
 from lakatos.tools.pairs import PromptPairs
-from lakatos.tools.paths import check_path, direct, received
+from lakatos.tools.paths import direct, received
 from lakatos.tools.plan import LOGITS, Base, Chunk, Intervention, Plan, Source
 from lakatos.tools.runs import BatchRuns, Runs
+from lakatos.tools.suffix import out_of_memory
 
 Engine = Literal["suffix", "reference"]
 Progress = Callable[[int, int], None]
@@ -62,13 +63,13 @@ class Effects(NamedTuple):
     clean: np.ndarray  # [n_pairs] on the clean run
     corrupted: np.ndarray  # [n_pairs] on the corrupted run
     engine: Engine
-    forwards: float  # spent, in forward passes of one prompt
+    forwards: float  # spent by the whole call, in forward passes of one prompt
     metric: Metric = "logit_diff"
     others: Mapping[str, Effects] = {}  # by the names of further metrics, and of controls (their loss)
     notices: tuple[str, ...] = ()  # what the caller should know, e.g. that memory did not suffice at first
 
     def of(self, name: str) -> Effects:
-        """The same for another metric or a control, by its name."""
+        """The same for another metric, or for a control, by its name."""
         return self if name == self.metric else self.others[name]
 
 
@@ -106,20 +107,28 @@ def run_interventions(
         Effects with values [n_interventions, n_pairs].
 
     Raises:
-        UserError: a component, position or path that is not there, pairs of unequal length, missing donors, or a
-            single prompt that does not fit into memory.
+        UserError: a component, position or path that is not there, pairs of unequal length, missing donors, `Runs` of
+            another model or of other weights, or a single prompt that does not fit into memory.
         FloatingPointError: the model produced NaN or infinity; names the intervention and the prompt.
     """
     bridge = getattr(model, "bridge", model)
-    metrics: list[Metric] = list(dict.fromkeys([metric] if isinstance(metric, str) else metric))
-    if not metrics or not set(metrics) <= set(METRICS):
-        raise UserError(f"metric is one of {', '.join(METRICS)}, not {metric!r}.")
+    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
+        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
+    if base not in get_args(Base):
+        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
     if isinstance(pairs, Runs):
+        if donors is not None or dataset is not None:
+            raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
+        pairs.check(bridge)
         runs = pairs
     else:
-        runs = Runs(bridge, pairs, donors, dataset, None if memory is None else _prompts(bridge, pairs, memory))
-    if runs.pairs.kind == "text":
-        metrics = ["loss"]
+        at_once = None if memory is None else _prompts(bridge, pairs, interventions, memory)
+        runs = Runs(bridge, pairs, donors, dataset, at_once)
+    metrics = _metrics(metric, runs.pairs.kind == "text")
+    if clash := {*metrics} & {*(controls or {})}:
+        raise UserError(f"A control cannot have the name of a metric: {', '.join(clash)}.")
+    if runs.pairs.kind == "text" or controls:
+        check_texts(interventions)
     check_interventions(bridge, runs, interventions)
     with torch.no_grad(), _edits_must_count():
         effects = _measure(bridge, runs, interventions, base, metrics, memory, progress, keep=runs is pairs)
@@ -137,41 +146,8 @@ def run_interventions(
     )
 
 
-def check_interventions(model: Any, runs: Runs, interventions: Sequence[Intervention]) -> None:
-    """Refuse what the model or the prompts do not have, naming it.
-
-    Raises:
-        UserError
-    """
-    for intervention in interventions:
-        check_path(model, intervention)
-        if intervention.keep and any(c.kind not in ("head", "attention", "mlp") for c in intervention.components):
-            raise UserError(f"{intervention}: keep= takes heads (a9.h6), attentions (a9) and MLPs (m5).")
-    named = [place for i in interventions for place in (*i.components, *i.receivers) if place != LOGITS]
-    n_layers = int(model.cfg.n_layers)
-    for batch in runs.batches:
-        length = int(batch.batch.lengths.min())
-        names = set(batch.batch.positions)
-        for component in dict.fromkeys(named):
-            assert isinstance(component, Component)
-            component.check(model.cfg, names)
-            hook = component.hook_name(n_layers)
-            if hook not in model.hook_dict:
-                raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
-            if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
-                raise UserError(
-                    f"{component}: layer {component.layer} has no neurons to replace: experts share its MLP."
-                )
-            if isinstance(component.position, int) and component.position >= length:
-                raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
-
-
 def _shifted(progress: Progress, before: int, of: int, done: int) -> None:
     progress(before + done, of)
-
-
-def _mlp_output(layer: int) -> str:
-    return f"blocks.{layer}.mlp.hook_out"
 
 
 def _measure(
@@ -191,14 +167,28 @@ def _measure(
     clean, corrupted = np.full((2, len(metrics), n), np.nan)
     notices: list[str] = []
     cells, done = len(interventions) * n, 0
+    known = abilities(model)
+    by_embedding = any(c.kind == "embedding" for i in interventions for c in i.components)
+    engine: Engine = "suffix" if known.blocks and (known.embeddings or not by_embedding) else "reference"
+    if engine == "reference":
+        why = known.why or "its blocks are told of the embeddings by another way than the residual stream"
+        notices.append(f"Measured by whole forward passes: {why}.")
     for batch in runs.batches:
         where = batch.batch.index
-        if abilities(model).blocks:
-            Plan(model, batch, interventions, base).prepare()
-        for k, metric in enumerate(metrics):
-            clean[k, where] = batch.base_metric("clean", metric)
-            corrupted[k, where] = batch.base_metric("corrupted", metric)
-        if abilities(model).blocks:
+        try:
+            if known.blocks:
+                Plan(model, batch, interventions, base).prepare()
+            for k, metric in enumerate(metrics):
+                clean[k, where] = batch.base_metric("clean", metric, base)
+                corrupted[k, where] = batch.base_metric("corrupted", metric, base)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise UserError(
+                f"The base and source runs of {len(batch)} prompts do not fit into memory. Pass fewer, or memory=, "
+                "the bytes that there are."
+            ) from error
+        if engine == "suffix":
             stacks = _Stacks(model, batch, interventions, base, metrics, memory)
             values[:, :, where] = stacks.measure(partial(_shifted, progress, done, cells))
             notices += stacks.notices
@@ -209,14 +199,22 @@ def _measure(
         if not keep:
             runs.forgotten += batch.take_forwards()
             batch.forget()
-    _check_finite(values[0], clean[0], corrupted[0], interventions, runs.pairs)
-    engine: Engine = "suffix" if abilities(model).blocks else "reference"
+    for k, metric in enumerate(metrics):
+        check_finite(metric, values[k], clean[k], corrupted[k], interventions, runs.pairs)
     spent = runs.take_forwards()
     each = [
         Effects(values[k], clean[k], corrupted[k], engine, spent, metric, notices=tuple(notices))
         for k, metric in enumerate(metrics)
     ]
     return each[0]._replace(others={e.metric: e for e in each[1:]})
+
+
+def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:
+    asked: list[Metric] = list(dict.fromkeys([metric] if isinstance(metric, str) else metric))
+    known = [m for m in METRICS if text or m != "loss"]
+    if not asked or not set(asked) <= set(known):
+        raise UserError(f"metric is one of {', '.join(known)}, not {metric!r}; loss is of plain text alone.")
+    return ["loss"] if text else asked
 
 
 class _Stacks:
@@ -244,7 +242,7 @@ class _Stacks:
     def measure(self, progress: Callable[[int], None]) -> np.ndarray:
         """[n_metrics, n_interventions, n]."""
         plan = self.plan
-        base = np.stack([plan.batch.base_metric(plan.base, metric) for metric in self.metrics])
+        base = np.stack([plan.batch.base_metric(plan.base, metric, plan.base) for metric in self.metrics])
         values = np.repeat(base[:, None], len(plan.interventions), axis=1)
         finished = values[0].size - len(plan.cells().row)
         for chunk in plan.chunks(self._tokens, self._spare):
@@ -258,7 +256,7 @@ class _Stacks:
         try:
             found = self._metrics(chunk, self._final(chunk))
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             culprit = self.plan.interventions[chunk.intervention[0]]
         else:
@@ -308,13 +306,18 @@ class _Stacks:
         return int(min(self._most, max(1, fit) * width))
 
 
-def _prompts(model: Any, pairs: PromptPairs, memory: int) -> int:
-    """How many prompts' recorded runs fit into half of the memory: a base run, a source run and what is read off it."""
+def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Intervention], memory: int) -> int:
+    """How many prompts' recorded runs fit into half of the memory: a base run, and a source run with what is read."""
     cfg = model.cfg
-    length = max((len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs), default=0) + 1
-    groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
-    per_layer = length * (cfg.d_model + 2 * groups * cfg.d_head + cfg.n_heads * cfg.d_head + cfg.d_model)
-    each = cfg.dtype.itemsize * (2 * cfg.n_layers * per_layer + 2 * cfg.d_vocab)
+    tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)
+    length = 1 + max(tokens, default=0)
+    heads, groups = int(cfg.n_heads), int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+    kinds = {c.kind for i in interventions for c in i.components} | {"attention", "mlp"}
+    wide = {"head": heads * cfg.d_head, "query": heads * cfg.d_head, "pattern": heads * length}
+    wide |= dict.fromkeys(("key", "value"), groups * cfg.d_head) | {"neuron": cfg.d_mlp or 0}
+    read = sum(wide.get(kind, cfg.d_model) for kind in kinds)
+    per_layer = length * (2 * (cfg.d_model + 2 * groups * cfg.d_head) + read)
+    each = cfg.dtype.itemsize * (cfg.n_layers * per_layer + 2 * cfg.d_vocab)
     return max(1, memory // 2 // int(each))
 
 
@@ -345,30 +348,6 @@ def _edits_must_count() -> Iterator[None]:
                 f"{where.group(1) if where else 'This hook'}: this model computes it inside one module, so it cannot "
                 "be replaced."
             ) from warning
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    said = str(error).lower()
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said or "enough memory" in said
-    )
-
-
-def _check_finite(
-    values: np.ndarray,
-    clean: np.ndarray,
-    corrupted: np.ndarray,
-    interventions: Sequence[Intervention],
-    pairs: PromptPairs,
-) -> None:
-    for label, numbers in (("clean", clean), ("corrupted", corrupted)):
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        if bad.size:
-            raise FloatingPointError(f"The {label} run of {pairs[int(bad[0])].clean!r} gave {numbers[bad[0]]}.")
-    for row, column in np.argwhere(~np.isfinite(values)):
-        raise FloatingPointError(
-            f"Intervening on {interventions[row]} in {pairs[int(column)].clean!r} gave {values[row, column]}."
-        )
 
 
 __all__ = [

@@ -38,7 +38,8 @@ def pair_metric(
         return _difference(logits.softmax(-1), answer, wrong)
     if metric == "kl" and base_logits is not None:
         base = base_logits.log_softmax(-1)
-        return (base.exp() * (base - logits.log_softmax(-1))).sum(-1)
+        terms = base.exp() * (base - logits.log_softmax(-1))
+        return torch.where(base == -torch.inf, 0.0, terms).sum(-1)  # a token that cannot come adds nothing
     raise ValueError(f"{metric!r} is not a metric of one position" + (" without base logits" if metric == "kl" else ""))
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from lakatos.tools.abilities import abilities
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.plan import LOGITS, Chunk, Intervention, Plan, Writes
@@ -36,8 +37,21 @@ def check_path(model: Any, intervention: Intervention) -> None:
     Raises:
         UserError
     """
-    if intervention.receivers and intervention.keep:
+    if not intervention.receivers:
+        return
+    if intervention.keep:
         raise UserError(f"{intervention}: keep= and to= cannot be combined.")
+    if not abilities(model).adds:
+        raise UserError(
+            f"{intervention}: paths need blocks that add their attention's and their MLP's output to the residual "
+            f"stream and nothing else; those of {model.cfg.model_name} do not."
+        )
+    streams = {c.layer if c.kind == "residual" else "e" for c in intervention.components if _branch(c) == "stream"}
+    if len(streams) > 1 or (streams and any(_branch(c) != "stream" for c in intervention.components)):
+        raise UserError(
+            f"{intervention}: a residual stream holds what was written before it, and would be counted twice; send it "
+            "by itself."
+        )
     for receiver in intervention.receivers:
         if receiver == LOGITS:
             if len(intervention.receivers) > 1:
@@ -82,16 +96,23 @@ def direct(plan: Plan, chunk: Chunk) -> torch.Tensor:
 
 def _send(plan: Plan, chunk: Chunk) -> list[Sent]:
     places = {
-        (component.block(plan.n_layers), _branch(component))
+        (component.block(plan.n_layers), _branch(component), _stream(component, plan.n_layers))
         for number in np.unique(chunk.intervention)
         for component in plan.interventions[number].components
     }
-    return [_sent(plan, chunk, block, branch) for block, branch in sorted(places)]
+    return [_sent(plan, chunk, *place) for place in sorted(places)]
 
 
-def _sent(plan: Plan, chunk: Chunk, block: int, branch: str) -> Sent:
+def _sent(plan: Plan, chunk: Chunk, block: int, branch: str, stream: int) -> Sent:
+    """What the senders of one block and branch change; of a residual stream, of the one before block `stream`."""
+
     def senders(intervention: Intervention) -> list[Component]:
-        return [c for c in intervention.components if (c.block(plan.n_layers), _branch(c)) == (block, branch)]
+        place = block, branch, stream
+        return [
+            c
+            for c in intervention.components
+            if (c.block(plan.n_layers), _branch(c), _stream(c, plan.n_layers)) == place
+        ]
 
     has = np.array([bool(senders(plan.interventions[number])) for number in chunk.intervention])
     cells = np.flatnonzero(has)
@@ -100,15 +121,18 @@ def _sent(plan: Plan, chunk: Chunk, block: int, branch: str) -> Sent:
     writes = plan.writes(part, senders)
     recording = plan.batch.recording(plan.base)
     if branch == "stream":
-        before = window.of(recording.hidden[max(0, block)])
-        return Sent(block, branch, cells, writes.apply(f"blocks.{max(0, block)}.hook_resid_pre", before) - before)
-    out = _output(block, branch)
-    name = out.hook_name(plan.n_layers)
-    before = window.of(plan.activation(out, plan.base))
-    hooks = writes.hooks()
-    if set(hooks) <= {name}:
-        return Sent(block, branch, cells, writes.apply(name, before) - before)
-    after = _capture(plan, part, block, window.of(recording.hidden[block]), hooks, out)
+        name = Component(stream, "residual").hook_name(plan.n_layers)
+        before = window.of(recording.hidden[stream])
+        after = writes.apply(name, before)
+    else:
+        out = _output(block, branch)
+        name = out.hook_name(plan.n_layers)
+        before = window.of(plan.activation(out, plan.base))
+        hooks = writes.hooks()
+        if set(hooks) <= {name}:
+            after = writes.apply(name, before)
+        else:
+            after = _capture(plan, part, block, window.of(recording.hidden[block]), hooks, out)
     writes.check()
     return Sent(block, branch, cells, after - before)
 
@@ -164,6 +188,13 @@ class _Seen(Exception):
 
 def _output(block: int, branch: str) -> Component:
     return Component(block, "mlp" if branch == "mlp" else "attention")
+
+
+def _stream(component: Component, n_layers: int) -> int:
+    """Which residual stream a sender is: that before this block, or after the last; -1: another kind of sender."""
+    if component.kind == "residual":
+        return min(component.layer, n_layers)
+    return 0 if component.kind == "embedding" else -1
 
 
 def _branch(component: Component) -> str:

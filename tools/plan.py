@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -59,6 +59,8 @@ class Intervention:
         )
         if not parsed and not keep:
             raise UserError("An intervention needs at least one component.")
+        if source not in get_args(Source):
+            raise UserError(f"source is one of {', '.join(get_args(Source))}, not {source!r}.")
         object.__setattr__(self, "components", parsed)
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "receivers", receivers)
@@ -156,9 +158,9 @@ class Plan:
                 group = left[wasted <= spare]
                 left = left[len(group) :]
                 group = group[np.argsort(cells.since[group], kind="stable")]
-                step = max(1, tokens(widest) // widest)
-                for i in range(0, len(group), step):
-                    chunk = cells.take(group[i : i + step])
+                while len(group):
+                    step = max(1, tokens(widest) // widest)
+                    chunk, group = cells.take(group[:step]), group[step:]
                     # where a prompt is too short for the window to end at its END, the window begins with the prompt
                     start = np.zeros_like(chunk.row) if whole else np.maximum(0, self.end[chunk.row] - widest + 1)
                     yield chunk._replace(start=start, width=widest)
@@ -240,6 +242,8 @@ class Plan:
             start = self._differs(intervention.source)
         else:
             start = np.min([self.begin(c, intervention.source) for c in intervention.components], axis=0)
+        if not abilities(self.model).causal:
+            start = np.where(start <= self.end, 0, self.length)
         reached = np.zeros(len(start), bool)
         for receiver in intervention.receivers:
             at = self.at(receiver) if isinstance(receiver, Component) else self.end
@@ -253,8 +257,6 @@ class Plan:
         return min((max(0, c.block(self.n_layers)) for c in places if isinstance(c, Component)), default=0)
 
     def _replace(self, writes: Writes, chunk: Chunk, cells: np.ndarray, component: Component, source: Source) -> None:
-        effective = self.begin(component, source)[chunk.row[cells]] <= self.end[chunk.row[cells]]
-        cells = cells[effective]
         at = self.at(component)
         if at is None:
             cell = np.repeat(cells, chunk.width)

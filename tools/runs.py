@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lakatos.tools.abilities import abilities
+from lakatos.tools.abilities import abilities, users_hooks
 from lakatos.tools.component import Component
 from lakatos.tools.encoding import TokenBatch, encode, pad
 from lakatos.tools.errors import UserError
@@ -23,12 +23,18 @@ _TEXT_TOKENS = 512  # of plain text unembedded at once
 class Runs:
     """Everything about some prompt pairs that interventions share. Reuse it between calls: runs are recorded once.
 
+    What was recorded is kept as long as this object, and `memory=` does not bound it. Weights and hooks must stay as
+    they are meanwhile (`check`).
+
     Args:
         model: a TransformerBridge.
         pairs: what is run.
         donors: as many prompts of the same shapes, whose clean runs are the source of resample ablation.
         dataset: prompts whose clean runs are averaged for mean ablation. Give prompts that are not among `pairs`.
-        at_once: the most prompts of one batch; a batch's recorded runs are kept as long as this object.
+        at_once: the most prompts of one batch.
+
+    Raises:
+        UserError: there are no prompts, or clean, corrupted and donor prompts do not fit each other.
     """
 
     def __init__(
@@ -39,8 +45,13 @@ class Runs:
         dataset: PromptPairs | None = None,
         at_once: int | None = None,
     ) -> None:
+        if not len(pairs):
+            raise UserError("There are no prompts to run.")
+        if dataset is not None and not len(dataset):
+            raise UserError("There are no prompts to average over: dataset= is empty.")
         self.model = model
         self.pairs = pairs
+        self._state = _state(model)
         tokenizer = model.tokenizer
         donor_rows = None if donors is None else _rows(encode(donors, tokenizer))
         if donors is not None and len(donors) != len(pairs):
@@ -56,6 +67,17 @@ class Runs:
             for batch in batches
             for part in batch.parts(at_once)
         ]
+
+    def check(self, model: Any) -> None:
+        """Ask whether these are runs of this model as it is.
+
+        Raises:
+            UserError
+        """
+        if self.model is not model:
+            raise UserError("These Runs are of another model: make them with the one that you measure.")
+        if self._state != _state(model):
+            raise UserError("The model's weights or hooks were changed since these Runs were made: make new ones.")
 
     def take_forwards(self) -> float:
         """Forward passes of one prompt spent since the last call."""
@@ -80,18 +102,19 @@ class BatchRuns:
     forwards: float = 0.0
     _recordings: dict[str, Recording] = field(default_factory=dict)
     _logits: dict[str, torch.Tensor] = field(default_factory=dict)
-    _metrics: dict[tuple[str, Metric], np.ndarray] = field(default_factory=dict)
+    _metrics: dict[tuple[str, Metric, str], np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.batch.index)
 
     def ids(self, which: str) -> np.ndarray:
         """[n, pos] token ids of the clean, corrupted or donor ("resample") prompts."""
-        if which != "resample":
-            return self.batch.clean if which == "clean" else self.batch.corrupted
-        if self.donors is None:
+        if which == "resample" and self.donors is None:
             raise UserError("Resample ablation needs donor prompts: pass donors= (see draw_donors).")
-        return self.donors[0]
+        donors = None if self.donors is None else self.donors[0]
+        ids = {"clean": self.batch.clean, "corrupted": self.batch.corrupted, "resample": donors}[which]
+        assert ids is not None
+        return ids
 
     def tokens(self, which: str) -> torch.Tensor:
         """The same, on the model's device."""
@@ -163,16 +186,16 @@ class BatchRuns:
         own = self.logits(base)[rows].float() if "kl" in metrics else None
         return [pair_metric(metric, logits.float(), answer, wrong, own) for metric in metrics]
 
-    def base_metric(self, which: str, metric: Metric) -> np.ndarray:
-        """[n] on the clean or the corrupted run itself."""
-        key = (self.same(which), metric)
+    def base_metric(self, which: str, metric: Metric, base: str) -> np.ndarray:
+        """[n] on the clean or the corrupted run itself; `kl` is from the run `base`."""
+        key = (self.same(which), metric, self.same(base))
         if key not in self._metrics:
             rows = torch.arange(len(self), device=self.model.cfg.device)
             if abilities(self.model).blocks:
                 final = self.recording(which).hidden[-1]
-                found = self.measure([metric], final if self.is_text else self._at_end(final), rows, which)
+                found = self.measure([metric], final if self.is_text else self._at_end(final), rows, base)
             else:
-                found = self.read([metric], self.logits(which), rows, which)
+                found = self.read([metric], self.logits(which), rows, base)
             self._metrics[key] = found[0].double().cpu().numpy()
         return self._metrics[key]
 
@@ -181,6 +204,8 @@ class BatchRuns:
         if isinstance(position, int):
             return np.full(len(self), position)
         named = self.batch.positions if which != "resample" or self.donors is None else self.donors[1]
+        if position not in named:
+            raise UserError(f"The donor prompts have no position {position!r}; they have {', '.join(sorted(named))}.")
         return named[position]
 
     def take_forwards(self) -> float:
@@ -261,6 +286,11 @@ class Means:
         return self._runs.take_forwards()
 
 
+def _state(model: Any) -> tuple[int, frozenset[int]]:
+    """Changes when weights are written to, and when hooks are put on or taken off."""
+    return sum(parameter._version for parameter in model.parameters()), users_hooks(model)
+
+
 def by_position(component: Component, activation: torch.Tensor) -> torch.Tensor:
     """[n, pos, ...], with heads after positions: a pattern comes as [n, head, pos, source]."""
     return activation.transpose(1, 2) if component.kind == "pattern" else activation
@@ -288,6 +318,7 @@ def _donors_of(batch: TokenBatch, rows: dict[int, Row] | None) -> tuple[np.ndarr
     chosen = [rows[int(place)] for place in batch.index]
     if any(len(tokens) != length for (tokens, _), length in zip(chosen, batch.lengths, strict=True)):
         raise UserError("A donor prompt must have as many tokens as the prompt it replaces (see draw_donors).")
-    positions = {name: np.array([at[name] for _, at in chosen]) for name in batch.positions}
+    names = [name for name in batch.positions if all(name in at for _, at in chosen)]
+    positions = {name: np.array([at[name] for _, at in chosen]) for name in names}
     width = batch.clean.shape[1]
     return np.stack([np.pad(tokens, (0, width - len(tokens)), mode="edge") for tokens, _ in chosen]), positions

@@ -193,8 +193,8 @@ class Recording:
 
 def unembed(model: Any, residual: torch.Tensor) -> torch.Tensor:
     """Logits [..., vocab] of the residual stream after the last block [..., d_model]."""
-    logits: torch.Tensor = model.unembed(model.ln_final(residual))
-    return _soft_cap(model, logits)
+    logits: torch.Tensor = model.adapter.apply_output_logits_transform(model.unembed(model.ln_final(residual)))
+    return logits
 
 
 def unembed_columns(model: Any, residual: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -205,7 +205,16 @@ def unembed_columns(model: Any, residual: torch.Tensor, tokens: torch.Tensor) ->
     normed = model.ln_final(residual.unsqueeze(1)).squeeze(1).float()
     weight, bias = _unembedding(model)
     logits = torch.einsum("cd,ckd->ck", normed, weight[tokens].float())
-    return _soft_cap(model, logits if bias is None else logits + bias[tokens].float())
+    whole: torch.Tensor = model.adapter.apply_output_logits_transform(
+        logits if bias is None else logits + bias[tokens].float()
+    )
+    return whole
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator refused."""
+    refused = "allocate memory" in str(error) or "enough memory" in str(error)  # PyTorch's on a CPU
+    return refused or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 @contextmanager
@@ -278,7 +287,7 @@ class _Fitted:
         if "pos" not in roles or window.width == self.length:
             return (value[window.rows], True) if of_rows else (value, False)
         query = roles.index("pos")  # a mask's first position is the query's; its second, the key's, stays whole
-        if query == 0:
+        if query == 0:  # one for all prompts (tried with prompts that start at different positions)
             return value[window.positions[0]], False
         if not of_rows and len(value) > 1:
             raise ValueError("an argument has positions but neither rows nor one for all")
@@ -289,11 +298,6 @@ class _Fitted:
 def _unembedding(model: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     head = model.unembed.original_component
     return head.weight, getattr(head, "bias", None)
-
-
-def _soft_cap(model: Any, logits: torch.Tensor) -> torch.Tensor:
-    cap = float(getattr(model.cfg, "output_logits_soft_cap", -1.0) or -1.0)
-    return cap * torch.tanh(logits / cap) if cap > 0 else logits
 
 
 def _with_cache(
