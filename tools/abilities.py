@@ -53,8 +53,13 @@ def abilities(model: Any) -> Abilities:
 
 
 def users_hooks(model: Any) -> frozenset[int]:
-    """The hooks that are on the model's hook points."""
-    return frozenset(id(hook) for point in model.hook_dict.values() for hook in point.fwd_hooks)
+    """The hooks that are on the model's hook points, TransformerLens's own wiring aside."""
+    return frozenset(
+        id(hook)
+        for point in model.hook_dict.values()
+        for hook in point.fwd_hooks
+        if not str(getattr(hook.user_hook, "__module__", "")).startswith("transformer_lens.")
+    )
 
 
 def _try(model: Any, has_hooks: bool) -> Abilities:
@@ -206,5 +211,8 @@ def _some_tokens(model: Any, rows: int = 2, length: int = 6) -> torch.Tensor:
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal up to rounding, NaN and infinity in the same places included: those are named where they are measured."""
     tolerance = 1e-4 if other.dtype in (torch.float32, torch.float64) else 5e-2
-    return float((one - other).abs().max()) < tolerance * max(1.0, float(other.abs().max()))
+    finite = other[other.isfinite()]
+    scale = max(1.0, float(finite.abs().max())) if finite.numel() else 1.0
+    return torch.allclose(one, other.to(one.dtype), rtol=0.0, atol=tolerance * scale, equal_nan=True)

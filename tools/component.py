@@ -147,12 +147,12 @@ class Component:
         """
         if shape is None:
             raise UserError(f"{self}: this model never reaches {hook}, so it cannot be replaced.")
-        width = self.width(cfg)
-        expected = {"pattern": (2, width, 6, 6), "neuron": (2, 6, width)}.get(self.kind, (2, 6, width, *shape[3:4]))
-        if width is None:
-            expected = (2, 6, *shape[2:3])
-        if shape != expected:
+        width = None if self.kind == "neuron" else self.width(cfg)
+        expected = (2, 6, *shape[2:3]) if width is None else (2, 6, width, *shape[3:4])
+        if shape != ((2, width, 6, 6) if self.kind == "pattern" else expected):
             raise UserError(
                 f"{self}: {hook} is {list(shape)} for 2 prompts of 6 tokens, which is not one {self.kind} for each of "
                 f"{width}; this model's cannot be told apart."
             )
+        if self.kind == "neuron" and self.index is not None and self.index >= shape[2]:
+            raise UserError(f"{self}: layer {self.layer} has neurons 0 to {shape[2] - 1}, not {self.index}.")

@@ -53,6 +53,7 @@ Engine = Literal["suffix", "reference"]
 Progress = Callable[[int, int], None]
 
 _TOKENS = {"cpu": 2048, "cuda": 1 << 17}  # positions run at once: more gain nothing
+_SHARE = 0.4  # of the memory allowed, for recorded runs and for a stack each; the rest is the allocators'
 _SPARE = {"cpu": 96, "cuda": 1 << 13}  # positions run in vain that cost less than another stack
 
 
@@ -99,8 +100,8 @@ def run_interventions(
         dataset: prompts for `source="mean"`.
         controls: plain texts on which the same interventions are measured too, at all positions and on the clean run:
             `effects.of("plain_text")`. Give `Runs` where they need donors or a dataset of their own.
-        memory: bytes that may be used beside the model. Half is for recorded runs, half for a stack of cells; `Runs`
-            that you pass keep theirs.
+        memory: bytes that may be used beside the model, for recorded runs and for a stack of cells; `Runs` that you
+            pass keep theirs. One prompt at least is run at once, however little that is.
         progress: is told how many cells (an intervention on a prompt) are done, of how many.
 
     Returns:
@@ -237,7 +238,7 @@ class _Stacks:
         self._spare = _SPARE.get(device, _SPARE["cuda"])
         if memory is None and device == "cuda":
             memory = torch.cuda.mem_get_info()[0]
-        self._bytes = None if memory is None else memory // 2
+        self._bytes = None if memory is None else int(_SHARE * memory)
 
     def measure(self, progress: Callable[[int], None]) -> np.ndarray:
         """[n_metrics, n_interventions, n]."""
@@ -318,7 +319,7 @@ def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Interventio
     read = sum(wide.get(kind, cfg.d_model) for kind in kinds)
     per_layer = length * (2 * (cfg.d_model + 2 * groups * cfg.d_head) + read)
     each = cfg.dtype.itemsize * (cfg.n_layers * per_layer + 2 * cfg.d_vocab)
-    return max(1, memory // 2 // int(each))
+    return max(1, int(_SHARE * memory / each))
 
 
 def everywhere(intervention: Intervention) -> Intervention:

@@ -143,6 +143,7 @@ class BatchRuns:
         known.collect(names)
         return known
 
+    @torch.no_grad()
     def logits(self, which: str) -> torch.Tensor:
         """[n, vocab] at the answer position; [n, pos, vocab] for plain text."""
         which = self.same(which)
@@ -186,6 +187,7 @@ class BatchRuns:
         own = self.logits(base)[rows].float() if "kl" in metrics else None
         return [pair_metric(metric, logits.float(), answer, wrong, own) for metric in metrics]
 
+    @torch.no_grad()
     def base_metric(self, which: str, metric: Metric, base: str) -> np.ndarray:
         """[n] on the clean or the corrupted run itself; `kl` is from the run `base`."""
         key = (self.same(which), metric, self.same(base))

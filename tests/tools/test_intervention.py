@@ -563,7 +563,7 @@ class TestRefuses:
             run_interventions(tiny("llama"), PAIRS, [Intervention("a0.h1", to="logits", keep=True)])
 
     def test_neurons_of_a_mixture_of_experts(self) -> None:
-        with pytest.raises(UserError, match=r"m1\.n3: layer 1 has no neurons to replace: experts share its MLP"):
+        with pytest.raises(UserError, match=r"m1\.n3: the MLP of layer 1 is a mixture of experts"):
             run_interventions(tiny("mixtral"), PAIRS, [Intervention("m1.n3")])
 
     @pytest.mark.parametrize("engine", ["suffix", "reference"])
