@@ -261,7 +261,7 @@ class _Stacks:
                 raise
             culprit = self.plan.interventions[chunk.intervention[0]]
         else:
-            return torch.stack(found).double().cpu().numpy()
+            return torch.stack(found).cpu().double().numpy()
         half = len(chunk.row) // 2  # outside of the handler, which keeps the failed stack's tensors alive
         if not half:
             raise UserError(f"{culprit}: one prompt does not fit into memory. Use shorter prompts or a smaller model.")

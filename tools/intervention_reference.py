@@ -38,7 +38,7 @@ def measure_by_forward(
         if not batch.is_text:
             logits = torch.stack([row[end] for row, end in zip(logits, batch.batch.positions["END"], strict=True)])
         for k, found in enumerate(batch.read(metrics, logits, rows, base)):
-            values[k, number] = found.double().cpu().numpy()
+            values[k, number] = found.cpu().double().numpy()
     batch.forwards += reference.passes
     return values
 

@@ -175,7 +175,7 @@ class Peer:
     def _each(self, one: Callable[[Group], torch.Tensor]) -> np.ndarray:
         values = np.full(self.n, np.nan)
         for group in self.groups:
-            values[group.batch.index] = one(group).double().cpu().numpy()
+            values[group.batch.index] = one(group).cpu().double().numpy()
         return values
 
 

@@ -198,7 +198,7 @@ class BatchRuns:
                 found = self.measure([metric], final if self.is_text else self._at_end(final), rows, base)
             else:
                 found = self.read([metric], self.logits(which), rows, base)
-            self._metrics[key] = found[0].double().cpu().numpy()
+            self._metrics[key] = found[0].cpu().double().numpy()
         return self._metrics[key]
 
     def positions(self, position: str | int, which: str = "clean") -> np.ndarray:
