@@ -302,7 +302,7 @@ class _Stacks:
         groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
         per_token = 8 * cfg.d_model + 4 * (cfg.d_mlp or 4 * cfg.d_model) + cfg.n_heads * (6 * cfg.d_head + 4 * length)
         per_cell = width * per_token + length * cfg.d_head * (4 * groups + 2 * cfg.n_heads)
-        per_cell += 0 if self.metrics == ["logit_diff"] and abilities(self.plan.model).columns else 4 * cfg.d_vocab
+        per_cell += 0 if self.metrics == ["logit_diff"] and self.plan.known.columns else 4 * cfg.d_vocab
         fit = self._bytes // int(per_cell) // max(4, int(cfg.dtype.itemsize))
         return int(min(self._most, max(1, fit) * width))
 

@@ -106,6 +106,7 @@ class Plan:
         self.batch = batch
         self.interventions = interventions
         self.base = base
+        self.known = abilities(model)
         self.n_layers = int(model.cfg.n_layers)
         self.device = model.cfg.device
         self.length = batch.batch.clean.shape[1]
@@ -146,7 +147,7 @@ class Plan:
             spare: how many tokens more a stack may have for the sake of one stack less.
         """
         cells = self.cells()
-        whole = self.batch.is_text or not abilities(self.model).windows
+        whole = self.batch.is_text or not self.known.windows
         widths = np.full(len(cells.row), self.length) if whole else self.end[cells.row] - cells.start + 1
         kinds = np.array([i.kind for i in self.interventions])[cells.intervention]
         for kind in ("components", "path", "direct"):
@@ -223,7 +224,7 @@ class Plan:
         if source not in self._differ:
             other = self.batch.ids(self.batch.same(source)) != self.batch.ids(self.batch.same(self.base))
             first = np.where(other.any(1), other.argmax(1), self.length)
-            if not abilities(self.model).causal:
+            if not self.known.causal:
                 first = np.where(first < self.length, 0, self.length)
             self._differ[source] = first
         return self._differ[source]
@@ -242,7 +243,7 @@ class Plan:
             start = self._differs(intervention.source)
         else:
             start = np.min([self.begin(c, intervention.source) for c in intervention.components], axis=0)
-        if not abilities(self.model).causal:
+        if not self.known.causal:
             start = np.where(start <= self.end, 0, self.length)
         reached = np.zeros(len(start), bool)
         for receiver in intervention.receivers:

@@ -327,6 +327,32 @@ class TestEqualsTransformerLens:
             assert np.abs(ours.values[:, batch.index] - theirs.values.numpy()).max() < 1e-4 * gap
 
 
+@pytest.mark.smollm2
+def test_a_pretrained_model_against_the_reference(smollm2) -> None:
+    ioi = load_behaviour("ioi")
+    pairs = ioi.sample(3)
+    runs = Runs(smollm2.bridge, pairs, draw_donors(ioi, pairs, smollm2.tokenizer, seed=1), ioi.sample(8, seed=5))
+    places = (
+        "a23.h3@END",
+        "a20.h0.q",
+        "a12.g2.k",
+        "a9.g1.v@S2",
+        "a23.h7.pattern@END",
+        "m0@S2",
+        "m29",
+        "m7.n100",
+        "r15@S2",
+    )
+    plan = [Intervention(place, source) for place in (*places, "r30", "e") for source in ("resample", "mean", "zero")]
+    plan += [Intervention(places, "resample"), Intervention(["a23.h3", "m0"], "mean", keep=True)]
+    plan += [Intervention("a20.h0", "resample", to=to) for to in ("a23.h7.q", "a24.g1.v", "m25", "logits")]
+    found = run_interventions(smollm2, runs, plan, base="clean")
+    assert found.engine == "suffix"
+    gap = np.abs(found.clean - found.corrupted).mean()
+    assert np.abs(found.values - by_reference(smollm2.bridge, runs, plan, "clean", "logit_diff")).max() < 1e-4 * gap
+    assert (np.abs(found.values - found.clean).max(axis=1) > 1e-3 * gap).mean() > 0.8
+
+
 class TestWorkedOutByHand:
     """Two layers of attention, two heads of two dimensions, four residual dimensions; uniform attention, no MLP.
 
