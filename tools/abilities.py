@@ -17,6 +17,9 @@ _REFUSALS = (
 )  # fmt: skip
 
 
+_WIRING = ("transformer_lens.", "transformers.")  # modules that put hooks of their own on every model
+
+
 @dataclass(frozen=True)
 class Abilities:
     """What resuming may rely on, and what the hook points hold."""
@@ -29,13 +32,12 @@ class Abilities:
     columns: bool  # single logits are products of the last norm's output with rows of the unembedding
     adds: bool  # a block adds its attention's and its MLP's output to the residual stream, and nothing else
     roles: tuple[Any, ...]  # per block: which dimensions of its arguments are rows and positions
-    shapes: Mapping[
-        str, tuple[int, ...]
-    ]  # of activations of 2 prompts of 6 tokens, by the hook points that are reached
+    shapes: Mapping[str, tuple[int, ...]]  # at the hook points that the trial reached; empty where it was not possible
+    trial: tuple[int, int]  # prompts and tokens that were tried
     why: str  # it cannot be driven, where it cannot
 
 
-_known: weakref.WeakKeyDictionary[Any, tuple[frozenset[int], Abilities]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, tuple[frozenset[Any], Abilities]] = weakref.WeakKeyDictionary()
 
 
 def abilities(model: Any) -> Abilities:
@@ -52,38 +54,44 @@ def abilities(model: Any) -> Abilities:
     return known[1]
 
 
-def users_hooks(model: Any) -> frozenset[int]:
-    """The hooks that are on the model's hook points, TransformerLens's own wiring aside."""
+def users_hooks(model: Any) -> frozenset[Any]:
+    """The hooks on the model's hook points and modules, the libraries' own wiring aside."""
+    points = {id(point) for point in model.hook_dict.values()}
+    found = {handle.hook: handle.user_hook for point in model.hook_dict.values() for handle in point.fwd_hooks}
+    for module in model.original_model.modules():
+        if id(module) not in points:
+            found |= {hook: hook for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())}
     return frozenset(
-        id(hook)
-        for point in model.hook_dict.values()
-        for hook in point.fwd_hooks
-        if not str(getattr(hook.user_hook, "__module__", "")).startswith("transformer_lens.")
+        hook for hook, call in found.items() if not str(getattr(call, "__module__", "")).startswith(_WIRING)
     )
 
 
 def _try(model: Any, has_hooks: bool) -> Abilities:
-    reasons: list[str] = []
+    why = "there are hooks of your own on the model" if has_hooks else ""
 
-    def tried(attempt: Callable[[], Any]) -> Any:
+    def tried(attempt: Callable[[], Any], otherwise: str = "") -> Any:
+        nonlocal why
         try:
-            return attempt()
+            found = attempt()
         except _REFUSALS as error:
             if out_of_memory(error):
                 raise
-            reasons.append(str(error).split("\n")[0] or type(error).__name__)
-            return False
+            found = False
+            otherwise = otherwise and f"{otherwise} ({error})"
+        if otherwise and not found:
+            why = why or otherwise
+        return found
 
     with torch.no_grad():
-        shapes, adds = _reach(model)
-        causal = tried(lambda: _is_causal(model))
-        roles = () if has_hooks else tried(lambda: _find_roles(model)) or ()
-        length = _some_tokens(model).shape[1]
-        unembeds = tried(lambda: _unembeds(model))
-        blocks = bool(roles) and unembeds and tried(lambda: _drives(model, roles, [0, 0], length))
-        if has_hooks:
-            reasons = ["there are hooks of your own on the model"]
-        why = "" if blocks else reasons[0] if reasons else "its blocks give other numbers when they are called again"
+        shapes, adds = tried(lambda: _reach(model)) or ({}, False)
+        rows, length = _trial(model)
+        causal = bool(tried(lambda: _is_causal(model)))
+        roles = (
+            () if has_hooks else tried(lambda: _find_roles(model), "its blocks are called with what cannot be fitted")
+        )
+        unembeds = tried(lambda: _unembeds(model), "its logits are not what its last norm and unembedding make")
+        other = "its blocks give other numbers when they are called again"
+        blocks = bool(roles) and unembeds and tried(lambda: _drives(model, roles, [0] * rows, length), other)
         return Abilities(
             causal=causal and not has_hooks,
             blocks=blocks,
@@ -92,9 +100,10 @@ def _try(model: Any, has_hooks: bool) -> Abilities:
             unembeds=unembeds,
             columns=unembeds and tried(lambda: _has_columns(model)),
             adds=adds,
-            roles=roles,
+            roles=roles or (),
             shapes=shapes,
-            why=why,
+            trial=(rows, length),
+            why="" if blocks else why,
         )
 
 
@@ -113,15 +122,21 @@ def _reach(model: Any) -> tuple[dict[str, tuple[int, ...]], bool]:
 
     with hooked(model, {name: [keeper(name)] for name in names}):
         model(_some_tokens(model), return_type=None)
-    streams = [Component(layer, "residual").hook_name(layers) for layer in range(layers + 1)]
-    adds = True
-    for layer in range(layers):
-        parts = [streams[layer], *(Component(layer, kind).hook_name(layers) for kind in ("attention", "mlp"))]
-        found = [seen.get(name) for name in (*parts, streams[layer + 1])]
-        present = [value for value in found if value is not None]
-        adds = adds and len(present) == 4 and len({value.shape for value in present}) == 1
-        adds = adds and _close(present[0] + present[1] + present[2], present[3])
-    return {name: tuple(value.shape) for name, value in seen.items()}, adds
+    return {name: tuple(value.shape) for name, value in seen.items()}, all(
+        _adds(seen, x, layers) for x in range(layers)
+    )
+
+
+def _adds(seen: Mapping[str, torch.Tensor], layer: int, layers: int) -> bool:
+    """Whether a block's output is its input plus its attention's and its MLP's, each number up to its own rounding."""
+    places = [Component(layer, kind) for kind in ("residual", "attention", "mlp")] + [Component(layer + 1, "residual")]
+    names = [place.hook_name(layers) for place in places]
+    if not seen.keys() >= set(names) or len({seen[name].shape for name in names}) > 1:
+        return False
+    before, attention, mlp, after = (seen[name] for name in names)
+    apart = (before.float() + attention.float() + mlp.float() - after.float()).abs()
+    allowed = 8 * torch.finfo(after.dtype).eps * (before.abs() + attention.abs() + mlp.abs()).float() + 1e-30
+    return bool(((apart <= allowed) | apart.isnan()).all())
 
 
 def _is_causal(model: Any) -> bool:
@@ -132,25 +147,26 @@ def _is_causal(model: Any) -> bool:
 def _find_roles(model: Any) -> tuple[Any, ...]:
     """Which dimensions follow the number of prompts and of tokens: two runs differ in both."""
     one = Recording.record(model, _some_tokens(model))
-    other = Recording.record(model, _some_tokens(model, 3, 7))
+    other = Recording.record(model, _some_tokens(model, more=1))
+    sizes = {(a, b): role for a, b, role in zip(one.tokens.shape, other.tokens.shape, ("row", "pos"), strict=True)}
     found = []
     for call, again in zip(one.calls, other.calls, strict=True):
-        named = {k: _role(v, again.kwargs[k]) for k, v in call.kwargs.items()}
-        found.append((_role(call.args, again.args), named))
+        named = {k: _role(v, again.kwargs[k], sizes) for k, v in call.kwargs.items()}
+        found.append((_role(call.args, again.args, sizes), named))
     return tuple(found)
 
 
-def _role(one: Any, other: Any) -> Any:
+def _role(one: Any, other: Any, sizes: Mapping[tuple[int, int], str]) -> Any:
+    """Which dimensions of an argument changed as the prompts or the tokens did."""
     if isinstance(one, tuple | list):
-        return [_role(a, b) for a, b in zip(one, other, strict=True)]
+        return [_role(a, b, sizes) for a, b in zip(one, other, strict=True)]
     if not isinstance(one, torch.Tensor):
         if not isinstance(one, KeptKeys) and one != other:
             raise ValueError("an argument changes with the number of prompts or tokens")
         return None
-    named = {(2, 3): "row", (6, 7): "pos"}
-    found = tuple(None if a == b else named[a, b] for a, b in zip(one.shape, other.shape, strict=True))
-    if "row" in found[1:]:
-        raise ValueError("rows are not the first dimension of an argument")
+    found = tuple(None if a == b else sizes.get((a, b), "both") for a, b in zip(one.shape, other.shape, strict=True))
+    if "both" in found or "row" in found[1:]:
+        raise ValueError("prompts are not the first dimension of an argument")
     return found
 
 
@@ -204,10 +220,16 @@ def _has_columns(model: Any) -> bool:
     return _close(found, unembed(model, final.unsqueeze(1))[:, 0].gather(1, asked))
 
 
-def _some_tokens(model: Any, rows: int = 2, length: int = 6) -> torch.Tensor:
-    return ((torch.arange(rows * length).reshape(rows, length) * 7919 + 11) % int(model.cfg.d_vocab)).to(
-        model.cfg.device
-    )
+def _trial(model: Any) -> tuple[int, int]:
+    """Prompts and tokens of the trial: no number of tokens that could be one of heads or groups."""
+    heads = {component.width(model.cfg) for component in (Component(0, "head", 0), Component(0, "key", 0))}
+    return 2, next(tokens for tokens in (6, 8, 10) if tokens not in heads)
+
+
+def _some_tokens(model: Any, more: int = 0) -> torch.Tensor:
+    rows, length = (size + more for size in _trial(model))
+    ids = (torch.arange(rows * length).reshape(rows, length) * 7919 + 11) % int(model.cfg.d_vocab)
+    return ids.to(model.cfg.device)
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -39,7 +39,8 @@ def check_interventions(model: Any, runs: Runs, interventions: Sequence[Interven
                 raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
             if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
                 raise UserError(f"{component}: the MLP of layer {component.layer} is a mixture of experts.")
-            component.check_shape(model.cfg, known.shapes.get(hook), hook)
+            if known.shapes:
+                component.check_shape(model.cfg, known.shapes.get(hook), known.trial)
             if isinstance(component.position, int) and component.position >= length:
                 raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
 

@@ -139,20 +139,22 @@ class Component:
             return int(cfg.n_heads)
         return int(cfg.d_mlp or 0) if self.kind == "neuron" else None
 
-    def check_shape(self, cfg: Any, shape: tuple[int, ...] | None, hook: str) -> None:
-        """Ask whether the activation of 2 prompts of 6 tokens at a hook point is this component's.
+    def check_shape(self, cfg: Any, shape: tuple[int, ...] | None, trial: tuple[int, int]) -> None:
+        """Ask whether the activation of some prompts and tokens (`trial`) at the hook point is this component's.
 
         Raises:
             UserError: the hook point is never reached, or what is there is laid out otherwise.
         """
+        hook = self.hook_name(cfg.n_layers)
         if shape is None:
             raise UserError(f"{self}: this model never reaches {hook}, so it cannot be replaced.")
+        prompts, tokens = trial
         width = None if self.kind == "neuron" else self.width(cfg)
-        expected = (2, 6, *shape[2:3]) if width is None else (2, 6, width, *shape[3:4])
-        if shape != ((2, width, 6, 6) if self.kind == "pattern" else expected):
+        expected = (*trial, *shape[2:3]) if width is None else (*trial, width, *shape[3:4])
+        if shape != ((prompts, width, tokens, tokens) if self.kind == "pattern" else expected):
             raise UserError(
-                f"{self}: {hook} is {list(shape)} for 2 prompts of 6 tokens, which is not one {self.kind} for each of "
-                f"{width}; this model's cannot be told apart."
+                f"{self}: {hook} is {list(shape)} for {prompts} prompts of {tokens} tokens, which is not one "
+                f"{self.kind} for each of {width}; this model's cannot be told apart."
             )
         if self.kind == "neuron" and self.index is not None and self.index >= shape[2]:
             raise UserError(f"{self}: layer {self.layer} has neurons 0 to {shape[2] - 1}, not {self.index}.")

@@ -308,7 +308,7 @@ class _Stacks:
 
 
 def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Intervention], memory: int) -> int:
-    """How many prompts' recorded runs fit into half of the memory: a base run, and a source run with what is read."""
+    """How many prompts' recorded runs fit into their share of the memory: clean, corrupted, donors', what is read."""
     cfg = model.cfg
     tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)
     length = 1 + max(tokens, default=0)
@@ -317,7 +317,8 @@ def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Interventio
     wide = {"head": heads * cfg.d_head, "query": heads * cfg.d_head, "pattern": heads * length}
     wide |= dict.fromkeys(("key", "value"), groups * cfg.d_head) | {"neuron": cfg.d_mlp or 0}
     read = sum(wide.get(kind, cfg.d_model) for kind in kinds)
-    per_layer = length * (2 * (cfg.d_model + 2 * groups * cfg.d_head) + read)
+    runs = 2 + any(i.source == "resample" for i in interventions)
+    per_layer = length * (runs * (cfg.d_model + 2 * groups * cfg.d_head) + read)
     each = cfg.dtype.itemsize * (cfg.n_layers * per_layer + 2 * cfg.d_vocab)
     return max(1, int(_SHARE * memory / each))
 

@@ -210,17 +210,20 @@ class _Reference:
             else:
                 hooks.append(freeze(f"blocks.{layer}.hook_mlp_out"))
             hooks += [self._write(c, intervention.source) for c in senders if (c.layer, c.kind) == (layer, "mlp")]
-            for component in senders:
-                if component.kind == "residual" and component.block(self.n_layers) == layer:
-                    hooks.append(self._shift(component, intervention.source))
+            for stream in {c.layer for c in senders if c.kind == "residual" and c.block(self.n_layers) == layer}:
+                of_stream = [c for c in senders if (c.layer, c.kind) == (stream, "residual")]
+                hooks.append(self._shift(of_stream, intervention.source))
         hooks += [self._write(c, intervention.source) for c in senders if c.kind == "embedding"]
         return hooks
 
-    def _shift(self, component: Component, source: str) -> Hook:
+    def _shift(self, components: Sequence[Component], source: str) -> Hook:
         """A residual stream as sender: changed by source minus base, over whatever earlier senders changed."""
-        name, write = self._write(component, source)
-        base = self._cache(self.base)[name]
-        return name, lambda activation, **_: activation + write(base) - base
+        writes = [self._write(component, source) for component in components]
+        name = writes[0][0]
+        base = changed = self._cache(self.base)[name]
+        for _, write in writes:
+            changed = write(changed)
+        return name, lambda activation, **_: activation + changed - base
 
     def _put(self, receiver: Any, seen: Cache) -> Hook:
         name = receiver.hook_name(self.n_layers)

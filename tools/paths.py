@@ -7,6 +7,7 @@ each; only what follows the receivers is run to the end.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,11 +47,14 @@ def check_path(model: Any, intervention: Intervention) -> None:
             f"{intervention}: paths need blocks that add their attention's and their MLP's output to the residual "
             f"stream and nothing else; those of {model.cfg.model_name} do not."
         )
-    streams = {c.layer if c.kind == "residual" else "e" for c in intervention.components if _branch(c) == "stream"}
-    if len(streams) > 1 or (streams and any(_branch(c) != "stream" for c in intervention.components)):
+    streams = {str(replace(c, position=None)): c.layer for c in intervention.components if _branch(c) == "stream"}
+    inside = [
+        c for c in intervention.components if _branch(c) != "stream" and c.layer < max(streams.values(), default=0)
+    ]
+    if len(streams) > 1 or inside:
         raise UserError(
-            f"{intervention}: a residual stream holds what was written before it, and would be counted twice; send it "
-            "by itself."
+            f"{intervention}: a residual stream holds what was written before it, and would be counted twice; send "
+            "them separately."
         )
     for receiver in intervention.receivers:
         if receiver == LOGITS:

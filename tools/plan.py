@@ -114,13 +114,14 @@ class Plan:
         self._differ = {"zero": np.zeros(len(batch), int), "mean": np.zeros(len(batch), int)}
 
     def prepare(self) -> None:
-        """Record the base and source runs with the activations that are needed of them, in one forward pass each."""
+        """Make the base and source runs, and the means, with the activations needed of them: one forward pass each."""
+        if self.batch.means is not None:
+            self.batch.means.collect(c for i in self.interventions if i.source == "mean" for c in self._places(i))
         wanted: dict[str, dict[str, int]] = {self.batch.same(self.base): {}}
         for intervention in self.interventions:
             which = self.batch.same(intervention.source)
             if which in ("clean", "corrupted", "resample") and which != self.batch.same(self.base):
-                every = [Component(layer, kind) for layer in range(self.n_layers) for kind in ("head", "mlp")]
-                for component in every if intervention.keep else intervention.components:
+                for component in self._places(intervention):
                     name = component.hook_name(self.n_layers)
                     wanted.setdefault(which, {})[name] = component.block(self.n_layers)
         for which, names in wanted.items():
@@ -219,6 +220,12 @@ class Plan:
             )
         return begin
 
+    def _places(self, intervention: Intervention) -> Sequence[Component]:
+        """What is replaced: the components, or every head and MLP (those that are kept among them)."""
+        if not intervention.keep:
+            return intervention.components
+        return [Component(layer, kind) for layer in range(self.n_layers) for kind in ("head", "mlp")]
+
     def _differs(self, source: Source) -> np.ndarray:
         """[row] the first token of the source that is another than the base run's."""
         if source not in self._differ:
@@ -278,7 +285,7 @@ class Plan:
         if table is None:
             return 0.0
         if source == "mean" and self.batch.means is not None:
-            named = self.batch.means.row(component.position, component)
+            named = self.batch.means.row(component, self.batch.batch)
             row, position = np.zeros_like(row), position if named is None else np.full_like(position, named)
             if named is None and len(position) and position.max() >= self.batch.means.length:
                 raise UserError(
@@ -383,4 +390,6 @@ def _tensor(value: Any, device: Any) -> torch.Tensor:
 
 
 def _several(one_or_more: Any) -> Sequence[Any]:
+    if not isinstance(one_or_more, str | Component | Sequence):
+        raise UserError(f"Give a component, or a list of components, not {one_or_more!r}.")
     return [one_or_more] if isinstance(one_or_more, str | Component) else one_or_more

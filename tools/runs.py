@@ -31,7 +31,7 @@ class Runs:
         pairs: what is run.
         donors: as many prompts of the same shapes, whose clean runs are the source of resample ablation.
         dataset: prompts whose clean runs are averaged for mean ablation. Give prompts that are not among `pairs`.
-        at_once: the most prompts of one batch.
+        at_once: the most prompts of one batch, of the pairs and of the dataset.
 
     Raises:
         UserError: there are no prompts, or clean, corrupted and donor prompts do not fit each other.
@@ -60,7 +60,7 @@ class Runs:
         if len(batches) > 1 and abilities(model).causal:
             batches = [pad(batches)]
         self.forgotten = 0.0  # forward passes of batches that were given up
-        self.means = None if dataset is None else Means(model, dataset)
+        self.means = None if dataset is None else Means(model, dataset, at_once)
         text = pairs.kind == "text"
         self.batches = [
             BatchRuns(model, part, text, _donors_of(part, donor_rows), self.means)
@@ -239,10 +239,10 @@ class BatchRuns:
 class Means:
     """Mean activations of a dataset's clean prompts: at each token index, and at each named position."""
 
-    def __init__(self, model: Any, dataset: PromptPairs) -> None:
+    def __init__(self, model: Any, dataset: PromptPairs, at_once: int | None = None) -> None:
         self.dataset = dataset
-        self._runs = Runs(model, dataset)
-        self._known: dict[str, torch.Tensor] = {}
+        self._runs = Runs(model, dataset, at_once=at_once)
+        self._tables: dict[str, torch.Tensor] = {}
         batches = [run.batch for run in self._runs.batches]
         self.length = max(batch.clean.shape[1] for batch in batches)
         self.names = sorted(set.intersection(*(set(batch.positions) for batch in batches)))
@@ -252,35 +252,53 @@ class Means:
 
         The rows of an attention pattern are as long as the longest prompt.
         """
-        n_layers = self._runs.model.cfg.n_layers
-        name = component.hook_name(n_layers)
-        if name not in self._known:
-            total: torch.Tensor | None = None
-            count = torch.zeros(self.length + len(self.names))
-            for run in self._runs.batches:
-                recording = run.recording("clean", {name: component.block(n_layers)})
-                values = by_position(component, recording.activations.pop(name)).float()
+        self.collect([component])
+        return self._tables[component.hook_name(self._runs.model.cfg.n_layers)]
+
+    @torch.no_grad()
+    def collect(self, components: Iterable[Component]) -> None:
+        """Average what is not known yet of these components; the dataset is run once for all of them."""
+        model, n_layers = self._runs.model, self._runs.model.cfg.n_layers
+        wanted = {c.hook_name(n_layers): c for c in components if c.hook_name(n_layers) not in self._tables}
+        if not wanted:
+            return
+        totals: dict[str, torch.Tensor] = {}
+        count = torch.zeros(self.length + len(self.names))
+        for run in self._runs.batches:
+            places = [torch.from_numpy(run.batch.positions[name]) for name in self.names]
+            real = torch.arange(run.batch.clean.shape[1]) < torch.from_numpy(run.batch.lengths)[:, None]
+            count[: real.shape[1]] += real.sum(0)
+            count[self.length :] += len(run)
+            recording = run.recording("clean", {name: c.block(n_layers) for name, c in wanted.items()})
+            for name, component in wanted.items():
+                values = by_position(component, recording.activations[name]).float()
                 if component.kind == "pattern":
                     values = torch.nn.functional.pad(values, (0, self.length - values.shape[-1]))
-                if total is None:
-                    total = values.new_zeros(len(count), *values.shape[2:])
-                real = torch.arange(values.shape[1]) < torch.from_numpy(run.batch.lengths)[:, None]
+                total = totals.setdefault(name, values.new_zeros(len(count), *values.shape[2:]))
                 total[: values.shape[1]] += torch.where(_wide(real, values), values, 0).sum(0)
-                count[: values.shape[1]] += real.sum(0)
-                for k, position in enumerate(self.names):
-                    at = torch.from_numpy(run.batch.positions[position])
+                for k, at in enumerate(places):
                     total[self.length + k] += values[torch.arange(len(run)), at].sum(0)
-                    count[self.length + k] += len(run)
-            assert total is not None
-            self._known[name] = (total / _wide(count, total)).to(self._runs.model.cfg.dtype)
-        return self._known[name]
+            self._runs.forgotten += run.take_forwards()
+            run.forget()
+        self._tables |= {name: (total / _wide(count, total)).to(model.cfg.dtype) for name, total in totals.items()}
 
-    def row(self, position: str | int | None, component: Component) -> int | None:
-        """The row of the table for a named position; None where the token index itself is meant."""
+    def row(self, component: Component, batch: TokenBatch) -> int | None:
+        """The row of the table for the component's named position; None where the token index itself is meant.
+
+        Raises:
+            UserError: a prompt of the dataset has no such position, or it is elsewhere and a pattern would look there.
+        """
+        position = component.position
         if not isinstance(position, str):
             return None
         if position not in self.names:
             raise UserError(f"{component}: the dataset to average over has no position {position!r} in every prompt.")
+        places = [run.batch.positions[position] for run in self._runs.batches] + [batch.positions[position]]
+        if component.kind == "pattern" and len(np.unique(np.concatenate(places))) > 1:
+            raise UserError(
+                f"{component}: {position} is at several token indices, and a mean of attention patterns from different "
+                "places looks nowhere in particular. Take prompts of one length."
+            )
         return int(self.length + self.names.index(position))
 
     def take_forwards(self) -> float:
@@ -288,9 +306,14 @@ class Means:
         return self._runs.take_forwards()
 
 
-def _state(model: Any) -> tuple[int, frozenset[int]]:
-    """Changes when weights are written to, and when hooks are put on or taken off."""
-    return sum(parameter._version for parameter in model.parameters()), users_hooks(model)
+def _state(model: Any) -> tuple[float, frozenset[Any]]:
+    """Changes when weights are written to, by whatever way, and when hooks are put on or taken off."""
+    samples = []
+    for tensor in (*model.original_model.parameters(), *model.original_model.buffers()):
+        values = tensor.detach().reshape(-1)
+        samples.append(values[:: max(1, len(values) // 64)].double().nan_to_num().sum().cpu())
+    weighted = sum(float(sample) * (k + 1) for k, sample in enumerate(samples))
+    return weighted, users_hooks(model)
 
 
 def by_position(component: Component, activation: torch.Tensor) -> torch.Tensor:

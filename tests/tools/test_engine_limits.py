@@ -170,9 +170,68 @@ class TestWhatWasAsked:
             run_interventions(tiny("llama"), PAIRS, [Intervention("a1@S2", "resample")], base="clean", donors=bare)
 
     def test_a_stream_and_what_it_holds_are_not_sent_together(self) -> None:
-        for senders in (["a0", "m0", "r1"], ["r0", "r1"], ["e", "r1"]):
+        for senders in (["a0", "m0", "r1"], ["r0", "r1"], ["e", "r1"], ["e", "r0"]):
             with pytest.raises(UserError, match="counted twice"):
                 run_interventions(tiny("llama"), PAIRS, [Intervention(senders, to="a2.g1.v")])
+
+    def test_a_stream_goes_with_what_is_written_after_it(self) -> None:
+        bridge = tiny("llama").bridge
+        runs = Runs(bridge, PAIRS, DONORS)
+        places = (["e", "m0"], ["r0", "a1.h2"], ["r1", "m1"], ["r1@S2", "r1", "a1"], ["r3", "r3@8"])
+        plan = [Intervention(place, "resample", to="logits") for place in places]
+        found = run_interventions(bridge, runs, plan, base="clean")
+        for batch in runs.batches:
+            expected = measure_by_forward(bridge, batch, plan, "clean", ["logit_diff"])[0]
+            assert found.values[:, batch.batch.index] == pytest.approx(expected, abs=1e-5)
+
+    @pytest.mark.parametrize("how", ["data", "module hook", "swapped hook"])
+    def test_changes_that_pytorch_does_not_count(self, how) -> None:
+        bridge = build_tiny("llama").bridge
+        point = bridge.hook_dict["blocks.1.hook_mlp_out"]
+        point.add_hook(lambda activation, hook: activation * 2)
+        runs, plan = Runs(bridge, PAIRS), [Intervention("a1")]
+        run_interventions(bridge, runs, plan)
+        if how == "data":
+            bridge.original_model.lm_head.weight.data.mul_(1.5)
+        elif how == "module hook":
+            bridge.original_model.model.layers[1].mlp.register_forward_hook(lambda module, args, output: output * 0)
+        else:
+            point.remove_hooks()
+            point.add_hook(lambda activation, hook: activation * 3)
+        with pytest.raises(UserError, match="weights or hooks were changed"):
+            run_interventions(bridge, runs, plan)
+
+    def test_a_hook_on_a_module_counts_as_the_users(self) -> None:
+        bridge = build_tiny("llama").bridge
+
+        def hook(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+            output = output.clone()
+            output[:, 8] = 0
+            return output
+
+        bridge.original_model.model.layers[1].mlp.register_forward_hook(hook)
+        runs, plan = Runs(bridge, PAIRS), [Intervention("a0.h1@3", "zero"), Intervention("m0@2", "zero")]
+        found = run_interventions(bridge, runs, plan, base="clean")
+        assert found.engine == "reference"
+        for batch in runs.batches:
+            expected = measure_by_forward(bridge, batch, plan, "clean", ["logit_diff"])[0]
+            assert found.values[:, batch.batch.index] == pytest.approx(expected, abs=1e-5)
+
+    def test_as_many_heads_as_tokens_are_tried(self) -> None:
+        model = build_tiny("deepseek_v3", num_attention_heads=6, num_key_value_heads=6)
+        with pytest.raises(UserError, match="cannot be told apart"):
+            run_interventions(model, PAIRS, [Intervention("a1.h2.q@3", "zero")], base="clean")
+
+    def test_one_large_channel_hides_nothing(self) -> None:
+        hf = build_hf("gemma4")
+        with torch.no_grad():
+            hf.model.embed_tokens.weight[:, 0] = 3000.0
+        assert not abilities(build_tiny("gemma4", hf=hf.bfloat16(), dtype=torch.bfloat16).bridge).adds
+        assert abilities(build_tiny("llama", hf=build_hf("llama").bfloat16(), dtype=torch.bfloat16).bridge).adds
+
+    def test_nothing_is_no_component(self) -> None:
+        with pytest.raises(UserError, match="Give a component"):
+            Intervention(None)  # type: ignore[arg-type]
 
 
 class TestValues:
@@ -259,6 +318,24 @@ class TestMemory:
             with pytest.raises(torch.OutOfMemoryError):
                 abilities(bridge)
         assert abilities(bridge).blocks
+
+    def test_a_dataset_is_run_a_few_prompts_at_a_time_and_once_for_all_components(self, monkeypatch) -> None:
+        bridge = tiny("llama").bridge
+        plan = [Intervention(place, "mean") for place in ("a1.h2@END", "m1@S2", "a0", "m1.n3")]
+        dataset = TOY.sample(20, seed=9)
+        freely = run_interventions(bridge, PAIRS, plan, base="clean", dataset=dataset)
+        record, rows = Recording.record.__func__, []
+
+        def recorded(cls: Any, model: Any, tokens: torch.Tensor, *rest: Any, **more: Any) -> Recording:
+            rows.append(len(tokens))
+            return record(cls, model, tokens, *rest, **more)
+
+        monkeypatch.setattr(Recording, "record", classmethod(recorded))
+        found = run_interventions(bridge, PAIRS, plan, base="clean", dataset=dataset, memory=200_000)
+        assert found.values == pytest.approx(freely.values, abs=1e-5)
+        assert max(rows) <= 4
+        means = sum(rows) - 2 * len(PAIRS)
+        assert means == 20, "the dataset is run once"
 
     def test_attribution_runs_few_tokens_at_once_too(self) -> None:
         """Pairs that differ late: few positions are differentiated, but whole prompts are run."""
