@@ -29,20 +29,19 @@ def check_interventions(model: Any, runs: Runs, interventions: Sequence[Interven
             raise UserError(f"{intervention}: keep= takes heads (a9.h6), attentions (a9) and MLPs (m5).")
     named = [place for i in interventions for place in (*i.components, *i.receivers) if isinstance(place, Component)]
     n_layers, known = int(model.cfg.n_layers), abilities(model)
-    for batch in runs.batches:
-        length = int(batch.batch.lengths.min())
-        names = set(batch.batch.positions)
-        for component in dict.fromkeys(named):
-            component.check(model.cfg, names)
-            hook = component.hook_name(n_layers)
-            if hook not in model.hook_dict:
-                raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
-            if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
-                raise UserError(f"{component}: the MLP of layer {component.layer} is a mixture of experts.")
-            if known.shapes:
-                component.check_shape(model.cfg, known.shapes.get(hook), known.trial)
-            if isinstance(component.position, int) and component.position >= length:
-                raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
+    names = set(runs.batches[0].batch.positions)  # those that all pairs have
+    length = min(int(run.batch.lengths.min()) for run in runs.batches)
+    for component in dict.fromkeys(named):
+        component.check(model.cfg, names)
+        hook = component.hook_name(n_layers)
+        if hook not in model.hook_dict:
+            raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
+        if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
+            raise UserError(f"{component}: the MLP of layer {component.layer} is a mixture of experts.")
+        if known.shapes:
+            component.check_shape(model.cfg, known.shapes.get(hook), known.trial)
+        if isinstance(component.position, int) and component.position >= length:
+            raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
 
 
 def check_texts(interventions: Sequence[Intervention]) -> None:

@@ -134,7 +134,7 @@ class Component:
     def width(self, cfg: Any) -> int | None:
         """How many components of this kind a layer of the model has; None where there is one a layer."""
         if self.kind in _IN_GROUPS:
-            return int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+            return groups_of(cfg)
         if self.kind in _OF_HEADS:
             return int(cfg.n_heads)
         return int(cfg.d_mlp or 0) if self.kind == "neuron" else None
@@ -158,3 +158,8 @@ class Component:
             )
         if self.kind == "neuron" and self.index is not None and self.index >= shape[2]:
             raise UserError(f"{self}: layer {self.layer} has neurons 0 to {shape[2] - 1}, not {self.index}.")
+
+
+def groups_of(cfg: Any) -> int:
+    """How many key-value groups a layer has: as many as heads, without grouped-query attention."""
+    return int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)

@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
 from lakatos.tools.gradients import (
     EMBEDDING,
@@ -123,7 +124,7 @@ class _Graph:
         cfg = model.cfg
         self.model = model
         self.layers, self.heads = int(cfg.n_layers), int(cfg.n_heads)
-        self.groups = int(getattr(cfg, "n_key_value_heads", None) or self.heads)
+        self.groups = groups_of(cfg)
         self.readers = list(self._readers(parallel=bool(getattr(cfg, "parallel_attn_mlp", False))))
         self.senders = ("r0", *(name for layer in range(self.layers) for name in self._writers(layer)))
         self.receivers = tuple(name for reader in self.readers for name in reader.names)

@@ -41,12 +41,13 @@ import torch
 
 from lakatos.tools.abilities import abilities
 from lakatos.tools.checks import check_finite, check_interventions, check_texts
+from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import METRICS, Metric
 from lakatos.tools.pairs import PromptPairs
 from lakatos.tools.paths import direct, received
 from lakatos.tools.plan import LOGITS, Base, Chunk, Intervention, Plan, Source
-from lakatos.tools.runs import BatchRuns, Runs
+from lakatos.tools.runs import Runs
 from lakatos.tools.suffix import out_of_memory
 
 Engine = Literal["suffix", "reference"]
@@ -176,9 +177,10 @@ def _measure(
         notices.append(f"Measured by whole forward passes: {why}.")
     for batch in runs.batches:
         where = batch.batch.index
+        plan = Plan(model, batch, interventions, base)
         try:
             if known.blocks:
-                Plan(model, batch, interventions, base).prepare()
+                plan.prepare()
             for k, metric in enumerate(metrics):
                 clean[k, where] = batch.base_metric("clean", metric, base)
                 corrupted[k, where] = batch.base_metric("corrupted", metric, base)
@@ -190,7 +192,7 @@ def _measure(
                 "the bytes that there are."
             ) from error
         if engine == "suffix":
-            stacks = _Stacks(model, batch, interventions, base, metrics, memory)
+            stacks = _Stacks(plan, metrics, memory)
             values[:, :, where] = stacks.measure(partial(_shifted, progress, done, cells))
             notices += stacks.notices
         else:
@@ -221,19 +223,11 @@ def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:
 class _Stacks:
     """Runs the cells of a batch in stacks that fit into memory."""
 
-    def __init__(
-        self,
-        model: Any,
-        batch: BatchRuns,
-        interventions: Sequence[Intervention],
-        base: Base,
-        metrics: list[Metric],
-        memory: int | None,
-    ) -> None:
-        self.plan = Plan(model, batch, interventions, base)
+    def __init__(self, plan: Plan, metrics: list[Metric], memory: int | None) -> None:
+        self.plan = plan
         self.metrics = metrics
         self.notices: list[str] = []
-        device = torch.device(model.cfg.device).type
+        device = torch.device(plan.device).type
         self._most = _TOKENS.get(device, _TOKENS["cuda"])
         self._spare = _SPARE.get(device, _SPARE["cuda"])
         if memory is None and device == "cuda":
@@ -245,7 +239,7 @@ class _Stacks:
         plan = self.plan
         base = np.stack([plan.batch.base_metric(plan.base, metric, plan.base) for metric in self.metrics])
         values = np.repeat(base[:, None], len(plan.interventions), axis=1)
-        finished = values[0].size - len(plan.cells().row)
+        finished = values[0].size - len(plan.cells.row)
         for chunk in plan.chunks(self._tokens, self._spare):
             values[:, chunk.intervention, chunk.row] = self._run(chunk)
             finished += len(chunk.row)
@@ -299,7 +293,7 @@ class _Stacks:
         if self._bytes is None:
             return self._most
         cfg, length = self.plan.model.cfg, self.plan.length
-        groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+        groups = groups_of(cfg)
         per_token = 8 * cfg.d_model + 4 * (cfg.d_mlp or 4 * cfg.d_model) + cfg.n_heads * (6 * cfg.d_head + 4 * length)
         per_cell = width * per_token + length * cfg.d_head * (4 * groups + 2 * cfg.n_heads)
         per_cell += 0 if self.metrics == ["logit_diff"] and self.plan.known.columns else 4 * cfg.d_vocab
@@ -312,7 +306,7 @@ def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Interventio
     cfg = model.cfg
     tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)
     length = 1 + max(tokens, default=0)
-    heads, groups = int(cfg.n_heads), int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+    heads, groups = int(cfg.n_heads), groups_of(cfg)
     kinds = {c.kind for i in interventions for c in i.components} | {"attention", "mlp"}
     wide = {"head": heads * cfg.d_head, "query": heads * cfg.d_head, "pattern": heads * length}
     wide |= dict.fromkeys(("key", "value"), groups * cfg.d_head) | {"neuron": cfg.d_mlp or 0}

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
 from lakatos.tools.plan import Base, Intervention, Plan
 from lakatos.tools.runs import BatchRuns, Runs
@@ -59,7 +60,7 @@ class Costs:
         width = int(cfg.n_heads * cfg.d_head)
         return cls(
             query=2.0 * width * cfg.d_model,
-            keys=4.0 * _groups(cfg) * cfg.d_head * cfg.d_model,
+            keys=4.0 * groups_of(cfg) * cfg.d_head * cfg.d_model,
             output=2.0 * width * cfg.d_model,
             mlp=2.0 * sum(out * into for out, into in weights(model)[4:]),
             score=4.0 * width,
@@ -149,7 +150,7 @@ def attribution_pass(model: Any, lengths: np.ndarray, changed: np.ndarray, *, an
 def weights(model: Any) -> list[tuple[int, int]]:
     """[out, in] of the weights of the first block: queries, keys, values, output, and those of the MLP."""
     cfg = model.cfg
-    queries, keys = int(cfg.n_heads * cfg.d_head), int(_groups(cfg) * cfg.d_head)
+    queries, keys = int(cfg.n_heads * cfg.d_head), int(groups_of(cfg) * cfg.d_head)
     found = [(queries, cfg.d_model), (keys, cfg.d_model), (keys, cfg.d_model), (cfg.d_model, queries)]
     for module in model.blocks[0].mlp.modules():
         for weight in module.parameters(recurse=False):
@@ -226,7 +227,7 @@ def _needed(model: Any, costs: Costs, batch: BatchRuns, interventions: Sequence[
     if any(i.source == "resample" for i in interventions):
         total += costs.forward(lengths, answer_only=True) - costs.answers * len(lengths)
     plan = Plan(model, batch, interventions, base)
-    cells = plan.cells()
+    cells = plan.cells
     end = lengths - 2 if text else plan.end  # the last token of a text predicts nothing
     for number in np.unique(cells.intervention):
         where = (cells.intervention == number) & (cells.start <= end[cells.row])
@@ -239,10 +240,6 @@ def _needed(model: Any, costs: Costs, batch: BatchRuns, interventions: Sequence[
         one = component.position is not None
         total += costs.cells(kind, one, since, cells.start[where], end[cells.row[where]], text=text)
     return total
-
-
-def _groups(cfg: Any) -> int:
-    return int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
 
 
 def _scores(start: np.ndarray, end: np.ndarray) -> np.ndarray:

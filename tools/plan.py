@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -128,6 +129,7 @@ class Plan:
             layers = 1 + max(names.values()) if which == "resample" else None
             self.batch.recording(which, names, layers)
 
+    @cached_property
     def cells(self) -> Chunk:
         """Every cell that has to run, `width` being the widest."""
         found: list[tuple[np.ndarray, ...]] = []
@@ -147,7 +149,7 @@ class Plan:
             tokens: from a width to how many tokens (cells times width) may run together.
             spare: how many tokens more a stack may have for the sake of one stack less.
         """
-        cells = self.cells()
+        cells = self.cells
         whole = self.batch.is_text or not self.known.windows
         widths = np.full(len(cells.row), self.length) if whole else self.end[cells.row] - cells.start + 1
         kinds = np.array([i.kind for i in self.interventions])[cells.intervention]

@@ -202,7 +202,7 @@ def _of_one_length(model: Any, behaviour: Behaviour, n: int, seed: int) -> Promp
 def _running(model: Any, pairs: PromptPairs, plan: Sequence[Intervention]) -> float:
     from lakatos.tools.plan import Plan
 
-    cells: Iterator[int] = (len(Plan(model, b, plan, "corrupted").cells().row) for b in Runs(model, pairs).batches)
+    cells: Iterator[int] = (len(Plan(model, b, plan, "corrupted").cells.row) for b in Runs(model, pairs).batches)
     return sum(cells) / (len(plan) * len(pairs))
 
 
