@@ -638,6 +638,11 @@ class TestRefuses:
         with pytest.raises(UserError, match=r"a1: the dataset to average over has no prompt of 14 tokens or more"):
             run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "mean")], base="clean", dataset=short)
 
+    def test_an_index_that_only_the_prompts_of_another_batch_have(self) -> None:
+        bridge = tiny("llama").bridge
+        with pytest.raises(UserError, match="shortest prompt has 11 tokens"):
+            run_interventions(bridge, Runs(bridge, PAIRS, at_once=1), [Intervention("a1@11")])
+
     def test_resampling_without_donors(self) -> None:
         with pytest.raises(UserError, match="needs donor prompts"):
             run_interventions(tiny("llama"), PAIRS, [Intervention("a1", "resample")], base="clean")
