@@ -8,16 +8,16 @@ is the last token of that span; `END`, the last token of the prompt, always exis
 A behaviour is a versioned YAML file, never code; `markup.py` says what its templates may hold.
 
 Exploration and confirmation share neither template nor filler entity, so a confirmed claim has survived a change of
-both. What this does not give: the fillers of a split are one list, so a claim is about prompts *like these*, and with
-few templates it is they, not the prompts, that are the unit of generalisation.
+both. A family is a further list of templates, with the fillers of confirmation: nothing draws from it but a claim that
+names it, which asks whether what was found holds for prompts of another form. What this does not give: the fillers of
+a split are one list, so a claim is about prompts *like these*, and with few templates it is they, not the prompts, that
+are the unit of generalisation.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import itertools
-import json
 import math
 import random
 import re
@@ -25,16 +25,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from lakatos.tools.canonical import content_hash
 from lakatos.tools.errors import UserError
 from lakatos.tools.markup import Filler, Rendered, entity, evaluate, listed, parse_markup, plain
 from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs, Split
+from lakatos.tools.templates import BySplit, Frozen, GivenPair, Template, all_differ, check_positions, check_templates
 
-_GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong"}
+_GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong", "families"}
 _NOT_HASHED = {"name", "version", "question", "selected_because", "considered", "changelog", "controls"}
 _REDRAWS = 10_000  # as many draws in a row without a new pair, and the space counts as exhausted
 
@@ -46,43 +48,10 @@ class Exhausted(UserError):
     """A behaviour has no further distinct prompt pair to give."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 T = TypeVar("T")
 
 
-class BySplit(_Frozen, Generic[T]):
-    """The same thing for either split."""
-
-    exploration: list[T] = Field(min_length=1)
-    confirmation: list[T] = Field(min_length=1)
-
-    def of(self, split: Split) -> list[T]:
-        return self.exploration if split == "exploration" else self.confirmation
-
-    def shared(self, key: Any) -> list[str]:
-        """What both splits contain, by `key`; it should be nothing."""
-        return sorted({key(item) for item in self.exploration} & {key(item) for item in self.confirmation})
-
-
-class Template(_Frozen):
-    id: str
-    text: str
-
-
-class GivenPair(_Frozen):
-    """A pair written out by the user; `clean` and `corrupted` may carry `[NAME:...]`, answers are literal."""
-
-    clean: str
-    corrupted: str
-    answer: str
-    wrong: str
-    template: str = "given"
-
-
-class Behaviour(_Frozen):
+class Behaviour(Frozen):
     """A question about a model plus a generator of clean/corrupted prompt pairs. One YAML file; see docs."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's stem, by convention")
@@ -101,6 +70,7 @@ class Behaviour(_Frozen):
     answer: str | None = Field(default=None, description="format string; the token that clean should prefer")
     wrong: str | None = Field(default=None, description="format string; the token it is compared with")
     templates: BySplit[Template] | None = Field(default=None, description="id and text of each template")
+    families: dict[str, list[Template]] = Field(default={}, description="name -> templates for claims that name it")
     pairs: BySplit[GivenPair] | None = Field(default=None, description="in place of templates: every pair")
     controls: list[str] = Field(default=["plain_text"], description="behaviours that measure specificity")
 
@@ -112,16 +82,13 @@ class Behaviour(_Frozen):
     @property
     def hash(self) -> str:
         """sha256 over all that makes the prompts; name, prose, version and controls are left out."""
-        content = self.model_dump(exclude=_NOT_HASHED)
-        for (
-            kind,
-            lists,
-        ) in self.fillers.items():  # a record's fields are ordered, and sorted keys would lose it
+        content = self.model_dump(exclude=_NOT_HASHED if self.families else _NOT_HASHED | {"families"})
+        for kind, lists in self.fillers.items():  # a record's fields are ordered, and sorted keys would lose it
             for split in SPLITS:
                 content["fillers"][kind][split] = [
                     filler if isinstance(filler, str) else list(filler.items()) for filler in lists.of(split)
                 ]
-        return "sha256:" + _sha256(content)
+        return content_hash(content)
 
     @property
     def named_positions(self) -> list[str]:
@@ -129,11 +96,16 @@ class Behaviour(_Frozen):
         names = [parse_markup(text).names for split in SPLITS for text in self.texts(split).values()]
         return [name for name in names[0] if all(name in others for others in names)] + ["END"]
 
-    def texts(self, split: Split) -> dict[str, str]:
+    @property
+    def origins(self) -> list[tuple[Split, str | None]]:
+        """All that pairs can be drawn from: either split's own templates or pairs (None), then the families."""
+        return [(split, None) for split in SPLITS] + [("confirmation", family) for family in self.families]
+
+    def texts(self, split: Split, family: str | None = None) -> dict[str, str]:
         """What the clean prompts are rendered from: template id, or pair number -> text with markup."""
         if self.pairs is not None:
             return {f"pair {i}": pair.clean for i, pair in enumerate(self.pairs.of(split))}
-        return {template.id: template.text for template in self.templates.of(split)} if self.templates else {}
+        return {template.id: template.text for template in self._templates(split, family)}
 
     def answers(self, split: Split, limit: int = 20_000) -> list[str]:
         """Every text that `answer` or `wrong` can become, sorted; [] where there are more than `limit`."""
@@ -149,44 +121,99 @@ class Behaviour(_Frozen):
                 found.add(markup.render(dict(zip(variables, values, strict=True)))[0])
         return sorted(found)
 
-    def stream(self, seed: int, split: Split) -> Iterator[PromptPair]:
-        """Distinct pairs without end, the same for the same seed; the template is drawn anew for each.
+    def stream(
+        self, seed: int, split: Split, family: str | None = None, per_template: int | None = None
+    ) -> Iterator[PromptPair]:
+        """Distinct pairs without end, the same for the same arguments; the template is drawn anew for each.
+
+        Args:
+            family: draw from this family's templates instead; split="confirmation" only.
+            per_template: draw in blocks of so many pairs of one template: each template once, in an order shuffled
+                by the seed, and then no more. A bet on the mean of a block is a bet on a template.
 
         Uses only `Random.random`, whose sequence Python promises to keep. Raises Exhausted when nothing new
-        comes; with a small space that matters: draws without replacement are not independent.
+        comes; with a small space that matters: draws without replacement are not independent. Raises UserError for a
+        split or family that is not there.
         """
-        rng = random.Random(f"{seed}:{_checked(split)}")
-        digest, seen, repeats = self.hash, set[str](), 0
-        for draw in self._given(rng, split) if self.pairs else self._drawn(rng, split):
+        rng = random.Random(f"{seed}:{_checked(split)}" + (f":{family}" if family is not None else ""))
+        templates = self._templates(split, family)
+        if per_template is not None and per_template < 1:
+            raise UserError(f"per_template = {per_template}: a block is of one pair at least")
+        of_family, seen = f" of the family {family!r}" if family else "", set[str]()
+        if per_template is None:
+            yield from self._distinct(self._draws(rng, split, templates), seen)
+            raise Exhausted(
+                f"{self.name} has only {len(seen)} distinct {split} pairs{of_family}, and more were asked for: "
+                f"ask for fewer, or add {'pairs' if self.pairs else 'templates or fillers'} to the file"
+            )
+        ids = dict.fromkeys(pair.template for pair in self.pairs.of(split)) if self.pairs else [t.id for t in templates]
+        for name in sorted(ids, key=lambda _: rng.random()):
+            draws = self._draws(rng, split, templates, only=name)
+            block = list(itertools.islice(self._distinct(draws, seen), per_template))
+            yield from block
+            if len(block) < per_template:
+                raise Exhausted(
+                    f"{self.name}: the template {name!r} has only {len(block)} distinct {split} pairs, and "
+                    f"{per_template} were asked for: ask for fewer, or add to the file"
+                )
+        raise Exhausted(
+            f"{self.name} has {len(ids)} {split} templates{of_family}, and {per_template} pairs of each are all drawn: "
+            "ask for fewer pairs or for more of each template, or add templates to the file"
+        )
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        split: Split = "exploration",
+        skip: int = 0,
+        family: str | None = None,
+        per_template: int | None = None,
+    ) -> PromptPairs:
+        """Pairs skip .. skip + n of the stream; batch i of a test is `sample(16, seed, split, skip=16 * i)`."""
+        if n < 0 or skip < 0:
+            raise UserError(f"n = {n} and skip = {skip}: neither can be negative")
+        pairs = tuple(itertools.islice(self.stream(seed, split, family, per_template), skip, skip + n))
+        return PromptPairs(pairs, self.name, self.hash, self.bos, self.kind, split, seed, family)
+
+    def _templates(self, split: Split, family: str | None) -> list[Template]:
+        """Of a split, or of a family; [] where pairs are given. Raises UserError."""
+        if family is None:
+            return self.templates.of(split) if self.templates else []
+        if family not in self.families:
+            raise UserError(f"{self.name} has no family {family!r}; its families are: {listed(self.families)}")
+        if split != "confirmation":
+            raise UserError(f"the family {family!r} takes no part in exploration: draw it with split='confirmation'")
+        return self.families[family]
+
+    def _distinct(self, draws: Iterable[_Draw], seen: set[str]) -> Iterator[PromptPair]:
+        """The drawn pairs that are not among the seen, to which they are added; ends when nothing new comes."""
+        digest, repeats = self.hash, 0
+        for draw in draws:
             pair = self._pair(digest, *draw)
             repeats = repeats + 1 if pair.uid in seen else 0
             if repeats == 0:
                 seen.add(pair.uid)
                 yield pair
             if repeats > _REDRAWS:
-                break
-        raise Exhausted(
-            f"{self.name} has only {len(seen)} distinct {split} pairs, and more were asked for: "
-            f"ask for fewer, or add {'pairs' if self.pairs else 'templates or fillers'} to the file"
-        )
+                return
 
-    def sample(self, n: int, seed: int = 0, split: Split = "exploration", skip: int = 0) -> PromptPairs:
-        """Pairs skip .. skip + n of the stream; batch i of a test is `sample(16, seed, split, skip=16 * i)`."""
-        if n < 0 or skip < 0:
-            raise UserError(f"n = {n} and skip = {skip}: neither can be negative")
-        pairs = tuple(itertools.islice(self.stream(seed, split), skip, skip + n))
-        return PromptPairs(pairs, self.name, self.hash, self.bos, self.kind, split, seed)
+    def _draws(
+        self, rng: random.Random, split: Split, templates: Sequence[Template], only: str | None = None
+    ) -> Iterator[_Draw]:
+        """Of all templates, or of `only` this one. Each given pair comes once; generated ones never end."""
+        if self.pairs is None:
+            return self._drawn(rng, split, [t for t in templates if only in (None, t.id)])
+        return self._given(rng, [pair for pair in self.pairs.of(split) if only in (None, pair.template)])
 
-    def _given(self, rng: random.Random, split: Split) -> Iterator[_Draw]:
-        assert self.pairs is not None
-        for pair in sorted(self.pairs.of(split), key=lambda _: rng.random()):
+    def _given(self, rng: random.Random, pairs: Sequence[GivenPair]) -> Iterator[_Draw]:
+        for pair in sorted(pairs, key=lambda _: rng.random()):
             clean, corrupted = (parse_markup(text).render({}) for text in (pair.clean, pair.corrupted))
             yield pair.template, clean, corrupted, pair.answer, pair.wrong
 
-    def _drawn(self, rng: random.Random, split: Split) -> Iterator[_Draw]:
-        assert self.templates is not None
+    def _drawn(self, rng: random.Random, split: Split, templates: list[Template]) -> Iterator[_Draw]:
         while True:
-            template = _pick(rng, self.templates.of(split))
+            template = _pick(rng, templates)
             markup, values = parse_markup(template.text), self._values(rng, split)
             clean = markup.render(values | _derived(self.clean, values))
             if self.kind == "text":
@@ -200,7 +227,7 @@ class Behaviour(_Frozen):
         for _ in range(_REDRAWS):
             left = {kind: list(lists.of(split)) for kind, lists in self.fillers.items()}
             values = {name: _pick(rng, left[kind], remove=True) for name, kind in sorted(self.draw.items())}
-            if all(_all_differ(evaluate(item, values) for item in group) for group in self.distinct):
+            if all(all_differ(evaluate(item, values) for item in group) for group in self.distinct):
                 return values
         raise UserError(f"distinct: no draw of {split} fillers satisfies {self.distinct}; add some that differ")
 
@@ -215,7 +242,7 @@ class Behaviour(_Frozen):
         if not clean[0].strip():
             raise UserError(f"template {template} renders to an empty prompt")
         texts = (clean[0], corrupted[0], answer, wrong)
-        return PromptPair(_sha256([digest, *texts])[:16], template, *texts, clean[1], corrupted[1])
+        return PromptPair(content_hash([digest, *texts])[7:23], template, *texts, clean[1], corrupted[1])
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -229,11 +256,11 @@ class Behaviour(_Frozen):
             unused = self.model_fields_set & _GENERATOR
             if unused:
                 raise UserError(f"{min(unused)}: not used where `pairs` are given; remove it")
-            _refuse_shared("pairs", self.pairs.shared(lambda pair: plain(pair.clean)))
-        for split in SPLITS:
-            rng = random.Random(0)
-            draws = self._given(rng, split) if self.pairs else itertools.islice(self._drawn(rng, split), 32)
-            with _blaming(f"a sample of the {split} split"):
+            self.pairs.check_disjoint("pairs", lambda pair: plain(pair.clean))
+        for split, family in self.origins:
+            draws = self._draws(random.Random(0), split, self._templates(split, family))
+            draws = draws if self.pairs else itertools.islice(draws, 32)
+            with _blaming(f"a sample of the {f'family {family}' if family else f'{split} split'}"):
                 for draw in draws:
                     self._pair("", *draw)
         return self
@@ -257,16 +284,18 @@ class Behaviour(_Frozen):
         for kind, lists in self.fillers.items():
             if {} in [*lists.exploration, *lists.confirmation]:
                 raise UserError(f"fillers.{kind}: holds an empty record; give it fields, or remove it")
-            _refuse_shared(f"fillers.{kind}", lists.shared(entity))
-        _refuse_shared("templates (text)", templates.shared(lambda template: plain(template.text)))
-        _refuse_shared("templates (id)", templates.shared(lambda template: template.id))
+            lists.check_disjoint(f"fillers.{kind}", entity)
+        own = {split: templates.of(split) for split in SPLITS}
+        check_templates(own | {f"families.{name}": family for name, family in self.families.items()})
         for split in SPLITS:
-            ids = [template.id for template in templates.of(split)]
-            if not _all_differ(ids):
-                raise UserError(f"templates.{split}: an id occurs twice in {ids}; give each template its own")
-            self._check_expressions(split, templates.of(split))
+            self._check_expressions(split, f"templates.{split}", own[split])
+        for name, family in self.families.items():
+            if not re.match(r"^[a-z][a-z0-9_]*$", name) or not family:
+                raise UserError(f"families.{name}: a name such as 'distant', and at least one template")
+            self._check_expressions("confirmation", f"families.{name}", family)
+            check_positions(name, family, self.named_positions)
 
-    def _check_expressions(self, split: Split, templates: list[Template]) -> None:
+    def _check_expressions(self, split: Split, where: str, templates: list[Template]) -> None:
         """Every expression is defined for every filler, and only templates carry named positions."""
         sides = {"clean": self.clean, "corrupted": self.corrupted}
         formats = {f"{side}.{name}": text for side, texts in sides.items() for name, text in texts.items()}
@@ -281,7 +310,7 @@ class Behaviour(_Frozen):
             with _blaming("distinct"):
                 self._try(group, split, {})
         for template in templates:
-            with _blaming(f"templates.{split}.{template.id}"):
+            with _blaming(f"{where}.{template.id}"):
                 self._try(parse_markup(template.text).variables, split, derived)
 
     def _try(self, expressions: Iterable[str], split: Split, derived: Mapping[str, str]) -> None:
@@ -358,27 +387,12 @@ def _derived(formats: Mapping[str, str], values: Mapping[str, Filler]) -> dict[s
     return {name: parse_markup(text).render(values)[0] for name, text in formats.items()}
 
 
-def _refuse_shared(field: str, shared: Sequence[str]) -> None:
-    if shared:
-        raise UserError(f"{field}: exploration and confirmation share {listed(shared)}; keep each in one split")
-
-
 def _pick(rng: random.Random, items: list[T], remove: bool = False) -> T:
     index = int(rng.random() * len(items))
     return items.pop(index) if remove else items[index]
-
-
-def _all_differ(values: Iterable[str]) -> bool:
-    seen = list(values)
-    return len(set(seen)) == len(seen)
 
 
 def _checked(split: str) -> str:
     if split not in SPLITS:
         raise UserError(f"there is no split {split!r}: it is 'exploration' or 'confirmation'")
     return split
-
-
-def _sha256(content: object) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -30,7 +31,7 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
     tested = {pair.clean for pair in pairs}
     donors: dict[int, PromptPair] = {}
     with suppress(Exhausted):  # what is missing then is named below
-        for candidate in islice(behaviour.stream(seed, pairs.split), _DRAWS_PER_PAIR * len(pairs)):
+        for candidate in islice(behaviour.stream(seed, pairs.split, pairs.family), _DRAWS_PER_PAIR * len(pairs)):
             queue = waiting.get(_shape(candidate, tokenizer)) if candidate.clean not in tested else None
             if queue:
                 donors[queue.popleft()] = candidate
@@ -43,7 +44,7 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
             f"{missing.clean!r}, which resample ablation needs. Add fillers of equal length, or ablate with zero."
         )
     ordered = tuple(donors[place] for place in range(len(pairs)))
-    return PromptPairs(ordered, pairs.behaviour, pairs.hash, pairs.bos, pairs.kind, pairs.split, seed)
+    return replace(pairs, pairs=ordered, seed=seed)
 
 
 def _shape(pair: PromptPair, tokenizer: Any) -> tuple[str, int]:

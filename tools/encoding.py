@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lakatos.tools.behaviour import Behaviour, Exhausted
 from lakatos.tools.errors import UserError
 from lakatos.tools.markup import Span, parse_markup
-from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs, Split
+from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs
 
 Ints = NDArray[np.int64]
 
@@ -129,7 +129,7 @@ def bos_tokens(bos: str | None, tokenizer: Tokenizer) -> list[int]:
 def static_problems(behaviour: Behaviour, tokenizer: Tokenizer, n: int = 200, seed: int = 0) -> list[str]:
     """What is wrong with a behaviour for this tokenizer, as sentences; [] when nothing is.
 
-    Looks at `n` pairs of each split, and at every answer that the fillers can form.
+    Looks at `n` pairs of each split and family, and at every answer that the fillers can form.
     """
     problems: dict[str, None] = {}
 
@@ -146,17 +146,18 @@ def static_problems(behaviour: Behaviour, tokenizer: Tokenizer, n: int = 200, se
     for split in SPLITS:
         for answer in behaviour.answers(split):
             note(partial(_answer_token, answer, tokenizer))
-        for pair in _up_to(n, behaviour, seed, split):
+    for split, family in behaviour.origins:
+        for pair in _up_to(n, behaviour.stream(seed, split, family)):
             note(partial(_encode_pair, pair, bos, tokenizer, text_only=behaviour.kind == "text"))
-        for label, text in behaviour.texts(split).items():
+        for label, text in behaviour.texts(split, family).items():
             if extra := [name for name in parse_markup(text).names if name not in behaviour.named_positions]:
-                problems[f"{split}, {label}: position {', '.join(extra)} is not in every prompt"] = None
+                problems[f"{family or split}, {label}: position {', '.join(extra)} is not in every prompt"] = None
     return list(problems)
 
 
-def _up_to(n: int, behaviour: Behaviour, seed: int, split: Split) -> Iterator[PromptPair]:
+def _up_to(n: int, pairs: Iterator[PromptPair]) -> Iterator[PromptPair]:
     with suppress(Exhausted):
-        yield from islice(behaviour.stream(seed, split), n)
+        yield from islice(pairs, n)
 
 
 def _encode_pair(pair: PromptPair, bos: list[int], tokenizer: Tokenizer, text_only: bool) -> _Encoded:

@@ -38,6 +38,7 @@ class PromptPairs(Sequence[PromptPair]):
     kind: Literal["pairs", "text"]
     split: Split
     seed: int | None  # None: drawn with several seeds
+    family: str | None = None  # None: of the split's own templates
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -50,12 +51,16 @@ class PromptPairs(Sequence[PromptPair]):
         return replace(self, pairs=self.pairs[index]) if isinstance(index, slice) else self.pairs[index]
 
     def concat(self, *others: PromptPairs) -> PromptPairs:
-        """These pairs, then the others'. Raises UserError where behaviour, version or split differ."""
+        """These pairs, then the others'. Raises UserError where behaviour, version, split or family differ."""
         for other in others:
-            if (other.hash, other.bos, other.split) != (self.hash, self.bos, self.split):
+            if other._origin != self._origin:
                 raise UserError(
-                    f"pairs of {self.behaviour} ({self.split}, {self.hash[:15]}) and of {other.behaviour} "
-                    f"({other.split}, {other.hash[:15]}) cannot be joined: one behaviour and split at a time"
+                    f"pairs of {self.behaviour} {self._origin} and of {other.behaviour} {other._origin} cannot be "
+                    "joined: one behaviour, split and family at a time"
                 )
         seed = self.seed if all(other.seed == self.seed for other in others) else None
         return replace(self, pairs=sum((other.pairs for other in others), self.pairs), seed=seed)
+
+    @property
+    def _origin(self) -> tuple[str | None, ...]:
+        return self.hash, self.bos, self.split, self.family

@@ -163,6 +163,80 @@ def test_the_hash_follows_the_prompts_and_nothing_else() -> None:
         assert Behaviour.model_validate(data).hash != behaviour.hash
 
 
+FAMILIES: dict[str, Any] = {
+    "formal": [{"id": "handed", "text": "It was [WHO:{who}] who handed over the [THING:{thing}] after"}],
+    "brief": [
+        {"id": "kept", "text": "[WHO:{who}] kept a [THING:{thing}] as"},
+        {"id": "lost", "text": "[WHO:{who}] lost a [THING:{thing}] as"},
+    ],
+}
+
+
+def test_a_family_has_templates_of_its_own_and_the_fillers_of_confirmation() -> None:
+    behaviour = toy(families=FAMILIES)
+    assert behaviour.origins == [
+        ("exploration", None),
+        ("confirmation", None),
+        ("confirmation", "formal"),
+        ("confirmation", "brief"),
+    ]
+    pairs = behaviour.sample(6, 5, "confirmation", family="formal")
+    assert {pair.template for pair in pairs} == {"handed"}
+    assert {pair.answer for pair in pairs} == {" she", " he"}
+    assert all(pair.clean.startswith(("It was Cat who", "It was Dan who")) for pair in pairs)
+    assert pairs.family == "formal"
+    assert behaviour.sample(6, split="confirmation").family is None
+    assert not {"handed", "kept", "lost"} & {
+        pair.template for split in SPLITS for pair in behaviour.sample(6, split=split)
+    }
+    with pytest.raises(Exhausted, match="only 6 distinct confirmation pairs of the family 'formal'"):
+        behaviour.sample(7, split="confirmation", family="formal")
+    with pytest.raises(UserError, match=r"takes no part in exploration.*split='confirmation'"):
+        behaviour.sample(1, family="formal")
+    with pytest.raises(UserError, match="no family 'casual'; its families are: 'formal', 'brief'"):
+        behaviour.sample(1, split="confirmation", family="casual")
+    with pytest.raises(UserError, match="no family 'casual'; its families are: none"):
+        toy().sample(1, split="confirmation", family="casual")
+    with pytest.raises(UserError, match="cannot be joined"):
+        pairs.concat(behaviour.sample(1, split="confirmation"))
+
+
+def test_families_count_in_the_hash_and_their_absence_does_not() -> None:
+    assert toy(families={}).hash == PINNED_HASH
+    assert toy(families=FAMILIES).hash == PINNED_HASH_WITH_FAMILIES
+    assert toy(families=dict(reversed(FAMILIES.items()))).hash == PINNED_HASH_WITH_FAMILIES
+    assert {name: load_behaviour(name).hash[7:19] for name in PINNED_BUILTINS} == PINNED_BUILTINS
+
+
+@pytest.mark.parametrize("family", [None, "brief"])
+def test_blocks_are_of_one_template_and_each_template_comes_once(family: str | None) -> None:
+    behaviour = load_behaviour("greater_than") if family is None else toy(families=FAMILIES)
+    templates = list(behaviour.texts("confirmation", family))
+    whole = behaviour.sample(3 * len(templates), 2**255 + 7, "confirmation", family=family, per_template=3)
+    drawn = [pair.template for pair in whole]
+    assert sorted(drawn[::3]) == sorted(templates)
+    assert drawn == [template for template in drawn[::3] for _ in range(3)]
+    assert len({pair.uid for pair in whole}) == len(whole)
+    halves = [behaviour.sample(3, 2**255 + 7, "confirmation", skip, family, 3) for skip in (0, 3)]
+    assert halves[0].concat(halves[1]) == whole[:6]
+    orders = {behaviour.sample(6, s, "confirmation", family=family, per_template=3)[0].template for s in range(60)}
+    assert orders == set(templates)
+    with pytest.raises(Exhausted, match=f"has {len(templates)} confirmation templates.*3 pairs of each"):
+        behaviour.sample(3 * len(templates) + 1, 0, "confirmation", family=family, per_template=3)
+
+
+def test_blocks_of_given_pairs_and_blocks_that_cannot_be_filled() -> None:
+    labelled = changed("pairs/exploration/0/template", "other", GIVEN)
+    behaviour = Behaviour.model_validate(labelled)
+    assert {p.template for p in behaviour.sample(2, 1, per_template=1)} == {"given", "other"}
+    with pytest.raises(Exhausted, match="template 'other' has only 1 distinct exploration pairs, and 2"):
+        behaviour.sample(5, 1, per_template=2)
+    with pytest.raises(Exhausted, match="template 'gave' has only 6 distinct"):
+        toy().sample(7, per_template=7)
+    with pytest.raises(UserError, match="per_template = 0"):
+        toy().sample(1, per_template=0)
+
+
 def test_slices_are_prompt_pairs_and_strangers_are_not_joined() -> None:
     pairs = toy().sample(4)
     assert pairs[1:3].pairs == pairs.pairs[1:3]
@@ -225,6 +299,24 @@ def test_answers_lists_what_the_fillers_can_form() -> None:
         (changed("templates/exploration/0/id", "took"), r"templates \(id\): .*share 'took'"),
         (changed("templates/exploration", TOY["templates"]["exploration"] * 2), "an id occurs twice"),
         (changed("templates", None), "either `templates` or `pairs`"),
+        (changed("families", FAMILIES, GIVEN), "families: not used where `pairs` are given"),
+        (TOY | {"families": {"Far off": FAMILIES["brief"]}}, "families.Far off: a name such as"),
+        (TOY | {"families": {"empty": []}}, "families.empty: .*at least one template"),
+        (TOY | {"families": {"brief": FAMILIES["brief"] * 2}}, "families.brief: an id occurs twice"),
+        (TOY | {"families": FAMILIES | {"again": FAMILIES["formal"]}}, "families.again and families.formal share"),
+        (TOY | {"families": {"same": TOY["templates"]["exploration"]}}, r"\(text\): exploration and families.same"),
+        (
+            TOY | {"families": {"mine": [{"id": "took", "text": "[WHO:{who}] [THING:{thing}]"}]}},
+            r"templates \(id\): confirmation and families.mine share 'took'",
+        ),
+        (
+            TOY | {"families": {"mine": [{"id": "x", "text": "[WHO:{who}] {thing}"}]}},
+            "families.mine.x: has no position 'THING'",
+        ),
+        (
+            TOY | {"families": {"mine": [{"id": "x", "text": "[WHO:{whom}] [THING:{thing}]"}]}},
+            "families.mine.x: .*'whom'",
+        ),
         (changed("kind", "text"), "kind: a text behaviour has templates only"),
         (changed("kind", "song"), "kind: "),
         (changed("name", "Not a name"), "name: "),
@@ -344,3 +436,5 @@ def test_any_text_parses_or_is_a_user_error(text: str) -> None:
 
 PINNED = ["Then Bob gave a hat because", "Then Bob gave a ring because", "Then Ann gave a cup because"]
 PINNED_HASH = "sha256:3680fd1d33c0678a85665754232fc6b9ee15c91ccfaff54c35950934325ed47f"
+PINNED_HASH_WITH_FAMILIES = "sha256:fc95fb10a415d48f87e1181c6c8f009f42090e07ac9968d7571fe78272d4ddaa"
+PINNED_BUILTINS = {"docstring": "2c92a2550415", "gendered_pronoun": "4cbf09413c2a", "plain_text": "37dc46405331"}

@@ -34,6 +34,15 @@ def test_the_seed_decides() -> None:
     assert first.pairs != other.pairs
 
 
+def test_prompts_of_a_family_have_donors_of_that_family() -> None:
+    template = {"id": "apart", "text": "it was {s} . [S2:{s2}] and [IO:{io}] met . {s2} gave it to"}
+    behaviour = Behaviour.model_validate(TOY.model_dump() | {"families": {"far": [template]}})
+    pairs = behaviour.sample(5, 5, "confirmation", family="far")
+    donors = draw_donors(behaviour, pairs, TOKENIZER, seed=6)
+    assert {donor.template for donor in donors} == {"apart"}
+    assert (donors.family, donors.seed) == ("far", 6)
+
+
 def test_a_prompt_without_a_donor_is_named() -> None:
     few = Behaviour.model_validate(
         TOY.model_dump()

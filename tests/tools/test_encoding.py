@@ -11,6 +11,7 @@ import pytest
 from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
 from lakatos.tools.encoding import encode, static_problems
 from lakatos.tools.errors import UserError
+from lakatos.tools.pairs import SPLITS
 
 
 class WordTokenizer:
@@ -155,6 +156,20 @@ def test_a_slow_tokenizer_is_refused() -> None:
 @pytest.mark.parametrize("name", builtin_behaviours())
 def test_builtins_are_sound_for_a_tokenizer_of_words_and_digits(name: str) -> None:
     assert static_problems(load_behaviour(name), WordTokenizer()) == []
+
+
+def test_static_problems_looks_at_families() -> None:
+    long = {"id": "x", "text": "one {w} for the [X:{w}] cat and {word}"}
+    behaviour = Behaviour.model_validate(
+        {"name": "mine", "version": 1, "question": "?", "selected_because": "!"}
+        | {"fillers": {"word": {"exploration": ["big", "red"], "confirmation": ["old", "new"]}}}
+        | {"draw": {"word": "word"}, "clean": {"w": "{word}"}, "corrupted": {"w": "a{word} b"}}
+        | {"answer": " sat", "wrong": " ran", "families": {"long": [long]}}
+        | {"templates": {split: [{"id": split, "text": f"the {split} {{w}}"}] for split in SPLITS}}
+    )
+    short = behaviour.model_copy(update={"corrupted": {"w": "a{word}"}})
+    assert static_problems(short, WordTokenizer()) == ["long, x: position X is not in every prompt"]
+    assert any("(template x)" in problem for problem in static_problems(behaviour, WordTokenizer()))
 
 
 def test_static_problems_looks_at_every_filler_of_an_answer() -> None:
