@@ -36,6 +36,10 @@ app.add_typer(behaviours_app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
 
 Db = Annotated[str, typer.Option("--db", envvar="LAKATOS_DB", help="The log: a file (SQLite) or a SQLAlchemy URL.")]
+Study = Annotated[
+    str | None,
+    typer.Option("--study", help="The family over which error is controlled. Default: everything in the database."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 DB = "lakatos.db"
@@ -105,6 +109,7 @@ def run(
         str | None, typer.Option(help="Where to write the HTML report. Default: beside the database.")
     ] = None,
     db: Db = DB,
+    study: Study = None,
     quiet: Quiet = False,
     as_json: Json = False,
     **fields: Any,
@@ -135,17 +140,17 @@ def run(
     try:
         if resume:
             limits = _new_limits(fields)
-            chosen = run_id if run_id is not None else _unfinished(open_store(db, create=False))
+            chosen = run_id if run_id is not None else _unfinished(_open(db, study))
             record = go_on(chosen, db=db, watcher=watcher, limits=limits)
         else:
             assert behaviour is not None
-            record = investigate(behaviour, RunConfig.checked(fields), db=db, watcher=watcher)
+            record = investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
     except Stop as stop:
         where = f" --db {db}" if db != DB else ""
         raise Stop(f"{stop}; nothing is lost: `lakatos run --resume{where}` goes on") from stop
     finally:
         watcher.close()
-    store = open_store(db, create=False)
+    store = open_store(db, create=False, study=record.study)
     target = write_report(store, record.id, Path(report) if report else _report_path(db, record.id))
     if as_json:
         _print_json(documents.run_document(store, record.id) | {"database": db, "report": str(target)})
@@ -156,12 +161,12 @@ def run(
 
 
 @app.command()
-def runs(db: Db = DB, as_json: Json = False) -> int:
+def runs(db: Db = DB, study: Study = None, as_json: Json = False) -> int:
     """List the investigations in a database: behaviour, model, proposer, status, spend."""
     from lakatos.agent import cli_tables
     from lakatos.experiments_db import documents
 
-    store = _open(db)
+    store = _open(db, study)
     if as_json:
         _print_json({"runs": documents.runs_document(store)})
     else:
@@ -177,13 +182,14 @@ def log(
     ] = None,
     refused: Annotated[bool, typer.Option(help="Also list refused proposals with their reasons.")] = True,
     db: Db = DB,
+    study: Study = None,
     as_json: Json = False,
 ) -> int:
     """The hypothesis log: denominators first, then every registered claim with its verdict, and what was refused."""
     from lakatos.agent import cli_tables
     from lakatos.experiments_db import documents
 
-    store = _open(db)
+    store = _open(db, study)
     if run_id is not None:
         store.run_row(run_id)
     if as_json:
@@ -200,13 +206,14 @@ def show(
         int, typer.Option(help="How many prompts to show: by quantile of the effect, failures too.")
     ] = 5,
     db: Db = DB,
+    study: Study = None,
     as_json: Json = False,
 ) -> int:
     """One hypothesis: the claim, its frozen record, the lines of its battery, e-values by batch, prompts."""
     from lakatos.agent import cli_tables
     from lakatos.experiments_db import documents
 
-    store = _open(db)
+    store = _open(db, study)
     entry = store.hypothesis(hypothesis)
     if as_json:
         _print_json(documents.hypothesis_document(store, entry))
@@ -221,12 +228,13 @@ def verify(
         str | None, typer.Option(help="A ledger head that an earlier verify printed: it must still be in the chain.")
     ] = None,
     db: Db = DB,
+    study: Study = None,
     as_json: Json = False,
 ) -> int:
     """Re-derive every hash, seed, prompt, e-value and verdict from rows. Exit 1, naming the row that lies."""
     from rich.progress import Progress
 
-    store = _open(db)
+    store = _open(db, study)
     with Progress(console=_err(), transient=True) as bars:
         task = bars.add_task("verifying", total=None)
         lies = store.verify(lambda done, of: bars.update(task, completed=done, total=of))
@@ -238,7 +246,7 @@ def verify(
         for lie in lies:
             _out().print(lie, markup=False, highlight=False, soft_wrap=True)
     else:
-        entries = store.hypotheses()
+        entries = store.slots()
         _out().print(
             f"ok: {len(entries)} hypotheses, their prompts, e-values and verdicts follow from their rows.\n"
             f"ledger head {store.ledger_head()}",
@@ -255,19 +263,21 @@ def correct(
     ] = "online-ebh",
     alpha: Annotated[float | None, typer.Option(min=1e-9, max=0.5, help="Default: the study's own.")] = None,
     family: Annotated[str, typer.Option(help="What is corrected over: study, behaviour, run, kind.")] = "study",
+    everything: Annotated[bool, typer.Option("--all", help="List every hypothesis, not only the confirmed.")] = False,
     db: Db = DB,
+    study: Study = None,
     as_json: Json = False,
 ) -> int:
     """Recompute a correction over the same rows. Only online-ebh over the study is official; all else is a view."""
     from lakatos.agent import cli_tables
     from lakatos.experiments_db import documents
 
-    store = _open(db)
+    store = _open(db, study)
     document = documents.correction_document(store, method, alpha, family)
     if as_json:
         _print_json(document)
     else:
-        cli_tables.print_correction(_out(), document)
+        cli_tables.print_correction(_out(), store, document, everything)
     return 0
 
 
@@ -278,11 +288,12 @@ def export(
     jsonl: Annotated[str | None, typer.Option(help="Write every hypothesis as JSON Lines.")] = None,
     run_id: Annotated[int | None, typer.Option("--run", help="Which run (HTML). Default: the newest.")] = None,
     db: Db = DB,
+    study: Study = None,
 ) -> int:
     """Write the log to files: one-file HTML report, CSV, JSON Lines."""
     from lakatos.experiments_db import export as exports
 
-    store = _open(db)
+    store = _open(db, study)
     if not (html or csv or jsonl):
         raise UserError("Say what to write: --html report.html, --csv log.csv or --jsonl log.jsonl.")
     written = []
@@ -355,10 +366,10 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     return Limits.checked(given).model_dump(exclude_unset=True)
 
 
-def _open(db: str) -> Store:
+def _open(db: str, study: str | None) -> Store:
     from lakatos.experiments_db import open_store
 
-    return open_store(_path(db), create=False)
+    return open_store(_path(db), create=False, study=study)
 
 
 def _unfinished(store: Store) -> int:

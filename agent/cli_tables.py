@@ -14,6 +14,7 @@ from lakatos.experiments_db import Store, documents
 from lakatos.experiments_db.records import Entry
 
 _WIDE = 120  # columns that a whole table of hypotheses needs
+_ROWS = 100  # of a correction
 _NARROW = ("slot", "verdict", "claim", "of gap", "e", "n")
 _COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow", "testing": "cyan", "registered": "cyan"}
 
@@ -75,9 +76,14 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
         "model": f"{record['model']}  {record['weights'][:19]}...",
         "behaviour": f"{record['behaviour']}  {record['behaviour_hash'][:19]}...",
         "gap": f"{record['battery']['gap']:.4g}, from {record['battery']['explored']} exploration pairs",
-        "compared with": ", ".join(record["battery"]["controls"]) or ", ".join(record["battery"]["control_gaps"]),
+        "compared with": ", ".join(_compared(record)) or "nothing",
+        "speaks of": document["scope"],
         "rationale": document["rationale"] or "none given",
     }
+    if document["reading"]:
+        facts["reading"] = document["reading"]
+    if document["replicated_by"]:
+        facts["replicated by"] = f"hypothesis {document['replicated_by']}"
     if document["contradicted_by"]:
         facts["contradicted by"] = f"hypothesis {document['contradicted_by']}"
     for name, value in facts.items():
@@ -91,7 +97,7 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
     table = _table("null hypothesis", "mean [95 %]", "d", "e", "p (sign flip)", "clipped")
     for line in evidence["lines"]:
         table.add_row(
-            f"{line['name']} <= {line['delta']:.4g} {line['unit']}",
+            ("" if line["decides"] else "reading: ") + f"{line['name']} <= {line['delta']:.4g} {line['unit']}",
             f"{line['mean']:+.3f} \\[{line['low']:+.3f}, {line['high']:+.3f}]",
             "" if line["standardised"] is None else f"{line['standardised']:+.2f}",
             f"{line['e']:.3g}",
@@ -100,29 +106,46 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
         )
     console.print(table)
     console.print(
-        f"e = {evidence['e']:.4g} (the smallest of the lines), frozen after {evidence['n']} pairs of "
-        f"{evidence['templates']} templates: {evidence['stop']}. By batch: "
+        f"e = {evidence['e']:.4g} (the smallest of the lines{' that decide' if evidence['readings'] else ''}), frozen after "
+        f"{evidence['n']} pairs of {evidence['templates']} templates: {evidence['stop']}. By batch: "
         + ", ".join(f"{e:.3g}" for e in evidence["e_by_batch"]),
         highlight=False,
     )
+    if evidence["readings"] and document["state"] != "confirmed":
+        needed = len(evidence["readings"]) * record["threshold"]
+        told = ", ".join(f"{name} {e:.3g}" for name, e in evidence["readings"].items())
+        console.print(f"readings (e, {needed:,.0f} needed): {told}", highlight=False)
+    if document["level"] and document["state"] == "confirmed":
+        console.print(
+            f"{document['effect']:+.3f} \\[{document['low']:+.3f}, {document['high']:+.3f}] {document['unit']} at "
+            f"{100 * document['level']:.4g} %: adjusted for having been selected",
+            highlight=False,
+        )
     _print_prompts(console, document["prompts"], prompts)
 
 
-def print_correction(console: Console, document: dict[str, Any]) -> None:
-    """What a correction says of each hypothesis, beside the official verdict."""
+def print_correction(console: Console, store: Store, document: dict[str, Any], everything: bool) -> None:
+    """What a correction says, beside the official verdicts: of those that either confirms, or of all."""
     mark = "the official verdict" if document["official"] else "a view, not the official verdict"
-    sizes = ", ".join(f"{name}: {n}" for name, n in document["families"].items())
+    sizes = sorted(document["families"].items(), key=lambda item: -item[1])
+    told = ", ".join(f"{name}: {n}" for name, n in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
     console.print(
         f"{document['method']} on {document['works_on']}-values at alpha = {document['alpha']:g} ({mark}); "
-        f"family {document['family']} ({sizes}): {document['confirmed']} confirmed",
+        f"family {document['family']} ({told}): {document['confirmed']:,} of {len(document['hypotheses']):,} confirmed, "
+        f"{document['officially_confirmed']:,} officially",
         markup=False,
         highlight=False,
     )
+    rows = [r for r in document["hypotheses"] if everything or r["confirmed"] or r["state"] == "confirmed"]
+    if not everything and len(rows) > _ROWS:
+        console.print(f"the first {_ROWS} of {len(rows):,}; --all lists everything, --json too", highlight=False)
+        rows = rows[:_ROWS]
+    texts = store.texts([row["id"] for row in rows])
     table = _table("slot", "claim", "e", "p", document["method"], "official")
-    for row in document["hypotheses"]:
+    for row in rows:
         table.add_row(
             str(row["slot"]),
-            escape(row["text"]),
+            escape(texts[row["id"]]),
             _number(row["e"]),
             _number(row["p"]),
             "confirmed" if row["confirmed"] else "-",
@@ -169,25 +192,26 @@ def print_check(console: Console, document: dict[str, Any]) -> None:
 
 def counts_line(counts: dict[str, int]) -> str:
     """Denominators first."""
+    groups = f" in {counts['groups']} groups" if counts["groups"] != counts["confirmed"] else ""
     return (
         f"{counts['proposed']} proposed, {counts['refused']} refused, {counts['registered']} registered, "
-        f"{counts['tested']} tested: {counts['confirmed']} confirmed, {counts['refuted']} refuted, "
+        f"{counts['tested']} tested: {counts['confirmed']} confirmed{groups}, {counts['refuted']} refuted, "
         f"{counts['inconclusive']} inconclusive ({counts['crashed']} crashed)"
     )
 
 
 def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
     """Every column where there is room; in a narrow terminal the ones that decide."""
-    columns = ("slot", "verdict", "claim", "role", "effect [95 %]", "of gap", "e", "p", "n", "stop")
+    columns = ("slot", "verdict", "claim", "role", "effect [interval]", "of gap", "e", "p", "n", "stop")
     table = _table(*(c for c in columns if wide or c in _NARROW))
     for row in rows:
         interval = "" if row["effect"] is None else f"{row['effect']:+.2f} \\[{row['low']:+.2f}, {row['high']:+.2f}]"
         cells = {
             "slot": str(row["slot"]),
             "verdict": f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
-            "claim": escape(row["text"]),
+            "claim": escape(row["text"]) + (f" [dim]\\[{row['reading']}][/]" if row["reading"] else ""),
             "role": row["role"],
-            "effect [95 %]": interval,
+            "effect [interval]": interval,
             "of gap": "" if row["fraction"] is None else f"{row['fraction']:+.0%}",
             "e": _number(row["e"]),
             "p": _number(row["p"]),
@@ -209,12 +233,15 @@ def _print_prompts(console: Console, prompts: list[dict[str, Any]], how_many: in
         measured = prompt["measured"]
         table.add_row(
             f"{next(iter(prompt['effects'].values())):+.2f}",
-            f"{measured['clean']:+.2f}",
-            f"{measured['corrupted']:+.2f}",
-            f"{measured['intervened']:+.2f}",
+            *(f"{measured[name]:+.2f}" if name in measured else "" for name in ("clean", "corrupted", "intervened")),
             escape(f"{prompt['clean']!r} ->{prompt['answer']} (not{prompt['wrong']})"),
         )
     console.print(table)
+
+
+def _compared(record: dict[str, Any]) -> list[str]:
+    matched = [other for others in record["battery"]["matched"].values() for other in others]
+    return [*matched, *record["battery"]["control_gaps"]]
 
 
 def _table(*headers: str) -> Table:

@@ -79,6 +79,7 @@ def investigate(
     config: RunConfig | None = None,
     *,
     db: str = DEFAULT_DB,
+    study: str | None = None,
     watcher: Watcher | None = None,
     llm: LLM | None = None,
     load: Callable[..., LoadedModel] = load_model,
@@ -89,6 +90,7 @@ def investigate(
         behaviour: a built-in's name, or a path to a behaviour file.
         config: everything else; see `RunConfig`.
         db: a path or SQLAlchemy URL; made if it does not exist.
+        study: the family over which error is controlled; by default everything in the database.
         watcher: is told what happens; by default nobody is.
         llm: a language model to use instead of the one that `config` names.
         load: boots the model: `load_model`, or your own for a model it does not know.
@@ -101,7 +103,7 @@ def investigate(
     watcher = watcher or Silent()
     if config.proposer == "llm" and llm is None:
         llm = language_model(config)
-    store = open_store(db, secret_seed=None if config.seed is None else str(config.seed))
+    store = open_store(db, study=study, secret_seed=None if config.seed is None else str(config.seed))
     seed = str(config.seed) if config.seed is not None else secrets.token_hex(16)
     run_id, model = begin(store, behaviour, config, seed, load, watcher.say)
     return _go(store, run_id, "started", watcher, llm, model)
@@ -125,6 +127,7 @@ def resume(
         UserError, Stop: as `investigate`; also where the run has finished.
     """
     store = open_store(db, create=False)
+    store = open_store(db, create=False, study=store.run(run_id).study)
     if store.run(run_id).status == "finished":
         raise UserError(f"Run {run_id} has finished; `lakatos log --run {run_id}` shows it.")
     return _go(store, run_id, "resumed", watcher or Silent(), llm, None, limits or {}, load)

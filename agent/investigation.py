@@ -189,7 +189,7 @@ class Investigation:
 
     def entries(self) -> list[Entry]:
         """This run's hypotheses with their official states, which are those of the whole study."""
-        return [e for e in self.store.hypotheses() if e.run_id == self.run_id]
+        return self.store.hypotheses(self.run_id)
 
     def explored(self) -> Explored:
         """The exploration's findings, read from the log."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lakatos.experiments_db import models as m
+from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import StoreError, from_values, now, to_values
+from lakatos.experiments_db.store import StoreError, from_values, now
 from lakatos.tools.battery import conclude
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, crashed
@@ -34,7 +35,7 @@ def test_registered(run: Investigation) -> None:
         run.check_limits(tested + number)
         run.watcher.phase("testing", tested + number, tested + len(pending))
         evidence = _test(run, entry)
-        run.store.add(m.EvidenceRow(hypothesis_id=entry.id, e=evidence.e, record=evidence.model_dump(mode="json")))
+        run.store.freeze(entry.id, evidence)
         judged = run.store.hypothesis(str(entry.id))
         run.watcher.say(_line(judged))
 
@@ -59,6 +60,8 @@ def _test(run: Investigation, entry: Entry) -> Evidence:
             split="confirmation",
             seeds=lambda purpose: run.store.seed(entry.seed_key, purpose),
             donors=needs_donors(claim),
+            family=claim.family,
+            unit=battery.unit,
         )
 
     def keep(number: int, sample: Sample, measured: Measurement, e: float) -> None:
@@ -81,16 +84,14 @@ def _test(run: Investigation, entry: Entry) -> Evidence:
         run.check_limits()
 
     run.watcher.testing(entry.text, len(effects), battery.n_max, stored[-1].e_after if stored else 1.0, spent)
-    done = [to_values([x for x in effects if x.batch_id == batch.id]) for batch in stored]
+    done = [to_data([x for x in effects if x.batch_id == batch.id]) for batch in stored]
     try:
         run_experiment(claim, battery, threshold, run.model.bridge, draw, done, keep)
     except StoreError:
         raise
     except TEST_FAILURES as error:
         return crashed(f"{type(error).__name__}: {error}", n=len(run.store.effects(entry.id)))
-    effects = run.store.effects(entry.id)
-    templates = [effect.template for effect in effects]
-    return conclude(claim, battery, threshold, to_values(effects), templates, entry.claim_hash)
+    return conclude(claim, battery, threshold, run.store.data(entry.id), entry.claim_hash)
 
 
 def _effect_rows(entry: Entry, sample: Sample, measured: Measurement) -> Sequence[m.Effect]:
@@ -114,6 +115,8 @@ def _line(entry: Entry) -> str:
         return f"{entry.slot:>3}  crashed       {entry.text}: {evidence.error}"
     effect = evidence.effect
     figures = f"{effect.mean:+.3f} {effect.unit} " if effect else ""
+    reading = f" ({entry.reading})" if entry.reading else ""
     return (
         f"{entry.slot:>3}  {entry.state:<12}  {entry.text}: {figures}e={evidence.e:.3g} n={evidence.n} {evidence.stop}"
+        + reading
     )

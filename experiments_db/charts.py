@@ -103,7 +103,7 @@ def common_scale(hypotheses: Sequence[dict[str, Any]]) -> tuple[float, float]:
     """The range, as a share of the gap, that shows every interval, threshold and prediction of a run."""
     values = [0.0]
     for h in hypotheses:
-        values.append(float(h["record"]["claim"]["threshold"]))
+        values.append(float(h["margin"]))
         if h["predicted"] is not None:
             values.append(float(h["predicted"]))
         values += [v for v in shares(h) if v is not None]
@@ -120,18 +120,23 @@ def shares(h: dict[str, Any]) -> tuple[float | None, float | None, float | None]
     return h["fraction"], h["low"] / gap, h["high"] / gap
 
 
+def level(h: dict[str, Any]) -> str:
+    """The confidence level of a hypothesis's interval; higher than 95 % where it is adjusted for selection."""
+    return "" if h["level"] is None else f"{100 * h['level']:.4g} %"
+
+
 def interval(h: dict[str, Any], scale: tuple[float, float], *, axis: bool = False) -> Markup:
     """Effect and interval of a hypothesis; with an axis, the large form."""
     width, height = (400, 66) if axis else (190, 26)
     x = Scale(*scale, 12, width - 12)
     middle = 16.0 if axis else 13.0
-    threshold = float(h["record"]["claim"]["threshold"])
+    threshold = float(h["margin"])
     effect, low, high = shares(h)
-    said = f"smallest effect of interest {percent(threshold)} of the gap"
+    said = f"null hypothesis: at most {percent(threshold)} of the gap"
     if h["predicted"] is not None:
         said = f"predicted {percent(h['predicted'])}; " + said
     if effect is not None and low is not None and high is not None:
-        said = f"effect {percent(effect)} of the gap, 95 % interval {percent(low)} to {percent(high)}; " + said
+        said = f"effect {percent(effect)} of the gap, {level(h)} interval {percent(low)} to {percent(high)}; " + said
     top, bottom = middle - 11, middle + 11
     parts = [_line(x(0), top, x(0), bottom, "zero"), _line(x(threshold), top, x(threshold), bottom, "delta")]
     if effect is not None and low is not None and high is not None:

@@ -7,71 +7,112 @@ spent whatever comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from lakatos.experiments_db.records import Entry
-from lakatos.tools.hypothesis import NodeEffect, claim_fields
+from lakatos.experiments_db.records import Judgement, Slot, State
+from lakatos.tools.claims import Generalisation
+from lakatos.tools.hypothesis import AnyClaim, opposes
 from lakatos.tools.multiplicity import apply, slot_weights
 
 OFFICIAL = "online-ebh"
+OVERLAP = 0.5  # Jaccard index of component sets from which on claims share a group
+
+Claims = Callable[[Iterable[int]], Mapping[int, AnyClaim]]  # from ids to claims
 
 
-def confirmed(entries: Sequence[Entry], alpha: float, method: str = OFFICIAL) -> list[bool]:
-    """Which hypotheses of a family are confirmed, in the order of `entries`.
+def confirmed(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> list[bool]:
+    """Which hypotheses of a family are confirmed, in the order of `slots`.
 
     Slot weights belong to slots, so a family that is part of the study keeps the weights of its own slots.
 
     Raises:
         ValueError: an unknown method.
     """
-    if not entries:
+    if not slots:
         return []
-    weights = slot_weights(max(entry.slot for entry in entries))
-    order = np.argsort([entry.slot for entry in entries])
-    ranked = [entries[i] for i in order]
+    numbers = np.array([s.slot for s in slots])
+    order = np.argsort(numbers)
     flags = apply(
         method,
-        e=np.array([entry.e for entry in ranked]),
-        p=np.array([entry.p for entry in ranked]),
-        weights=np.array([weights[entry.slot - 1] for entry in ranked]),
+        e=np.array([s.e for s in slots])[order],
+        p=np.array([s.p for s in slots])[order],
+        weights=slot_weights(int(numbers.max()))[numbers[order] - 1],
         alpha=alpha,
     )
-    result = [False] * len(entries)
-    for place, flag in zip(order, flags, strict=True):
-        result[int(place)] = bool(flag)
-    return result
+    result = np.empty(len(slots), bool)
+    result[order] = flags
+    return [bool(flag) for flag in result]
 
 
-def with_states(entries: Sequence[Entry], alpha: float) -> list[Entry]:
-    """The whole study's hypotheses with their official states.
+def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judgement]:
+    """Where each hypothesis of the study stands.
 
-    A tested claim is refuted only by a confirmed opposite: the same claim with the other direction. Finding nothing,
-    and crashing, is inconclusive.
+    A tested claim is refuted only by a confirmed opposite or a confirmed equivalence. Finding nothing, and crashing, is
+    inconclusive.
+
+    Args:
+        claims: looks up the claims of those few whose subject a confirmed claim shares.
     """
-    flags = confirmed(entries, alpha)
-    opposites = {_key(entry, flip=False): entry.id for entry, flag in zip(entries, flags, strict=True) if flag}
-    judged = []
-    for entry, flag in zip(entries, flags, strict=True):
-        opposite = opposites.get(_key(entry, flip=True))
-        if flag:
-            judged.append(replace(entry, state="confirmed"))
-        elif opposite is not None and entry.evidence is not None and not entry.crashed:
-            judged.append(replace(entry, state="refuted", contradicted_by=opposite))
-        elif entry.evidence is not None:
-            judged.append(replace(entry, state="inconclusive"))
-        else:
-            judged.append(replace(entry, state="testing" if entry.batches else "registered"))
-    return judged
+    flags = dict(zip((s.id for s in slots), confirmed(slots, alpha), strict=True))
+    grouped = groups(slots)
+    by_subject: dict[tuple[str, str, str], list[Slot]] = defaultdict(list)
+    for slot in slots:
+        by_subject[slot.about].append(slot)
+    crowded = [group for group in by_subject.values() if len(group) > 1 and any(flags[s.id] for s in group)]
+    known = claims(s.id for group in crowded for s in group)
+    opposite: dict[int, int] = {}
+    replicated: dict[int, int] = {}
+    for group in crowded:
+        for strong in (s.id for s in group if flags[s.id]):
+            claim = known[strong]
+            for other in (s.id for s in group if s.id != strong):
+                if opposes(known[other], claim):
+                    opposite.setdefault(other, strong)
+                if isinstance(claim, Generalisation) and claim.parent == known[other] and flags[other]:
+                    replicated.setdefault(other, strong)
+    return {
+        s.id: Judgement(
+            _state(s, flags[s.id], s.id in opposite), grouped[s.id], opposite.get(s.id), replicated.get(s.id)
+        )
+        for s in slots
+    }
 
 
-def _key(entry: Entry, *, flip: bool) -> tuple[object, ...]:
-    """What two claims share that contradict each other; a claim without an opposite has a key of its own."""
-    claim = entry.claim
-    if not isinstance(claim, NodeEffect):
-        return (entry.id, flip)
-    fields = {k: v for k, v in claim_fields(claim).items() if k not in ("direction", "matched_random", "threshold")}
-    direction = {"supports": "opposes", "opposes": "supports"}[claim.direction] if flip else claim.direction
-    return (entry.record["weights"], entry.record["behaviour_hash"], direction, *map(str, sorted(fields.items())))
+def groups(slots: Sequence[Slot]) -> dict[int, int]:
+    """Overlapping claims of one model and behaviour: id -> slot of the first claim of its group.
+
+    Claims are in one group if their sets of heads, MLPs and streams have a Jaccard index of at least one half, directly
+    or through others; so a hundred wordings of one finding count as one.
+    """
+    parent: dict[int, int] = {}
+    holders: dict[tuple[str, str, str], list[tuple[frozenset[str], int]]] = defaultdict(list)
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    for slot in sorted(slots, key=lambda s: s.slot):
+        parent[slot.slot] = slot.slot
+        own = frozenset(slot.atoms)
+        keys = [(slot.weights, slot.behaviour_hash, atom) for atom in own]
+        near = {other for key in keys for other in holders[key]}
+        for atoms, other in near:
+            if len(own & atoms) >= OVERLAP * len(own | atoms):
+                first, second = sorted((root(other), root(slot.slot)))
+                parent[second] = first
+        if not any(atoms == own for atoms, _ in near):
+            for key in keys:
+                holders[key].append((own, slot.slot))
+    return {slot.id: root(slot.slot) for slot in slots}
+
+
+def _state(slot: Slot, flag: bool, contradicted: bool) -> State:
+    if flag:
+        return "confirmed"
+    if slot.stop is None:
+        return "testing" if slot.batches else "registered"
+    return "refuted" if contradicted and slot.stop != "crashed" else "inconclusive"

@@ -22,7 +22,7 @@ def open_engine(url: str, *, create: bool = True) -> sa.Engine:
         create: whether a database that does not exist is made.
 
     Raises:
-        UserError: it cannot be opened, is no lakatos database, or was written by a newer lakatos.
+        UserError: it cannot be opened, is no lakatos database, or was written by another version of lakatos.
     """
     url = url if "://" in url else f"sqlite:///{url}"
     try:
@@ -80,7 +80,8 @@ def _migrate(engine: sa.Engine) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise UserError(
-                f"{engine.url} was written by a newer lakatos (schema {found}): upgrade lakatos."
+                f"{engine.url} was written by another lakatos (schema {found}, not {_newest()}): read it with that version, "
+                "or begin another log with --db."
             ) from error
 
 

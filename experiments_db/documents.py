@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import OFFICIAL, confirmed
-from lakatos.experiments_db.records import Entry, RunRecord
-from lakatos.experiments_db.store import Store, to_values
-from lakatos.tools.battery import line_effects
+from lakatos.experiments_db.reading import to_data
+from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord, Slot
+from lakatos.experiments_db.store import Store
+from lakatos.tools.battery import TEMPLATES_DIFFER, parts_of
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
 from lakatos.tools.statistics import BATCH
 
+UNSELECTED = 0.95  # level of intervals that were not selected for being confirmed
 FAMILIES = ("study", "behaviour", "run", "kind")
-STATES = ("registered", "testing", "confirmed", "refuted", "inconclusive")
 
 
 def study_document(store: Store) -> dict[str, Any]:
     """The study: over what error is controlled, how, and the ledger's head."""
     study = store.study
+    others = [other.name for other in store.all(m.Study) if other.id != study.id]
     return {
+        "name": study.name,
         "alpha": study.alpha,
         "method": OFFICIAL,
-        "family": "every hypothesis in this database",
+        "family": f"the study {study.name}" if others else "every hypothesis in this database",
+        "other_studies": others,
         "secret": study.secret_source,
         "ledger_head": store.ledger_head(),
     }
@@ -33,8 +38,8 @@ def study_document(store: Store) -> dict[str, Any]:
 
 def runs_document(store: Store) -> list[dict[str, Any]]:
     """Every investigation, with spend and denominators."""
-    entries = store.hypotheses()
-    return [_run_line(store, run, entries) for run in store.runs()]
+    judged = store.judgements()
+    return [_run_line(store, run, judged) for run in store.runs()]
 
 
 def log_document(store: Store, run_id: int | None = None, state: str | None = None) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def log_document(store: Store, run_id: int | None = None, state: str | None = No
     """
     if state is not None and state not in STATES:
         raise UserError(f"There is no state {state!r}; there are {', '.join(STATES)}.")
-    entries = [e for e in store.hypotheses() if run_id in (None, e.run_id) and state in (None, e.state)]
+    entries = [e for e in store.hypotheses(run_id) if state in (None, e.state)]
     return {
         "study": study_document(store),
         "run": run_id,
@@ -63,7 +68,7 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
     definition = row.behaviour_definition
     calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
     return {
-        **_run_line(store, record, store.hypotheses()),
+        **_run_line(store, record, store.judgements()),
         "study": study_document(store),
         "behaviour_version": definition["version"],
         "behaviour_hash": row.behaviour_hash,
@@ -77,7 +82,7 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         "presence": payloads.get("checked"),
         "explored": payloads.get("explored"),
         "timeline": [{"at": e.at, "kind": e.kind, "reason": e.payload.get("reason")} for e in timeline],
-        "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses() if e.run_id == run_id],
+        "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses(run_id)],
         "refused": [asdict(r) for r in store.refused(run_id)],
         "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
         "llm": [
@@ -96,6 +101,8 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
 def entry_line(entry: Entry) -> dict[str, Any]:
     """One hypothesis as a flat row."""
     effect = entry.evidence.effect if entry.evidence else None
+    interval = entry.selected or (Interval(effect.low, effect.high, UNSELECTED) if effect else None)
+    claim = entry.claim.tested
     return {
         "id": entry.id,
         "slot": entry.slot,
@@ -103,16 +110,20 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "state": entry.state,
         "text": entry.text,
         "kind": entry.claim.kind,
+        "group": entry.judgement.group,
+        "reading": entry.reading,
         "role": entry.record["role"],
-        "components": list(entry.claim.components),
+        "components": list(claim.components),
         "behaviour": entry.behaviour,
         "model": entry.record["model"],
         "proposer": entry.proposer,
         "effect": effect.mean if effect else None,
         "unit": effect.unit if effect else None,
-        "low": effect.low if effect else None,
-        "high": effect.high if effect else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "level": interval.level if interval else None,
         "fraction": effect.mean / entry.battery.gap if effect else None,
+        "margin": entry.battery.lines[0].delta / entry.battery.gap,
         "predicted": entry.record["predicted"],
         "e": entry.evidence.e if entry.evidence else None,
         "p": entry.evidence.p if entry.evidence else None,
@@ -123,16 +134,18 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "forwards": entry.forwards,
         "registered_at": entry.registered_at,
         "claim_hash": entry.claim_hash,
-        "contradicted_by": entry.contradicted_by,
+        "contradicted_by": entry.judgement.contradicted_by,
+        "replicated_by": entry.judgement.replicated_by,
     }
 
 
 def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
     """One hypothesis whole: the frozen record, every line of its battery, every prompt with its numbers."""
     effects = store.effects(entry.id)
-    by_line = line_effects(entry.claim, entry.battery, to_values(effects)) if effects else {}
+    parts = parts_of(entry.claim, entry.battery, to_data(effects).values) if effects else []
     return {
         **entry_line(entry),
+        "scope": scope(entry),
         "rationale": entry.rationale,
         "record": entry.record,
         "evidence": entry.evidence.model_dump(mode="json") if entry.evidence else None,
@@ -152,7 +165,7 @@ def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
                 "template": effect.template,
                 **effect.prompt,
                 "measured": effect.measured,
-                "effects": {name: float(column[place]) for name, column in by_line.items()},
+                "effects": {part.name: float(part.effect[place]) for part in parts},
             }
             for place, effect in enumerate(effects)
         ],
@@ -170,28 +183,58 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
     if family not in FAMILIES:
         raise UserError(f"There is no family {family!r}; there are {', '.join(FAMILIES)}.")
     used = store.study.alpha if alpha is None else alpha
-    groups: dict[str, list[Entry]] = {}
-    for entry in store.hypotheses():
-        groups.setdefault(_family(entry, family), []).append(entry)
-    flagged = [
-        (entry, name, flag)
-        for name, entries in groups.items()
-        for entry, flag in zip(entries, confirmed(entries, used, method), strict=True)
-    ]
+    slots = store.slots()
+    judged = store.judgements(slots)
+    families: dict[str, list[Slot]] = {}
+    for slot in slots:
+        families.setdefault(_family(slot, family), []).append(slot)
+    flags = {
+        slot.id: flag
+        for members in families.values()
+        for slot, flag in zip(members, confirmed(members, used, method), strict=True)
+    }
     official = method == OFFICIAL and family == "study" and used == store.study.alpha
     return {
         "method": method,
         "works_on": METHODS[method].works_on,
         "alpha": used,
         "family": family,
-        "families": {name: len(entries) for name, entries in groups.items()},
+        "families": {name: len(members) for name, members in families.items()},
         "official": official,
-        "confirmed": sum(flag for _, _, flag in flagged),
+        "confirmed": sum(flags.values()),
+        "officially_confirmed": sum(j.state == "confirmed" for j in judged.values()),
         "hypotheses": [
-            {**entry_line(entry), "family": name, "confirmed": flag}
-            for entry, name, flag in sorted(flagged, key=lambda t: t[0].slot)
+            {
+                "id": slot.id,
+                "slot": slot.slot,
+                "run": slot.run_id,
+                "kind": slot.kind,
+                "behaviour": slot.behaviour,
+                "components": slot.subject.split("+"),
+                "e": slot.frozen_e,
+                "p": slot.frozen_p,
+                "state": judged[slot.id].state,
+                "family": _family(slot, family),
+                "confirmed": flags[slot.id],
+            }
+            for slot in slots
         ],
     }
+
+
+def scope(entry: Entry) -> str:
+    """What a verdict speaks of: prompts of which kind, and of which templates."""
+    battery, templates = entry.battery, entry.record["templates"]
+    corpus, family = entry.record["corpus"], entry.claim.family
+    if corpus is not None:
+        return f"the {corpus['pairs']} pairs of a given list, and nothing beyond it"
+    where = f"the family {family}" if family else "the behaviour"
+    if battery.unit == "template":
+        return f"templates like the {templates} of {where}: each is one bet"
+    differ = battery.intraclass_correlation is not None and battery.intraclass_correlation > TEMPLATES_DIFFER
+    if differ:
+        return f"prompts of these {templates} templates of {where}; effects differ by template, and they are too few to bet on"
+    return f"prompts like those of {where}"
 
 
 def heat_map(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -214,16 +257,17 @@ def heat_map(document: dict[str, Any]) -> list[dict[str, Any]]:
     return cells
 
 
-def _run_line(store: Store, run: RunRecord, entries: list[Entry]) -> dict[str, Any]:
+def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> dict[str, Any]:
     return {
         "id": run.id,
+        "study": run.study,
         "at": run.at,
         "behaviour": run.behaviour,
         "model": run.model,
         "proposer": run.proposer,
         "status": run.status,
         "seed": run.seed,
-        "counts": asdict(store.counts(run.id, entries)),
+        "counts": asdict(store.counts(run.id, judged)),
         "forwards": run.forwards,
         "seconds": run.seconds,
         "tokens": run.tokens,
@@ -233,7 +277,7 @@ def _run_line(store: Store, run: RunRecord, entries: list[Entry]) -> dict[str, A
 
 def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
     """Task selection: every run in this database before this one, and what became of it."""
-    entries = store.hypotheses()
+    judged = store.judgements()
     return [
         {
             "run": r.id,
@@ -245,10 +289,10 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
         }
         for r in store.runs()
         if r.id < run_id
-        for counts in [store.counts(r.id, entries)]
+        for counts in [store.counts(r.id, judged)]
     ]
 
 
-def _family(entry: Entry, family: str) -> str:
-    names = {"behaviour": entry.behaviour, "run": f"run {entry.run_id}", "kind": entry.claim.kind}
+def _family(slot: Slot, family: str) -> str:
+    names = {"behaviour": slot.behaviour, "run": f"run {slot.run_id}", "kind": slot.kind}
     return names.get(family, "study")

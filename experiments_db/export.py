@@ -24,7 +24,9 @@ from markupsafe import Markup
 
 from lakatos.experiments_db import charts, documents
 from lakatos.experiments_db.store import Store
+from lakatos.tools.claim_text import in_words
 from lakatos.tools.errors import UserError
+from lakatos.tools.hypothesis import CLAIM
 
 COLUMNS = (
     "id",
@@ -33,6 +35,8 @@ COLUMNS = (
     "state",
     "text",
     "kind",
+    "group",
+    "reading",
     "role",
     "components",
     "behaviour",
@@ -42,7 +46,9 @@ COLUMNS = (
     "unit",
     "low",
     "high",
+    "level",
     "fraction",
+    "margin",
     "predicted",
     "e",
     "p",
@@ -54,6 +60,7 @@ COLUMNS = (
     "registered_at",
     "claim_hash",
     "contradicted_by",
+    "replicated_by",
 )
 
 _TEMPLATES = "lakatos.experiments_db.templates"
@@ -62,7 +69,6 @@ _ROWS_SHOWN = 12  # of each table of exploration
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # characters that would reorder or break the page: shown as their number
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_METRICS = {"logit_diff": "logit difference", "prob_diff": "probability difference"}
 
 
 def write_report(store: Store, run_id: int, path: Path) -> Path:
@@ -104,29 +110,6 @@ def write_jsonl(store: Store, path: Path) -> Path:
     return path
 
 
-def claim_in_words(record: dict[str, Any]) -> str:
-    """What a registered record claims, as a sentence."""
-    claim = record["claim"]
-    where = " together with ".join(_place(c) for c in claim["components"])
-    metric = _METRICS.get(claim["metric"], claim["metric"])
-    amount = f"at least {charts.percent(claim['threshold'])} of the gap between clean and corrupted prompts"
-    if claim["kind"] == "node_effect":
-        into_corrupted = claim["intervention"] == "denoising"
-        raises = into_corrupted == (claim["direction"] == "supports")
-        runs = "from the clean into the corrupted run" if into_corrupted else "from the corrupted into the clean run"
-        return (
-            f"Patching {where} {runs} {'raises' if raises else 'lowers'} the {metric} by {amount}, "
-            f"and by at least that much more than patching matched random components does."
-        )
-    if claim["kind"] == "necessity":
-        by = {"resample": "its activations on other prompts", "zero": "zeros"}.get(claim["ablation"], claim["ablation"])
-        return (
-            f"Replacing {where} by {by} costs {record['behaviour']} {amount} in {metric}, and more than "
-            f"{claim['specificity']:g} times the damage that it does to the control behaviours."
-        )
-    return f"{claim['kind']} of {where}: {metric}, {amount}."
-
-
 def by_quantile(prompts: list[dict[str, Any]], how_many: int = _PROMPTS_SHOWN) -> list[tuple[str, dict[str, Any]]]:
     """Prompts spread evenly over the main effect, the worst first, each with the quantile that it stands for."""
     ranked = sorted(prompts, key=charts.main_effect)
@@ -154,7 +137,7 @@ def _render(store: Store, run_id: int) -> str:
         "number": _exactly(charts.number),
         "signed": _exactly(charts.signed),
         "percent": _exactly(charts.percent),
-        "claim_in_words": claim_in_words,
+        "claim_in_words": lambda record: in_words(CLAIM.validate_python(record["claim"]), record["behaviour"]),
         "by_quantile": by_quantile,
         "moment": _moment,
         "exact_json": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
@@ -185,11 +168,6 @@ def _exactly(form: Callable[..., str]) -> Callable[..., Any]:
 
 def _moment(at: str) -> str:
     return at[:19].replace("T", " ") + " UTC"
-
-
-def _place(component: str) -> str:
-    name, _, position = component.partition("@")
-    return f"{name} at {position}" if position else f"{name} at every position"
 
 
 def _cell(value: Any) -> Any:

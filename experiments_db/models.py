@@ -39,7 +39,7 @@ class Row:
 
 
 class Study(Row, Base):
-    """The family over which error is controlled: everything in this database."""
+    """The family over which error is controlled; by default everything in this database."""
 
     __tablename__ = "studies"
     name: Mapped[str] = mapped_column(String(200), unique=True)
@@ -128,6 +128,12 @@ class HypothesisRow(Row, Base):
     claim_hash: Mapped[str] = mapped_column(String(71))
     slot: Mapped[int] = mapped_column(Integer)  # 1, 2, ...
     registered_at: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(20))
+    behaviour: Mapped[str] = mapped_column(String(200))
+    behaviour_hash: Mapped[str] = mapped_column(String(71))
+    weights: Mapped[str] = mapped_column(String(71))
+    subject: Mapped[str] = mapped_column(Text)  # the components, in canonical form
+    atoms: Mapped[list[Any]]  # what overlaps with other claims: see `lakatos.tools.hypothesis.atoms`
     record: Mapped[dict[str, Any]]
     rationale: Mapped[str] = mapped_column(Text)
     calibration: Mapped[dict[str, Any]]  # the exploration values that the constants in `record` come from
@@ -151,7 +157,7 @@ class Batch(Row, Base):
 
 
 class Effect(Row, Base):
-    """One prompt of one test: the raw metric of every run of the battery. Nothing here is averaged."""
+    """One prompt of one test: the raw metric of every run of the battery (`record["measures"]`). Nothing is averaged."""
 
     __tablename__ = "effects"
     __table_args__ = (UniqueConstraint("claim_hash", "uid"),)
@@ -170,6 +176,8 @@ class EvidenceRow(Row, Base):
     __tablename__ = "evidence"
     hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"), unique=True)
     e: Mapped[float] = mapped_column(Float)
+    p: Mapped[float] = mapped_column(Float)
+    stop: Mapped[str] = mapped_column(String(20))
     record: Mapped[dict[str, Any]]  # an `Evidence`
 
 

@@ -3,12 +3,69 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
+from lakatos.tools.claim_text import describe
 from lakatos.tools.evidence import Evidence
-from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, describe
+from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery
 
 State = Literal["registered", "testing", "confirmed", "refuted", "inconclusive"]
+STATES: tuple[State, ...] = ("registered", "testing", "confirmed", "refuted", "inconclusive")
+ESTABLISHED = {"necessity": "specific"}  # what a reading is called where the claim itself is confirmed
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One registered hypothesis as corrections see it: no more than what decides."""
+
+    id: int
+    run_id: int
+    slot: int
+    kind: str
+    behaviour: str
+    behaviour_hash: str
+    weights: str
+    subject: str
+    atoms: tuple[str, ...]
+    batches: int  # measured so far
+    stop: str | None  # why its test stopped; None until it has
+    frozen_e: float | None = None
+    frozen_p: float | None = None
+
+    @property
+    def e(self) -> float:
+        """The frozen e-value; 0 until the test has finished, and for a test that crashed."""
+        return self.frozen_e if self.frozen_e is not None and self.stop != "crashed" else 0.0
+
+    @property
+    def p(self) -> float:
+        """The sign-flip p-value; 1 until the test has finished, and for a test that crashed."""
+        return self.frozen_p if self.frozen_p is not None and self.stop != "crashed" else 1.0
+
+    @property
+    def about(self) -> tuple[str, str, str]:
+        """What claims share that can contradict or replicate each other."""
+        return self.weights, self.behaviour_hash, self.subject
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the whole study says of a hypothesis."""
+
+    state: State
+    group: int  # the slot of the first claim that it overlaps with, directly or through others
+    contradicted_by: int | None = None  # the confirmed hypothesis that says the opposite
+    replicated_by: int | None = None  # the confirmed generalisation of this claim to another prompt family
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval, and at what level."""
+
+    low: float
+    high: float
+    level: float
 
 
 @dataclass(frozen=True)
@@ -26,15 +83,15 @@ class Entry:
     batches: int  # measured so far
     forwards: float
     evidence: Evidence | None
-    state: State = "registered"
-    contradicted_by: int | None = None  # the confirmed hypothesis that refutes it
+    judgement: Judgement
+    selected: Interval | None = None  # of a confirmed claim's main effect, adjusted for having been selected
 
-    @property
+    @cached_property
     def claim(self) -> AnyClaim:
         """The typed claim."""
         return CLAIM.validate_python(self.record["claim"])
 
-    @property
+    @cached_property
     def battery(self) -> Battery:
         """The constants of its test."""
         return Battery.model_validate(self.record["battery"])
@@ -55,6 +112,11 @@ class Entry:
         return f"{self.claim_hash}|{self.record['nonce']}"
 
     @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self.judgement.state
+
+    @property
     def e(self) -> float:
         """The frozen e-value; 0 until the test has finished, and for a test that crashed."""
         return self.evidence.e if self.evidence and not self.crashed else 0.0
@@ -68,6 +130,13 @@ class Entry:
     def crashed(self) -> bool:
         """Whether its test failed: the slot stays spent."""
         return self.evidence is not None and self.evidence.stop == "crashed"
+
+    @property
+    def reading(self) -> str | None:
+        """Which of a battery's readings holds, if one does; for a confirmed claim, its own."""
+        if self.state == "confirmed":
+            return ESTABLISHED.get(self.claim.tested.kind)
+        return self.evidence.reading(float(self.record["threshold"])) if self.evidence else None
 
 
 @dataclass(frozen=True)
@@ -86,6 +155,7 @@ class RunRecord:
 
     id: int
     at: str
+    study: str
     behaviour: str
     model: str
     proposer: str
@@ -108,6 +178,7 @@ class Counts:
     registered: int
     tested: int
     confirmed: int
+    groups: int  # of overlapping claims, among the confirmed
     refuted: int
     inconclusive: int
     crashed: int

@@ -1,4 +1,4 @@
-"""The only owner of sessions: appends rows, chains them, and reads them back as records.
+"""The only writer: appends rows and chains them; what `reading.py` does with them, it does too.
 
 Every append is one transaction that ends in a ledger entry; two processes that append at once follow one another,
 because no two entries may name the same predecessor. Nothing here updates or deletes, and the database would refuse.
@@ -9,48 +9,51 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.correction import with_states
 from lakatos.experiments_db.database import open_engine
-from lakatos.experiments_db.records import Counts, Entry, Refused, RunRecord
+from lakatos.experiments_db.reading import GENESIS, Reader
 from lakatos.tools.battery import Values
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Evidence
 
 DEFAULT_ALPHA = 0.05
 STUDY = "main"
-GENESIS = "sha256:" + "0" * 64
 _ATTEMPTS = 20
 
 T = TypeVar("T")
 R = TypeVar("R", bound=m.Row)
 
 
-def open_store(url: str, *, create: bool = True, alpha: float = DEFAULT_ALPHA, secret_seed: str | None = None) -> Store:
+def open_store(
+    url: str,
+    *,
+    study: str | None = None,
+    create: bool = True,
+    alpha: float = DEFAULT_ALPHA,
+    secret_seed: str | None = None,
+) -> Store:
     """Open a database, making it if need be.
 
     Args:
         url: a path or a SQLAlchemy URL.
-        create: whether to make a database that does not exist.
+        study: the family over which error is controlled; by default everything in the database: its only study.
+        create: whether to make a database, or a study, that does not exist.
         alpha: the false discovery rate of a new study; an existing one keeps its own.
-        secret_seed: derive a new database's secret from this instead of drawing it. Then whoever knows the seed can
+        secret_seed: derive a new study's secret from this instead of drawing it. Then whoever knows the seed can
             know the confirmation prompts beforehand; the log says so.
 
     Raises:
-        UserError: see `lakatos.experiments_db.database.open_engine`.
+        UserError: no such study; or see `lakatos.experiments_db.database.open_engine`.
     """
-    store = Store(open_engine(url, create=create))
-    store.ensure_study(alpha, secret_seed)
-    return store
+    return Store(open_engine(url, create=create), study, create, alpha, secret_seed)
 
 
 def now() -> str:
@@ -68,26 +71,41 @@ class Append:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.rows: list[m.Row] = []
+        self._last: dict[type[m.Row], int] = {}
 
     def add(self, row: R) -> R:
         """Put a row into this append; its id is known afterwards."""
         table = type(row)
-        last = self.session.execute(sa.select(sa.func.max(table.id))).scalar()
-        row.id = (last or 0) + 1
+        if table not in self._last:
+            self._last[table] = self.session.execute(sa.select(sa.func.max(table.id))).scalar() or 0
+        self._last[table] += 1
+        row.id = self._last[table]
         row.at = now()
         row.digest = row.compute_digest()
         self.session.add(row)
-        self.session.flush()
         self.rows.append(row)
         return row
 
 
-class Store:
+class Store(Reader):
     """A study's log."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
-        self.study: m.Study = self._read(lambda s: s.execute(sa.select(m.Study)).scalar())  # type: ignore[assignment]
+    def __init__(
+        self,
+        engine: sa.Engine,
+        study: str | None = None,
+        create: bool = True,
+        alpha: float = DEFAULT_ALPHA,
+        secret_seed: str | None = None,
+    ) -> None:
+        super().__init__(engine)
+        known = {row.name: row for row in self.all(m.Study)}
+        if study is None and len(known) > 1 and STUDY not in known:
+            raise UserError(f"{engine.url} has the studies {', '.join(known)}: name one with --study.")
+        name = study or (next(iter(known)) if len(known) == 1 else STUDY)
+        if name not in known and known and not create:
+            raise UserError(f"{engine.url} has no study {name!r}; it has {', '.join(known)}.")
+        self.study = known[name] if name in known else self._founded(name, alpha, secret_seed)
 
     # -- appending ---------------------------------------------------------------------------------------------------
 
@@ -125,24 +143,22 @@ class Store:
                 ) from error
         raise AssertionError("unreachable: the last attempt raises")
 
-    def ensure_study(self, alpha: float, secret_seed: str | None) -> None:
-        """Found the study of a new database; do nothing in one that has its study."""
-        if self.study is not None:
-            return
+    def _founded(self, name: str, alpha: float, secret_seed: str | None) -> m.Study:
+        """The study of this name, founded now unless another process has just done so."""
 
         def build(append: Append) -> m.Study:
-            existing = append.session.execute(sa.select(m.Study)).scalar()
-            seeded = None if secret_seed is None else hashlib.sha256(f"lakatos secret {secret_seed}".encode())
+            existing = append.session.scalars(sa.select(m.Study).where(m.Study.name == name)).one_or_none()
+            seeded = None if secret_seed is None else hashlib.sha256(f"lakatos secret {secret_seed} {name}".encode())
             return existing or append.add(
                 m.Study(
-                    name=STUDY,
+                    name=name,
                     alpha=alpha,
                     secret=secrets.token_hex(32) if seeded is None else seeded.hexdigest(),
                     secret_source="random" if seeded is None else "seed",
                 )
             )
 
-        self.study = self.append(build)
+        return self.append(build)
 
     def event(
         self, run_id: int, kind: str, payload: dict[str, Any], forwards: float = 0.0, seconds: float = 0.0
@@ -156,16 +172,23 @@ class Store:
         """Append one row."""
         return self.append(lambda a: a.add(row))
 
-    def register(self, row: m.HypothesisRow, finish: Callable[[int, str], dict[str, Any]]) -> m.HypothesisRow:
+    def register(
+        self,
+        row: m.HypothesisRow,
+        finish: Callable[[int, str], dict[str, Any]],
+        unburned: bool = False,
+    ) -> m.HypothesisRow:
         """Give a claim its slot and freeze its record, before any confirmation prompt exists.
 
         Args:
             row: everything but slot, time and record.
+            unburned: whether the claim needs a confirmation list of which this study has seen no number.
             finish: from the slot and the nonce to the record. The nonce is drawn now, so that not even a copy of the
                 database tells beforehand which prompts a claim will get; in a seeded study it follows from the slot.
 
         Raises:
-            ProposalError: the claim is registered already; the error names the hypothesis in `duplicate_of`.
+            Duplicate: the claim is registered already.
+            Burned: the list of pairs has been used.
         """
 
         def build(append: Append) -> m.HypothesisRow:
@@ -176,12 +199,21 @@ class Store:
             ).scalar()
             if twin is not None:
                 raise Duplicate(twin)
-            taken = append.session.execute(sa.select(sa.func.max(m.HypothesisRow.slot))).scalar() or 0
+            if unburned and self._seen(append.session, row.behaviour_hash):
+                raise Burned(row.behaviour)
+            slots = sa.select(sa.func.max(m.HypothesisRow.slot)).where(m.HypothesisRow.study_id == row.study_id)
+            taken = append.session.execute(slots).scalar() or 0
             fresh = m.HypothesisRow(
                 study_id=row.study_id,
                 run_id=row.run_id,
                 proposal_id=row.proposal_id,
                 claim_hash=row.claim_hash,
+                kind=row.kind,
+                behaviour=row.behaviour,
+                behaviour_hash=row.behaviour_hash,
+                weights=row.weights,
+                subject=row.subject,
+                atoms=row.atoms,
                 rationale=row.rationale,
                 calibration=row.calibration,
                 forwards=row.forwards,
@@ -205,6 +237,19 @@ class Store:
 
         self.append(build)
 
+    def freeze(self, hypothesis_id: int, evidence: Evidence) -> None:
+        """Append the evidence of a finished or crashed test."""
+        record = evidence.model_dump(mode="json")
+        self.add(
+            m.EvidenceRow(hypothesis_id=hypothesis_id, e=evidence.e, p=evidence.p, stop=evidence.stop, record=record)
+        )
+
+    def _seen(self, session: Session, behaviour_hash: str) -> bool:
+        """Whether any number of this behaviour's confirmation pairs is in the study."""
+        batches = sa.select(m.Batch.id).join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
+        own = (m.HypothesisRow.study_id == self.study.id, m.HypothesisRow.behaviour_hash == behaviour_hash)
+        return session.execute(batches.where(*own).limit(1)).scalar() is not None
+
     def seed(self, key: str, purpose: str) -> int:
         """HMAC-SHA256 under the database's secret: for confirmation prompts the key is `Entry.seed_key`."""
         return derive_seed(self.study.secret, key, purpose)
@@ -214,207 +259,11 @@ class Store:
             return secrets.token_hex(16)
         return f"{self.seed(f'slot {slot}', 'nonce'):064x}"
 
-    def limits(self, run_id: int) -> dict[str, Any]:
-        """The limits that a run was last resumed with, where they were changed."""
-        changed: dict[str, Any] = {}
-        for event in self.all(m.Event, m.Event.run_id == run_id, m.Event.kind == "resumed"):
-            changed |= event.payload.get("limits", {})
-        return changed
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
-    def _read(self, query: Callable[[Session], T]) -> T:
-        with Session(self.engine, expire_on_commit=False) as session:
-            return query(session)
-
-    def all(self, table: type[R], *where: Any) -> list[R]:
-        """Rows of a table in the order they were appended."""
-        return self._read(lambda s: list(s.scalars(sa.select(table).where(*where).order_by(table.id))))
-
-    def run_row(self, run_id: int) -> m.Run:
-        """A run's row.
-
-        Raises:
-            UserError: there is no such run.
-        """
-        row = self._read(lambda s: s.get(m.Run, run_id))
-        if row is None:
-            raise UserError(f"There is no run {run_id} in {self.engine.url}; `lakatos runs` lists them.")
-        return row
-
-    def hypotheses(self) -> list[Entry]:
-        """Every registered hypothesis of the study, in slot order, with its official state."""
-
-        def query(session: Session) -> list[Entry]:
-            spent = {
-                row.hypothesis_id: (row.n, row.forwards)
-                for row in session.execute(
-                    sa.select(
-                        m.Batch.hypothesis_id,
-                        sa.func.count().label("n"),
-                        sa.func.sum(m.Batch.forwards).label("forwards"),
-                    ).group_by(m.Batch.hypothesis_id)
-                )
-            }
-            rows = session.execute(
-                sa.select(m.HypothesisRow, m.EvidenceRow, m.Run.proposer)
-                .join(m.Run, m.Run.id == m.HypothesisRow.run_id)
-                .outerjoin(m.EvidenceRow, m.EvidenceRow.hypothesis_id == m.HypothesisRow.id)
-                .order_by(m.HypothesisRow.slot)
-            )
-            return [
-                Entry(
-                    id=h.id,
-                    run_id=h.run_id,
-                    slot=h.slot,
-                    claim_hash=h.claim_hash,
-                    registered_at=h.registered_at,
-                    record=h.record,
-                    rationale=h.rationale,
-                    proposer=proposer,
-                    batches=spent.get(h.id, (0, 0.0))[0],
-                    forwards=h.forwards + spent.get(h.id, (0, 0.0))[1],
-                    evidence=Evidence.model_validate(e.record) if e is not None else None,
-                )
-                for h, e, proposer in rows
-            ]
-
-        return with_states(self._read(query), self.study.alpha)
-
-    def hypothesis(self, key: str) -> Entry:
-        """One hypothesis by its number or by the beginning of its claim hash.
-
-        Raises:
-            UserError: none, or several.
-        """
-        entries = self.hypotheses()
-        short = key.removeprefix("sha256:")
-        found = [e for e in entries if str(e.id) == key] or [
-            e for e in entries if len(short) >= 4 and e.claim_hash.removeprefix("sha256:").startswith(short)
-        ]
-        if len(found) != 1:
-            what = f"{len(found)} hypotheses match" if found else "There is no hypothesis"
-            raise UserError(f"{what} {key!r}; `lakatos log` lists their numbers and hashes.")
-        return found[0]
-
-    def effects(self, hypothesis_id: int) -> list[m.Effect]:
-        """The per-prompt rows of a hypothesis, in the order they were drawn."""
-        return self._read(
-            lambda s: list(
-                s.scalars(
-                    sa.select(m.Effect)
-                    .join(m.Batch, m.Batch.id == m.Effect.batch_id)
-                    .where(m.Batch.hypothesis_id == hypothesis_id)
-                    .order_by(m.Batch.number, m.Effect.place)
-                )
-            )
-        )
-
-    def batches(self, hypothesis_id: int) -> list[m.Batch]:
-        """The batches of a hypothesis, in order."""
-        return self.all(m.Batch, m.Batch.hypothesis_id == hypothesis_id)
-
-    def refused(self, run_id: int | None = None) -> list[Refused]:
-        """Proposals that were not registered, and why."""
-
-        def query(session: Session) -> list[Refused]:
-            select = sa.select(m.Refusal, m.Proposal).join(m.Proposal, m.Proposal.id == m.Refusal.proposal_id)
-            if run_id is not None:
-                select = select.where(m.Proposal.run_id == run_id)
-            return [
-                Refused(p.proposal, r.kind, r.reason, r.duplicate_of)
-                for r, p in session.execute(select.order_by(m.Refusal.id))
-            ]
-
-        return self._read(query)
-
-    def runs(self) -> list[RunRecord]:
-        """Every investigation with what it spent."""
-        return [self.run(row.id) for row in self.all(m.Run)]
-
-    def run(self, run_id: int) -> RunRecord:
-        """One investigation: its events, spend and status."""
-        row = self.run_row(run_id)
-        mine = m.HypothesisRow.run_id == run_id
-
-        def query(session: Session) -> tuple[list[str], list[Any], Any]:
-            kinds = session.scalars(sa.select(m.Event.kind).where(m.Event.run_id == run_id).order_by(m.Event.id))
-            spent = [
-                session.execute(select).one()
-                for select in (
-                    _sums(m.Event).where(m.Event.run_id == run_id),
-                    _sums(m.HypothesisRow).where(mine),
-                    _sums(m.Batch).join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id).where(mine),
-                )
-            ]
-            calls = sa.select(
-                sa.func.count(),
-                sa.func.coalesce(sa.func.sum(m.LLMCall.tokens_in + m.LLMCall.tokens_out), 0),
-                sa.func.coalesce(sa.func.sum(m.LLMCall.seconds), 0.0),
-            ).where(m.LLMCall.run_id == run_id)
-            return list(kinds), spent, session.execute(calls).one()
-
-        kinds, spent, (n_calls, tokens, llm_seconds) = self._read(query)
-        ends = [kind for kind in kinds if kind in ("started", "resumed", "stopped", "failed", "finished")]
-        status: dict[str, Any] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
-        return RunRecord(
-            id=row.id,
-            at=row.at,
-            behaviour=row.behaviour,
-            model=row.model,
-            proposer=row.proposer,
-            seed=row.seed,
-            config=row.config,
-            environment=row.environment,
-            status=status.get(ends[-1] if ends else "", "running"),
-            forwards=sum(forwards for forwards, _ in spent),
-            seconds=sum(seconds for _, seconds in spent) + llm_seconds,
-            tokens=tokens,
-            llm_calls=n_calls,
-        )
-
-    def counts(self, run_id: int | None = None, known: Sequence[Entry] | None = None) -> Counts:
-        """Denominators: how much was proposed, refused, registered, tested, and what came of it.
-
-        Args:
-            run_id: of this run; of everything if None.
-            known: what `hypotheses()` gave, if it has just been asked.
-        """
-        entries = [e for e in (self.hypotheses() if known is None else known) if run_id in (None, e.run_id)]
-        where = [] if run_id is None else [m.Proposal.run_id == run_id]
-        return Counts(
-            proposed=len(self.all(m.Proposal, *where)),
-            refused=len(self.refused(run_id)),
-            registered=len(entries),
-            tested=sum(e.evidence is not None for e in entries),
-            confirmed=sum(e.state == "confirmed" for e in entries),
-            refuted=sum(e.state == "refuted" for e in entries),
-            inconclusive=sum(e.state == "inconclusive" for e in entries),
-            crashed=sum(e.crashed for e in entries),
-        )
-
-    def ledger_head(self) -> str:
-        """The newest entry's hash: quote it, and nothing before it can be changed unnoticed."""
-        entries = sa.select(m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
-        return self._read(lambda s: s.execute(entries).scalar()) or GENESIS
-
-    def holds(self, entry_hash: str) -> bool:
-        """Whether the chain has an entry with this hash."""
-        found = sa.select(m.LedgerEntry.id).where(m.LedgerEntry.entry_hash == entry_hash)
-        return self._read(lambda s: s.execute(found).scalar()) is not None
-
     def verify(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> list[str]:
         """Re-derive everything from rows; the lies found, [] where there are none (see `verify.py`)."""
         from lakatos.experiments_db.verify import verify
 
         return verify(self, progress)
-
-
-def _sums(table: type[m.Event] | type[m.HypothesisRow] | type[m.Batch]) -> Any:
-    zero = 0.0
-    return sa.select(
-        sa.func.coalesce(sa.func.sum(table.forwards), zero), sa.func.coalesce(sa.func.sum(table.seconds), zero)
-    )
 
 
 class Duplicate(ProposalError):
@@ -423,6 +272,17 @@ class Duplicate(ProposalError):
     def __init__(self, hypothesis_id: int) -> None:
         super().__init__(f"this claim is registered already, as hypothesis {hypothesis_id}")
         self.duplicate_of = hypothesis_id
+
+
+class Burned(ProposalError):
+    """A fixed list of pairs that a test would use up, after numbers of it have been seen."""
+
+    def __init__(self, behaviour: str) -> None:
+        super().__init__(
+            f"the confirmation pairs of {behaviour} are a fixed list that tests of this study have used: a claim made now "
+            "could have been fitted to them. Add pairs to the file (more than twice as many as a test may use), or "
+            "claim everything in one round."
+        )
 
 
 def derive_seed(secret: str, key: str, purpose: str) -> int:
@@ -434,12 +294,6 @@ def derive_seed(secret: str, key: str, purpose: str) -> int:
 def seed_commitment(seed: int) -> str:
     """What the record says of a seed before it is used."""
     return "sha256:" + hashlib.sha256(str(seed).encode()).hexdigest()
-
-
-def to_values(effects: Sequence[m.Effect]) -> Values:
-    """Stored per-prompt numbers as arrays: name -> [n]."""
-    names = effects[0].measured if effects else {}
-    return {name: np.array([effect.measured[name] for effect in effects]) for name in names}
 
 
 def from_values(values: Values, place: int) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
     the chain     every entry follows the one before, names rows that are there, and every row has its digest
     the guards    the triggers that make the tables append-only are there
-    hypotheses    claim hash, slot, record, constants from the stored exploration values, seed commitment
+    hypotheses    claim hash, slot, record, constants from the stored exploration values, random opponents, seed commitment
     batches       seed, order, drawn after registration; the prompts themselves, generated again
     evidence      e-value, p-value, interval, stopping reason from the stored per-prompt numbers
     verdicts      no confirmation that a run reported has been undone
@@ -24,13 +24,16 @@ from sqlalchemy.orm import Session
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.migrations import guards
-from lakatos.experiments_db.store import GENESIS, Store, derive_seed, seed_commitment, to_values
-from lakatos.tools.battery import conclude, e_process, gaps, stack, with_lines
+from lakatos.experiments_db.reading import GENESIS, to_data
+from lakatos.experiments_db.store import Store, derive_seed, seed_commitment
+from lakatos.tools.battery import PER_TEMPLATE, Data, conclude, e_process, fixed, gaps
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, crashed
-from lakatos.tools.hypothesis import CLAIM, Battery, claim_hash, control_names
+from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, atoms, claim_hash, control_names
+from lakatos.tools.matched import Shape, draw_matched
 from lakatos.tools.multiplicity import slot_weights, success_threshold
+from lakatos.tools.pairs import PromptPair
 from lakatos.tools.statistics import BATCH, stop_reason
 
 Rows = dict[str, dict[int, Any]]  # table -> id -> row
@@ -69,18 +72,20 @@ def _lies(store: Store, progress: Callable[[int, int], None]) -> Iterator[str]:
         yield from _chain(session, rows)
         hypotheses = rows["hypotheses"]
         try:
-            yield from _slots(list(hypotheses.values()))
+            for study in rows["studies"]:
+                yield from _slots([h for h in hypotheses.values() if h.study_id == study])
         except _UNREADABLE as error:
             yield f"hypotheses: a record cannot be read ({type(error).__name__}: {error})"
         for done, row in enumerate(hypotheses.values()):
             progress(done, len(hypotheses))
             try:
-                yield from _hypothesis(store, row, rows)
+                yield from _hypothesis(row, rows)
             except _UNREADABLE as error:
                 yield f"hypotheses row {row.id}: cannot be derived again ({type(error).__name__}: {error})"
         progress(len(hypotheses), len(hypotheses))
     try:
-        yield from _verdicts(store)
+        for study in rows["studies"].values():
+            yield from _verdicts(Store(store.engine, study.name))
     except _UNREADABLE as error:
         yield f"evidence: a record cannot be read, so there are no verdicts ({type(error).__name__})"
 
@@ -122,47 +127,78 @@ def _slots(hypotheses: list[Any]) -> Iterator[str]:
             yield f"hypotheses row {row.id}: its record has another weight or slot than its place gives"
 
 
-def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]:
+def _hypothesis(row: m.HypothesisRow, rows: Rows) -> Iterator[str]:
     here = f"hypotheses row {row.id}"
     record = row.record
-    run = rows["runs"][row.run_id]
+    run, study = rows["runs"][row.run_id], rows["studies"][row.study_id]
     claim = CLAIM.validate_python(record["claim"])
     battery = Battery.model_validate(record["battery"])
     behaviour = Behaviour.model_validate(run.behaviour_definition)
     known = {name: Behaviour.model_validate(definition).hash for name, definition in run.controls.items()}
     controls = {name: known[name] for name in control_names(claim, behaviour)}
+    shape = Shape(**record["shape"])
     identity = claim_hash(
-        claim, weights=record["weights"], behaviour=record["behaviour_hash"], controls=record["controls"]
+        claim,
+        weights=record["weights"],
+        behaviour=record["behaviour_hash"],
+        controls=record["controls"],
+        study=study.name,
     )
     if record["controls"] != controls or set(battery.control_gaps) != set(controls):
         yield f"{here}: was not tested against the controls of its behaviour"
     if identity != row.claim_hash or run.weights != record["weights"] or run.behaviour_hash != record["behaviour_hash"]:
         yield f"{here}: its hash is not that of its claim, weights and behaviour"
-    threshold = success_threshold(record["weight"], store.study.alpha)
+    columns = (row.kind, row.behaviour_hash, row.weights, row.subject, list(row.atoms))
+    derived = (claim.kind, run.behaviour_hash, run.weights, "+".join(claim.tested.components))
+    if columns != (*derived, list(atoms(claim, shape.n_heads))) or run.study_id != row.study_id:
+        yield f"{here}: is filed under another kind, subject, behaviour, model or study than its claim's"
+    threshold = success_threshold(record["weight"], study.alpha)
     if not same(record["threshold"], threshold):
         yield f"{here}: its success threshold is not 1 / (alpha x weight)"
-    explored = {name: np.array(column) for name, column in row.calibration["values"].items()}
-    gap, control_gaps = gaps(explored, row.calibration["unigram"])
-    derived = with_lines(
-        claim, battery.model_copy(update={"gap": gap, "control_gaps": control_gaps}), explored, record["cap"]
-    )
-    if not same(derived.model_dump(), battery.model_dump()):
+    drawn = draw_matched(claim.tested, shape, str(derive_seed(study.secret, row.claim_hash, "matched")))
+    if any(battery.matched.get(role) != components for role, components in drawn.items()):
+        yield f"{here}: what it is compared with is not what its seed draws"
+    values = {name: np.array(column) for name, column in row.calibration["values"].items()}
+    explored = Data(values, tuple(row.calibration["templates"]))
+    gap, control_gaps = gaps(values, row.calibration["unigram"])
+    draft = battery.model_copy(update={"gap": gap, "control_gaps": control_gaps})
+    again = fixed(claim, draft, explored, record["cap"], record["templates"])
+    if not same(again.model_dump(), battery.model_dump()):
         yield f"{here}: its constants do not follow from its exploration values"
-    seed = derive_seed(store.study.secret, f"{row.claim_hash}|{record['nonce']}", "pairs")
+    if record["templates"] != len(behaviour.templates_of("confirmation", claim.family)):
+        yield f"{here}: its behaviour has another number of templates"
+    if set(record["measures"]) != set(explored.values):
+        yield f"{here}: its battery is not the one that was calibrated"
+    seed = derive_seed(study.secret, f"{row.claim_hash}|{record['nonce']}", "pairs")
     if seed_commitment(seed) != record["seed_commitment"]:
         yield f"{here}: its seed commitment is not that of its seed"
-
-    batches = sorted((b for b in rows["batches"].values() if b.hypothesis_id == row.id), key=lambda b: b.number)
     if behaviour.hash != run.behaviour_hash:
         yield f"runs row {run.id}: the behaviour's definition does not have its hash"
+    blocks = PER_TEMPLATE if battery.unit == "template" else None
+    expected = behaviour.stream(seed, "confirmation", claim.family, blocks)
     effects: list[m.Effect] = []
-    expected = iter(behaviour.stream(seed, "confirmation"))
+    yield from _batches(row, claim, battery, threshold, str(seed), expected, effects, rows)
+    yield from _evidence(row, claim, battery, threshold, effects, rows)
+
+
+def _batches(
+    row: m.HypothesisRow,
+    claim: AnyClaim,
+    battery: Battery,
+    threshold: float,
+    seed: str,
+    expected: Iterator[PromptPair],
+    effects: list[m.Effect],
+    rows: Rows,
+) -> Iterator[str]:
+    """The lies of a test's batches; its effects are gathered on the way."""
+    batches = sorted((b for b in rows["batches"].values() if b.hypothesis_id == row.id), key=lambda b: b.number)
     by_batch = defaultdict(list)
     for effect in rows["effects"].values():
         by_batch[effect.batch_id].append(effect)
     for number, batch in enumerate(batches):
         own = sorted(by_batch[batch.id], key=lambda e: e.place)
-        if batch.number != number or batch.seed != str(seed) or batch.drawn_at <= row.registered_at:
+        if batch.number != number or batch.seed != seed or batch.drawn_at <= row.registered_at:
             yield f"batches row {batch.id}: wrong number or seed, or drawn before registration"
         if len(own) != BATCH:
             yield f"batches row {batch.id}: has {len(own)} prompts, not {BATCH}"
@@ -171,18 +207,17 @@ def _hypothesis(store: Store, row: m.HypothesisRow, rows: Rows) -> Iterator[str]
             if effect.uid != pair.uid or effect.prompt["clean"] != pair.clean or effect.template != pair.template:
                 yield f"effects row {effect.id}: is not the prompt that the seed gives"
         effects += own
-        path = e_process(claim, battery, to_values(effects))
-        fired = stop_reason(float(path[-1]), len(path), battery.n_max, threshold)
+        e = float(e_process(claim, battery, to_data(effects))[-1])
+        fired = stop_reason(e, len(effects), battery.n_max, threshold)
         if fired and number < len(batches) - 1:
             yield f"batches row {batch.id}: the stopping rule fired here ({fired}), and the test went on"
-        if not same(float(path[-1]), batch.e_after):
-            yield f"batches row {batch.id}: its e-value is not that of its prompts ({batch.e_after} against {path[-1]})"
-    yield from _evidence(row, claim, battery, threshold, effects, rows)
+        if not same(e, batch.e_after):
+            yield f"batches row {batch.id}: its e-value is not that of its prompts ({batch.e_after} against {e})"
 
 
 def _evidence(
     row: m.HypothesisRow,
-    claim: Any,
+    claim: AnyClaim,
     battery: Battery,
     threshold: float,
     effects: list[m.Effect],
@@ -192,14 +227,13 @@ def _evidence(
         if stored.hypothesis_id != row.id:
             continue
         frozen = Evidence.model_validate(stored.record)
-        if frozen.e != stored.e:
-            yield f"evidence row {stored.id}: its e-value is not the one in its record"
+        if (frozen.e, frozen.p, frozen.stop) != (stored.e, stored.p, stored.stop):
+            yield f"evidence row {stored.id}: its e-value, p-value or stop is not the one in its record"
         if frozen.stop == "crashed":
             if frozen != crashed(frozen.error or "", n=len(effects)) or not frozen.error:
                 yield f"evidence row {stored.id} (hypothesis {row.id}): claims a crash and something else too"
             continue
-        values = stack([to_values(effects)])
-        again = conclude(claim, battery, threshold, values, [e.template for e in effects], row.claim_hash)
+        again = conclude(claim, battery, threshold, to_data(effects), row.claim_hash)
         names = [k for k, v in again.model_dump().items() if not same(v, frozen.model_dump()[k])]
         if names:
             yield f"evidence row {stored.id} (hypothesis {row.id}): {', '.join(names)} do not follow from its prompts"
@@ -208,8 +242,9 @@ def _evidence(
 
 
 def _verdicts(store: Store) -> Iterator[str]:
-    states = {entry.id: entry.state for entry in store.hypotheses()}
-    for event in store.all(m.Event, m.Event.kind == "finished"):
+    judged = store.judgements()
+    runs = sa.select(m.Run.id).where(m.Run.study_id == store.study.id)
+    for event in store.all(m.Event, m.Event.kind == "finished", m.Event.run_id.in_(runs)):
         for hypothesis_id in event.payload.get("confirmed", []):
-            if states.get(hypothesis_id) != "confirmed":
+            if hypothesis_id not in judged or judged[hypothesis_id].state != "confirmed":
                 yield f"events row {event.id}: reported hypothesis {hypothesis_id} as confirmed; its rows do not say so"

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lakatos.tools.component import Component
 from lakatos.tools.encoding import encode
-from lakatos.tools.gradients import MAX_TOKENS, Progress, node_attribution
+from lakatos.tools.gradients import MAX_TOKENS, NodeScores, Progress, node_attribution
 from lakatos.tools.metric import Metric
 from lakatos.tools.pairs import PromptPairs
 
@@ -75,17 +76,39 @@ def attribution_patching(
         UserError, FloatingPointError: see `gradients.node_attribution`.
     """
     found = node_attribution(model, pairs, metric=metric, ig_steps=ig_steps, max_tokens=max_tokens, progress=progress)
-    scores: dict[Component, list[float]] = {}
+    return _ranked(_by_component(found, [*found.positions, None], len(pairs)))
+
+
+def node_scores(
+    model: Any, pairs: PromptPairs, metric: Metric, positions: Sequence[str | int | None]
+) -> dict[Component, NDArray[np.float64]]:
+    """The attribution of every head, attention and MLP at each of these positions, per pair: component -> [n_pairs].
+
+    Raises:
+        UserError, FloatingPointError: see `gradients.node_attribution`.
+    """
+    return _by_component(node_attribution(model, pairs, metric=metric), positions, len(pairs), attentions=True)
+
+
+def _by_component(
+    found: NodeScores, positions: Iterable[str | int | None], n: int, attentions: bool = False
+) -> dict[Component, NDArray[np.float64]]:
+    scores: dict[Component, NDArray[np.float64]] = {}
     width = found.mlps.shape[-1]
-    places: dict[str | None, Any] = {name: at[:, None] == np.arange(width) for name, at in found.positions.items()}
-    for position, here in (places | {None: np.ones((len(pairs), width), bool)}).items():  # [n_pairs, pos]
+    for position in dict.fromkeys(positions):
+        here = np.ones((n, width), bool)  # [n_pairs, pos]
+        if position is not None:
+            at = found.positions[position] if isinstance(position, str) else np.full(n, position)
+            here = at[:, None] == np.arange(width)
         heads = (found.heads * here[:, None, None]).sum(-1, dtype=float)
         mlps = (found.mlps * here[:, None]).sum(-1, dtype=float)
         for layer, index in np.ndindex(heads.shape[1:]):
-            scores[Component(layer, "head", index, position)] = heads[:, layer, index].tolist()
+            scores[Component(layer, "head", index, position)] = heads[:, layer, index]
         for layer in range(mlps.shape[1]):
-            scores[Component(layer, "mlp", None, position)] = mlps[:, layer].tolist()
-    return _ranked(scores)
+            scores[Component(layer, "mlp", None, position)] = mlps[:, layer]
+            if attentions:
+                scores[Component(layer, "attention", None, position)] = heads[:, layer].sum(-1)
+    return scores
 
 
 def direct_logit_attribution(model: Any, pairs: PromptPairs) -> list[Attribution]:
@@ -140,10 +163,10 @@ def _from_label(label: str) -> Component | None:
     return Component(int(label.split("_")[0]), "mlp") if label.endswith("_mlp_out") else None
 
 
-def _ranked(scores: dict[Component, list[float]]) -> list[Attribution]:
+def _ranked(scores: Mapping[Component, Sequence[float] | NDArray[np.float64]]) -> list[Attribution]:
     return sorted(_rows(scores), key=lambda row: (-abs(row.score), row.component))
 
 
-def _rows(scores: dict[Component, list[float]]) -> Iterator[Attribution]:
+def _rows(scores: Mapping[Component, Sequence[float] | NDArray[np.float64]]) -> Iterator[Attribution]:
     for component, values in scores.items():
         yield Attribution(str(component), float(np.mean(values)), float(np.std(values)))

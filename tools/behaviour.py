@@ -107,6 +107,12 @@ class Behaviour(Frozen):
             return {f"pair {i}": pair.clean for i, pair in enumerate(self.pairs.of(split))}
         return {template.id: template.text for template in self._templates(split, family)}
 
+    def templates_of(self, split: Split, family: str | None = None) -> list[str]:
+        """The ids of the templates that pairs come from, each once."""
+        if self.pairs is not None:
+            return sorted({pair.template for pair in self.pairs.of(split)})
+        return [template.id for template in self._templates(split, family)]
+
     def answers(self, split: Split, limit: int = 20_000) -> list[str]:
         """Every text that `answer` or `wrong` can become, sorted; [] where there are more than `limit`."""
         if self.pairs is not None:

@@ -7,26 +7,27 @@ the registered rule. What follows from the numbers is in `battery.py`.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from lakatos.tools.battery import Values, e_process, gaps, stack, stopped, with_lines
+from lakatos.tools.attention import attention_masses
+from lakatos.tools.battery import PER_TEMPLATE, Data, Values, e_process, fixed, gaps, stopped
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.component import Component
+from lakatos.tools.circuits import Sufficiency
+from lakatos.tools.claim_base import Arm, Matched
+from lakatos.tools.claims import AttentionRole
 from lakatos.tools.donors import draw_donors
 from lakatos.tools.encoding import encode
-from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import AnyClaim, Battery, Necessity, NodeEffect
-from lakatos.tools.intervention import Base, Effects, Intervention, Runs, everywhere, run_interventions
+from lakatos.tools.hypothesis import AnyClaim, Battery, Unit
+from lakatos.tools.intervention import Intervention, Runs, everywhere, run_interventions
+from lakatos.tools.matched import Shape, draw_matched, roles_to_compare, shuffled_circuits
 from lakatos.tools.pairs import PromptPairs, Split
 
 EXPLORED = 64  # exploration pairs behind every constant
-_NEAR = 3  # matched random components lie within so many layers
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Sample:
 
     runs: Runs
     controls: dict[str, Runs]
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The template of each pair."""
+        return tuple(pair.template for pair in self.runs.pairs)
 
 
 @dataclass(frozen=True)
@@ -57,81 +63,101 @@ def draw_sample(
     split: Split,
     seeds: Callable[[str], int],
     donors: bool,
+    family: str | None = None,
+    unit: Unit = "prompt",
 ) -> Sample:
     """Draw prompts skip .. skip + n of the streams that `seeds` gives.
 
     Args:
         seeds: from a purpose ("pairs", "donors", "control:NAME", ...) to a seed.
         donors: whether every prompt gets a donor for resample ablation.
+        family: a prompt family of the behaviour in place of its confirmation templates.
+        unit: where templates are bet on, prompts come in blocks of one template.
     """
 
-    def runs(source: Behaviour, purpose: str) -> Runs:
-        pairs = source.sample(n, seeds(purpose), split, skip=skip)
+    def runs(source: Behaviour, purpose: str, pairs: PromptPairs) -> Runs:
         # a batch's donors come from a stream of their own, so that batch k needs nothing from batches before it
-        own = draw_donors(source, pairs, model.tokenizer, seeds(f"{purpose}:donors:{skip}")) if donors else None
-        return Runs(model, pairs, own)
+        stream = seeds(f"{purpose}:donors:{skip}")
+        return Runs(model, pairs, draw_donors(source, pairs, model.tokenizer, stream) if donors else None)
 
-    return Sample(runs(behaviour, "pairs"), {c.name: runs(c, f"control:{c.name}") for c in controls})
+    blocks = PER_TEMPLATE if unit == "template" else None
+    drawn = behaviour.sample(n, seeds("pairs"), split, skip=skip, family=family, per_template=blocks)
+    texts = [(c, f"control:{c.name}") for c in controls]
+    return Sample(
+        runs(behaviour, "pairs", drawn),
+        {c.name: runs(c, purpose, c.sample(n, seeds(purpose), split, skip=skip)) for c, purpose in texts},
+    )
 
 
 def needs_donors(claim: AnyClaim) -> bool:
     """Whether the claim's battery replaces activations by those of other prompts."""
-    return isinstance(claim, Necessity) and claim.ablation == "resample"
+    fields = (getattr(claim.tested, name, None) for name in ("ablation", "intervention"))
+    return "resample" in fields
 
 
-def measure(claim: AnyClaim, matched: Sequence[str], model: Any, sample: Sample) -> Measurement:
-    """Run the claim's whole battery on a sample, as one plan through the engine.
+def measure(claim: AnyClaim, matched: Matched, model: Any, sample: Sample) -> Measurement:
+    """Run the claim's whole battery on a sample: the arms of each base run as one plan through the engine.
 
     Args:
-        matched: the matched random components of the battery (`Battery.controls`).
+        matched: what the battery compares with (`Battery.matched`).
 
     Returns:
-        Values named clean, corrupted, intervened, random.0, random.1, ..., control.NAME.clean, control.NAME.intervened.
+        Values named clean, corrupted, the claim's arms, control.NAME.clean and control.NAME.ARM for those arms that run
+        elsewhere too; or attention.ROLE.
     """
-    source = claim.ablation if isinstance(claim, Necessity) else _SOURCE[claim.intervention]
-    base: Base = "corrupted" if isinstance(claim, NodeEffect) and claim.intervention == "denoising" else "clean"
-    target = Intervention(claim.parsed(), source)
-    plan = [target, *(Intervention(text.split("+"), source) for text in matched)]
-
-    def run(runs: Runs, interventions: list[Intervention]) -> Effects:
-        return run_interventions(model, runs, interventions, base=base, metric=claim.metric)
-
-    effects = run(sample.runs, plan)
-    values: Values = {"clean": effects.clean, "corrupted": effects.corrupted, "intervened": effects.values[0]}
-    values |= {f"random.{k}": row for k, row in enumerate(effects.values[1:])}
-    forwards = effects.forwards
+    tested = claim.tested
+    if isinstance(tested, AttentionRole):
+        masses = attention_masses(model, sample.runs.pairs, tested.parsed(), tested.attends_from)
+        wanted = (tested.attends_to, *matched["positions"])
+        spent = float(len(sample.runs.pairs))
+        return Measurement({f"attention.{role}": masses[role] for role in wanted}, "reference", spent, {})
+    arms = tested.arms(matched)
+    values, engine, forwards = _run(model, sample.runs, arms, tested.metric)
+    elsewhere = [arm for arm in arms if arm.elsewhere]
     for name, runs in sample.controls.items():
-        control = run(runs, [everywhere(target)])
-        values |= {f"control.{name}.clean": control.clean, f"control.{name}.intervened": control.values[0]}
-        forwards += control.forwards
-    return Measurement(values, effects.engine, forwards, {})
+        found = run_interventions(model, runs, [everywhere(_intervention(arm)) for arm in elsewhere], base="clean")
+        values[f"control.{name}.clean"] = found.clean
+        values |= {f"control.{name}.{arm.name}": row for arm, row in zip(elsewhere, found.values, strict=True)}
+        forwards += found.forwards
+    return Measurement(values, engine, forwards, {})
 
 
-def calibrate(claim: AnyClaim, model: Any, sample: Sample, identity: str, cap: int) -> tuple[Battery, Measurement]:
+def calibrate(
+    claim: AnyClaim, model: Any, sample: Sample, seed: str, cap: int, templates: int
+) -> tuple[Battery, Measurement]:
     """Fix every constant of the claim's test from exploration pairs.
 
     Args:
         sample: at least 64 exploration pairs.
-        identity: the claim's hash, which seeds the choice of matched random components.
+        seed: of the choice of what the claim is compared with.
         cap: the most prompts a test may use.
+        templates: how many templates the confirmation prompts come from.
 
     Raises:
-        UserError: too few pairs, or no matched component is left in the model.
+        UserError: too few pairs, or the model has nothing to compare the claim with.
     """
-    matched = matched_components(claim, model.cfg, identity) if isinstance(claim, NodeEffect) else []
+    tested, spent = claim.tested, 0.0
+    matched = draw_matched(tested, Shape.of(model.cfg), seed)
+    if isinstance(tested, Sufficiency):
+        matched["shuffled"], spent = _best_shuffled(tested, model, sample, seed)
+    if isinstance(tested, AttentionRole):
+        matched["positions"] = roles_to_compare(tested, _positions(sample.runs))
     measured = measure(claim, matched, model, sample)
     unigram = {name: unigram_loss(runs.pairs, model) for name, runs in sample.controls.items()}
     gap, control_gaps = gaps(measured.values, unigram)
     draft = Battery(
         gap=gap,
         control_gaps=control_gaps,
-        controls=tuple(matched),
+        matched=matched,
         lines=(),
+        unit="prompt",
+        intraclass_correlation=None,
         predicted_d=0.0,
         n_max=cap,
-        explored=len(sample.runs.pairs),
+        explored=0,
     )
-    return with_lines(claim, draft, measured.values, cap), replace(measured, unigram=unigram)
+    battery = fixed(claim, draft, Data(measured.values, sample.templates), cap, templates)
+    return battery, replace(measured, unigram=unigram, forwards=measured.forwards + spent)
 
 
 def run_experiment(
@@ -140,7 +166,7 @@ def run_experiment(
     threshold: float,
     model: Any,
     draw: Callable[[int], Sample],
-    done: Sequence[Values],
+    done: Sequence[Data],
     on_batch: Callable[[int, Sample, Measurement, float], None],
 ) -> str:
     """Draw and measure batches until the registered rule stops the test.
@@ -158,36 +184,10 @@ def run_experiment(
     while (reason := stopped(claim, battery, threshold, so_far)) is None:
         number = len(so_far)
         sample = draw(number)
-        measured = measure(claim, battery.controls, model, sample)
-        so_far.append(measured.values)
-        on_batch(number, sample, measured, float(e_process(claim, battery, stack(so_far))[-1]))
+        measured = measure(claim, battery.matched, model, sample)
+        so_far.append(Data(measured.values, sample.templates))
+        on_batch(number, sample, measured, float(e_process(claim, battery, Data.join(so_far))[-1]))
     return reason
-
-
-def matched_components(claim: AnyClaim, cfg: Any, identity: str) -> list[str]:
-    """Random components of the same types at the same positions in near layers, chosen by the claim's hash.
-
-    Raises:
-        UserError: the model is too small to have any besides the claim's own.
-    """
-    own = claim.parsed()
-    rng = random.Random(f"matched:{identity}")
-    chosen: list[str] = []
-    candidates = [[str(c) for c in _similar(component, cfg, exclude=own)] for component in own]
-    wanted = claim.matched_random if isinstance(claim, NodeEffect) else 0
-    for _ in range(50 * wanted):
-        drawn: list[str] = []
-        for similar in candidates:
-            left = [c for c in similar if c not in drawn]
-            drawn += [rng.choice(left)] if left else []
-        text = "+".join(sorted(drawn))
-        if len(drawn) == len(own) and text not in chosen:  # as many as the claim has: fewer would be easier to beat
-            chosen.append(text)
-        if len(chosen) == wanted:
-            break
-    if wanted and not chosen:
-        raise UserError("The model has not enough other components of these types nearby to compare with.")
-    return sorted(chosen)
 
 
 def unigram_loss(pairs: PromptPairs, model: Any) -> float:
@@ -202,13 +202,37 @@ def unigram_loss(pairs: PromptPairs, model: Any) -> float:
     return float(-(frequencies * np.log(frequencies)).sum())
 
 
-_SOURCE: dict[str, Any] = {"denoising": "clean", "noising": "corrupted"}
+def _run(model: Any, runs: Runs, arms: Sequence[Arm], metric: str) -> tuple[Values, str, float]:
+    """The metric of each arm, and of the clean and the corrupted run. All arms of a claim share their base run."""
+    base, *others = {arm.base for arm in arms}
+    assert not others
+    effects = run_interventions(model, runs, [_intervention(arm) for arm in arms], base=base, metric=metric)  # type: ignore[arg-type]
+    values: Values = {"clean": effects.clean, "corrupted": effects.corrupted}
+    values |= {arm.name: row for arm, row in zip(arms, effects.values, strict=True)}
+    return values, effects.engine, effects.forwards
 
 
-def _similar(component: Component, cfg: Any, exclude: Sequence[Component]) -> Iterator[Component]:
-    width = component.width(cfg)
-    for layer in range(max(0, component.layer - _NEAR), min(cfg.n_layers, component.layer + _NEAR + 1)):
-        for index in range(width) if width is not None else [None]:
-            other = Component(layer, component.kind, index, component.position)
-            if other not in exclude:
-                yield other
+def _intervention(arm: Arm) -> Intervention:
+    return Intervention(arm.components, arm.source, to=arm.to, keep=arm.keep)
+
+
+def _best_shuffled(claim: Sufficiency, model: Any, sample: Sample, seed: str) -> tuple[tuple[str, ...], float]:
+    """The circuit from shuffled labels that keeps most of the true behaviour on the exploration pairs, and the cost."""
+    from lakatos.tools.attribution import node_scores
+
+    pairs = sample.runs.pairs
+    positions = [c.position for c in claim.parsed()]
+    circuits = shuffled_circuits(claim, node_scores(model, pairs, claim.metric, positions), seed)
+    if not circuits:
+        return (), 3.0 * len(pairs)
+    arms = [Arm(str(k), circuit, claim.ablation, keep=True) for k, circuit in enumerate(circuits)]
+    values, _, forwards = _run(model, sample.runs, arms, claim.metric)
+    best = max(range(len(circuits)), key=lambda k: float(values[str(k)].mean()))
+    return ("+".join(circuits[best]),), forwards + 3.0 * len(pairs)  # two forward passes and one backward for each pair
+
+
+def _positions(runs: Runs) -> dict[str, np.ndarray]:
+    names = runs.batches[0].batch.positions
+    index = np.concatenate([b.batch.index for b in runs.batches])
+    found = {name: np.concatenate([b.batch.positions[name] for b in runs.batches]) for name in names}
+    return {name: at[np.argsort(index)] for name, at in found.items()}

@@ -1,84 +1,63 @@
-"""Claims about components, and the frozen records that testing them leaves.
+"""A claim as it is put forward, told apart from every other, and fixed for its test.
 
-A claim is typed and closed: what it says is in its fields and nowhere else. Its hash covers the model's weights, the
-behaviour's version and every field of the claim, and no prose, so rewording a claim does not make a new one.
-
-    node_effect   patching the components from the other run moves the metric by at least the threshold, and by at least
-                  the threshold more than matched random components do
-    necessity     ablating the components costs the behaviour at least the threshold, and costs it more than three times
-                  the damage that the same ablation does to control behaviours (both as fractions of a baseline)
-
-Sign: with direction "supports" a positive effect means that the components carry the behaviour; "opposes" flips it.
-Threshold: the smallest effect of interest, as a fraction of the clean-corrupted gap of the behaviour.
+A claim is typed and closed (`claims.py` has the kinds): what it says is in its fields and nowhere else. Its hash covers
+the model's weights, the behaviour's version, its controls, and the claim in canonical form: components sorted, synonyms
+resolved, fields at their defaults left out, and no prose. So rewording a claim does not make a new one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.canonical import content_hash
+from lakatos.tools.circuits import Mediation, Minimality, Sufficiency
+from lakatos.tools.claims import AnyParent, AttentionRole, Generalisation, Necessity, NodeEffect, NoEffect
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 
-Direction = Literal["supports", "opposes"]
 Role = Literal["main", "rival", "null"]
-DEFAULT_THRESHOLD = 0.1
+Unit = Literal["prompt", "template"]
+
+AnyClaim = AnyParent | Generalisation
+KINDS: tuple[type[AnyClaim], ...] = (
+    NodeEffect,
+    Necessity,
+    Sufficiency,
+    Minimality,
+    Mediation,
+    AttentionRole,
+    NoEffect,
+    Generalisation,
+)
+_KIND_SYNONYMS = {
+    "activation_patching": "node_effect",
+    "patching": "node_effect",
+    "ablation": "necessity",
+    "circuit": "sufficiency",
+    "path": "mediation",
+    "path_patching": "mediation",
+    "equivalence": "no_effect",
+    "generalization": "generalisation",
+}
+
+
+def _kind(claim: Any) -> Any:
+    if not isinstance(claim, dict) or not isinstance(claim.get("kind"), str):
+        return claim
+    kind = claim["kind"].strip().lower().replace(" ", "_").replace("-", "_")
+    return {**claim, "kind": _KIND_SYNONYMS.get(kind, kind)}
+
+
+Claim = Annotated[Annotated[AnyClaim, Field(discriminator="kind")], BeforeValidator(_kind)]
+CLAIM: TypeAdapter[AnyClaim] = TypeAdapter(Claim)
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Claim(_Frozen):
-    components: tuple[str, ...] = Field(min_length=1, max_length=16, description="where, e.g. a9.h6@END or m5")
-    metric: Literal["logit_diff", "prob_diff"] = Field("logit_diff", description="what is measured per prompt")
-    threshold: float = Field(
-        DEFAULT_THRESHOLD,
-        gt=0,
-        le=2,
-        description="smallest effect of interest, as a fraction of the clean-corrupted gap",
-    )
-
-    @field_validator("components", mode="after")
-    @classmethod
-    def _canonical(cls, components: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            parsed = sorted({Component.parse(c) for c in components}, key=str)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return tuple(str(c) for c in parsed)
-
-    def parsed(self) -> tuple[Component, ...]:
-        """The components, parsed."""
-        return tuple(Component.parse(c) for c in self.components)
-
-
-class NodeEffect(_Claim):
-    """Activation patching: the components move the metric, more than matched random components do."""
-
-    kind: Literal["node_effect"] = "node_effect"
-    intervention: Literal["denoising", "noising"] = Field(
-        "denoising",
-        description="denoising: clean into the corrupted run; noising: corrupted into the clean run",
-    )
-    direction: Direction = Field("supports", description="supports: the components carry the behaviour")
-    matched_random: int = Field(3, ge=3, le=8, description="how many matched random components it is compared with")
-
-
-class Necessity(_Claim):
-    """Ablation: the behaviour needs the components, and other behaviours need them much less."""
-
-    kind: Literal["necessity"] = "necessity"
-    ablation: Literal["resample", "zero"] = Field("resample", description="what replaces the activation")
-    specificity: float = Field(3.0, ge=3, description="how many times the control damage the target damage must exceed")
-
-
-Claim = Annotated[NodeEffect | Necessity, Field(discriminator="kind")]
-AnyClaim = NodeEffect | Necessity
-CLAIM: TypeAdapter[AnyClaim] = TypeAdapter(Claim)
 
 
 class Hypothesis(_Frozen):
@@ -97,6 +76,7 @@ class Line(_Frozen):
     delta: float  # raw units of the line
     scale: float  # raw units; s of the protocol
     unit: str  # what the raw units are
+    decides: bool  # must be rejected for the claim; otherwise it belongs to a reading
 
 
 class Battery(_Frozen):
@@ -104,49 +84,93 @@ class Battery(_Frozen):
 
     gap: float  # what thresholds are fractions of: max(mean clean - corrupted, sd of clean), in metric units
     control_gaps: dict[str, float]  # per control behaviour: unigram loss - clean loss, in nats
-    controls: tuple[str, ...]  # matched random components, each a component's text, joined by "+" where several
+    matched: dict[str, tuple[str, ...]]  # random, shuffled: components joined by "+"; positions: names of roles
     lines: tuple[Line, ...]
+    unit: Unit  # what is bet on: each prompt, or the mean of each template's prompts
+    intraclass_correlation: float | None  # by template, of the first line on the exploration pairs
     predicted_d: float  # standardised effect of the weakest line on the exploration pairs
     n_max: int
     explored: int  # exploration pairs used
 
+    @property
+    def deciding(self) -> tuple[Line, ...]:
+        """The lines that must all be rejected."""
+        return tuple(line for line in self.lines if line.decides)
 
-def claim_hash(claim: AnyClaim, *, weights: str, behaviour: str, controls: dict[str, str]) -> str:
+
+def claim_hash(
+    claim: AnyClaim, *, weights: str, behaviour: str, controls: Mapping[str, str], study: str = "main"
+) -> str:
     """The identity of a claim: what is claimed, of which weights, on which behaviour, against which controls.
 
     Args:
         controls: name -> hash of each control behaviour of the claim's battery.
+        study: the family that it is registered in; elsewhere the same claim is another registration.
     """
-    facts = {"weights": weights, "behaviour": behaviour, "controls": controls, "claim": claim_fields(claim)}
-    return content_hash(facts)
+    facts = {"weights": weights, "behaviour": behaviour, "controls": dict(controls), "claim": claim_fields(claim)}
+    return content_hash(facts if study == "main" else {**facts, "study": study})
 
 
 def claim_fields(claim: AnyClaim) -> dict[str, Any]:
-    """Every field, JSON-ready."""
-    return claim.model_dump(mode="json")
-
-
-def describe(claim: AnyClaim, behaviour: str) -> str:
-    """The claim in one line for people: `a9.h6@END necessary for ioi (resample, logit_diff, >= 10% of gap)`."""
-    where = " + ".join(claim.components)
-    how: str = claim.ablation if isinstance(claim, Necessity) else claim.intervention
-    if isinstance(claim, Necessity):
-        verb = "necessary for"
-    else:
-        verb = "carries" if claim.direction == "supports" else "opposes"
-    return f"{where} {verb} {behaviour} ({how}, {claim.metric}, >= {100 * claim.threshold:.4g}% of gap)"
+    """The canonical form, JSON-ready: the kind, and every field that is not at its default."""
+    fields = {"kind": claim.kind, **claim.model_dump(mode="json", exclude_defaults=True)}
+    return fields | {"parent": claim_fields(claim.parent)} if isinstance(claim, Generalisation) else fields
 
 
 def control_names(claim: AnyClaim, behaviour: Behaviour) -> list[str]:
-    """The control behaviours that the claim's battery measures; a necessity claim has at least one.
+    """The control behaviours that the claim's battery measures.
 
     Raises:
-        UserError: the behaviour names no control.
+        UserError: the kind of claim needs one, and the behaviour names none.
     """
-    if not isinstance(claim, Necessity):
+    if not claim.tested.needs_controls:
         return []
     if not behaviour.controls:
         raise UserError(
             f"{behaviour.name} names no control, and necessity is nothing without one: controls: [plain_text]"
         )
     return list(behaviour.controls)
+
+
+def atoms(claim: AnyClaim, n_heads: int) -> tuple[str, ...]:
+    """The heads, MLPs and streams that a claim is about, positions and parts of heads left out: what overlap is of.
+
+    An attention layer counts as its heads; a query, pattern, key or value as the head (or group) it belongs to.
+    """
+    found: set[str] = set()
+    for component in claim.tested.parsed():
+        bare = Component(component.layer, component.kind, component.index)
+        if bare.kind == "attention":
+            found |= {f"a{bare.layer}.h{head}" for head in range(n_heads)}
+        else:
+            found.add(str(bare).removesuffix(".q").removesuffix(".pattern").removesuffix(".k").removesuffix(".v"))
+    return tuple(sorted(found))
+
+
+def opposes(claim: AnyClaim, other: AnyClaim) -> bool:
+    """Whether `other`, if it is confirmed, refutes `claim`: its opposite, or equivalence within its threshold."""
+    if isinstance(claim, Generalisation) or isinstance(other, Generalisation):
+        families = (getattr(claim, "family", None), getattr(other, "family", None))
+        return families[0] == families[1] and opposes(claim.tested, other.tested)
+    if claim.components != other.components:
+        return False
+    if isinstance(claim, NoEffect):
+        claim, other = other, claim  # either contradicts the other
+    if isinstance(other, NoEffect):
+        how = claim.intervention if isinstance(claim, NodeEffect) else getattr(claim, "ablation", None)
+        return (
+            isinstance(claim, NodeEffect | Necessity)
+            and (other.intervention, other.metric) == (how, claim.metric)
+            and other.threshold <= claim.threshold
+        )
+    if isinstance(claim, NodeEffect) and isinstance(other, NodeEffect):
+        return (claim.intervention, claim.metric) == (other.intervention, other.metric) and (
+            claim.direction != other.direction
+        )
+    if isinstance(claim, Mediation) and isinstance(other, Mediation):
+        return (claim.intervention, claim.metric, claim.receivers) == (
+            other.intervention,
+            other.metric,
+            other.receivers,
+        ) and claim.direction != other.direction
+    return False

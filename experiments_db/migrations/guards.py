@@ -1,8 +1,14 @@
-"""Triggers that make tables append-only and keep draws after registration, for SQLite and PostgreSQL."""
+"""Triggers: what the protocol demands of rows is refused by the database itself, for SQLite and PostgreSQL.
+
+Tables are append-only. A slot is the study's next. A batch is drawn after its claim was registered, in order, and before
+the test's evidence is frozen; each of its prompts carries the whole battery. Evidence rests on prompts, and its e-value is
+the one after the last of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,13 +25,77 @@ APPEND_ONLY = (
     "evidence",
     "ledger",
 )
-_AFTER_REGISTRATION = "batches_after_registration"
+
+
+class Rule(NamedTuple):
+    """Rows of `table` are refused with `message` where `broken` holds of them."""
+
+    name: str
+    table: str
+    broken: str  # SQL over NEW
+    message: str
+
+
+_CLAIM = "FROM batches b JOIN hypotheses h ON h.id = b.hypothesis_id WHERE b.id = NEW.batch_id"
+_LACKS = {  # a name in record["measures"] that the prompt has no number for
+    "sqlite": f"SELECT 1 FROM json_each((SELECT h.record {_CLAIM}), '$.measures') AS wanted "
+    "WHERE json_type(NEW.measured, '$.\"' || wanted.value || '\"') IS NULL",
+    "postgresql": f"SELECT 1 FROM jsonb_array_elements_text((SELECT (h.record::jsonb) -> 'measures' {_CLAIM})) AS wanted "
+    "WHERE NOT jsonb_exists(NEW.measured::jsonb, wanted)",
+}
+
+
+def rules(dialect: str) -> tuple[Rule, ...]:
+    """What is asked of new rows. Raises ValueError for a dialect that has no triggers of ours."""
+    if dialect not in _LACKS:
+        raise ValueError(f"lakatos keeps its log in SQLite or PostgreSQL, not in {dialect}")
+    return (
+        Rule(
+            "hypotheses_next_slot",
+            "hypotheses",
+            "NEW.slot <> 1 + COALESCE((SELECT MAX(slot) FROM hypotheses WHERE study_id = NEW.study_id), 0)",
+            "a claim takes the next slot of its study",
+        ),
+        Rule(
+            "batches_after_registration",
+            "batches",
+            "NEW.drawn_at <= (SELECT registered_at FROM hypotheses WHERE id = NEW.hypothesis_id)",
+            "a batch must be drawn after its hypothesis was registered",
+        ),
+        Rule(
+            "batches_in_order",
+            "batches",
+            "NEW.number <> (SELECT COUNT(*) FROM batches WHERE hypothesis_id = NEW.hypothesis_id)",
+            "batches of a test follow one another",
+        ),
+        Rule(
+            "batches_before_evidence",
+            "batches",
+            "EXISTS (SELECT 1 FROM evidence WHERE hypothesis_id = NEW.hypothesis_id)",
+            "the evidence of this test is frozen",
+        ),
+        Rule(
+            "effects_of_their_claim",
+            "effects",
+            f"NEW.claim_hash <> (SELECT h.claim_hash {_CLAIM})",
+            "an effect belongs to the claim of its batch",
+        ),
+        Rule("effects_whole_battery", "effects", f"EXISTS ({_LACKS[dialect]})", "a prompt carries the whole battery"),
+        Rule(
+            "evidence_of_its_prompts",
+            "evidence",
+            "CASE WHEN NEW.stop = 'crashed' THEN NEW.e <> 0 ELSE NOT EXISTS (SELECT 1 FROM batches b "
+            "WHERE b.hypothesis_id = NEW.hypothesis_id AND ABS(b.e_after - NEW.e) <= 1e-9 * ABS(NEW.e) "
+            "AND b.number = (SELECT MAX(number) FROM batches WHERE hypothesis_id = NEW.hypothesis_id)) END",
+            "evidence is the e-value after the last prompt of its test",
+        ),
+    )
 
 
 def triggers(dialect: str) -> set[str]:
     """The names of all triggers that a database of this dialect must have."""
     actions = ("update", "delete", "replace") if dialect == "sqlite" else ("update", "delete")
-    return {f"{table}_no_{action}" for table in APPEND_ONLY for action in actions} | {_AFTER_REGISTRATION}
+    return {f"{table}_no_{action}" for table in APPEND_ONLY for action in actions} | {r.name for r in rules(dialect)}
 
 
 def missing(connection: sa.Connection) -> list[str]:
@@ -41,15 +111,14 @@ def missing(connection: sa.Connection) -> list[str]:
 
 def statements(dialect: str) -> Iterator[str]:
     """The DDL for a dialect. Raises ValueError for one that has none."""
+    asked = rules(dialect)
     if dialect == "sqlite":
-        yield from _sqlite()
-    elif dialect == "postgresql":
-        yield from _postgresql()
+        yield from _sqlite(asked)
     else:
-        raise ValueError(f"lakatos keeps its log in SQLite or PostgreSQL, not in {dialect}")
+        yield from _postgresql(asked)
 
 
-def _sqlite() -> Iterator[str]:
+def _sqlite(asked: tuple[Rule, ...]) -> Iterator[str]:
     for table in APPEND_ONLY:
         for action in ("update", "delete"):
             yield (
@@ -61,14 +130,14 @@ def _sqlite() -> Iterator[str]:
             f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         )
-    yield (
-        "CREATE TRIGGER batches_after_registration BEFORE INSERT ON batches "
-        "WHEN NEW.drawn_at <= (SELECT registered_at FROM hypotheses WHERE id = NEW.hypothesis_id) "
-        "BEGIN SELECT RAISE(ABORT, 'a batch must be drawn after its hypothesis was registered'); END"
-    )
+    for rule in asked:
+        yield (
+            f"CREATE TRIGGER {rule.name} BEFORE INSERT ON {rule.table} WHEN {rule.broken} "
+            f"BEGIN SELECT RAISE(ABORT, '{rule.message}'); END"
+        )
 
 
-def _postgresql() -> Iterator[str]:
+def _postgresql(asked: tuple[Rule, ...]) -> Iterator[str]:
     yield (
         "CREATE FUNCTION lakatos_append_only() RETURNS trigger AS $$ "
         "BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
@@ -79,13 +148,12 @@ def _postgresql() -> Iterator[str]:
                 f"CREATE TRIGGER {table}_no_{action} BEFORE {action.upper()} ON {table} "
                 "FOR EACH ROW EXECUTE FUNCTION lakatos_append_only()"
             )
-    yield (
-        "CREATE FUNCTION lakatos_after_registration() RETURNS trigger AS $$ BEGIN "
-        "IF NEW.drawn_at <= (SELECT registered_at FROM hypotheses WHERE id = NEW.hypothesis_id) THEN "
-        "RAISE EXCEPTION 'a batch must be drawn after its hypothesis was registered'; END IF; "
-        "RETURN NEW; END $$ LANGUAGE plpgsql"
-    )
-    yield (
-        "CREATE TRIGGER batches_after_registration BEFORE INSERT ON batches "
-        "FOR EACH ROW EXECUTE FUNCTION lakatos_after_registration()"
-    )
+    for rule in asked:
+        yield (
+            f"CREATE FUNCTION lakatos_{rule.name}() RETURNS trigger AS $$ BEGIN IF {rule.broken} THEN "
+            f"RAISE EXCEPTION '{rule.message}'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql"
+        )
+        yield (
+            f"CREATE TRIGGER {rule.name} BEFORE INSERT ON {rule.table} "
+            f"FOR EACH ROW EXECUTE FUNCTION lakatos_{rule.name}()"
+        )

@@ -1,11 +1,11 @@
-"""The first schema: studies, runs, events, LLM calls, proposals, hypotheses, evidence, ledger."""
+"""The schema: studies, runs, events, LLM calls, proposals, hypotheses, evidence, ledger."""
 
 import sqlalchemy as sa
 from alembic import op
 
 from lakatos.experiments_db.migrations.guards import statements
 
-revision = "0001"
+revision = "0002"
 down_revision = None
 
 
@@ -87,6 +87,12 @@ def upgrade() -> None:
         column("claim_hash", sa.String(71)),
         column("slot", sa.Integer),
         column("registered_at", sa.String(32)),
+        column("kind", sa.String(20)),
+        column("behaviour", sa.String(200)),
+        column("behaviour_hash", sa.String(71)),
+        column("weights", sa.String(71)),
+        column("subject", sa.Text),
+        column("atoms", sa.JSON),
         column("record", sa.JSON),
         column("rationale", sa.Text),
         column("calibration", sa.JSON),
@@ -129,6 +135,8 @@ def upgrade() -> None:
         "evidence",
         column("hypothesis_id", sa.Integer, "hypotheses.id", unique=True),
         column("e", sa.Float),
+        column("p", sa.Float),
+        column("stop", sa.String(20)),
         column("record", sa.JSON),
     )
     op.create_table(

@@ -1,0 +1,334 @@
+"""Reading the log back: rows as records, with the states that follow from all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.correction import judge
+from lakatos.experiments_db.records import Counts, Entry, Interval, Judgement, Refused, RunRecord, Slot
+from lakatos.tools.battery import Data, Values, parts_of
+from lakatos.tools.claim_text import describe
+from lakatos.tools.errors import UserError
+from lakatos.tools.evidence import Evidence
+from lakatos.tools.hypothesis import CLAIM, AnyClaim
+from lakatos.tools.statistics import confidence_interval
+
+GENESIS = "sha256:" + "0" * 64
+_AT_ONCE = 500  # ids in one query
+
+T = TypeVar("T")
+R = TypeVar("R", bound=m.Row)
+
+
+class Reader:
+    """Queries over the log; `study` is the family that verdicts are about."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.study: m.Study
+
+    def _read(self, query: Callable[[Session], T]) -> T:
+        with Session(self.engine, expire_on_commit=False) as session:
+            return query(session)
+
+    def all(self, table: type[R], *where: Any) -> list[R]:
+        """Rows of a table in the order they were appended."""
+        return self._read(lambda s: list(s.scalars(sa.select(table).where(*where).order_by(table.id))))
+
+    # -- hypotheses --------------------------------------------------------------------------------------------------
+
+    def slots(self) -> list[Slot]:
+        """Every registered hypothesis of the study, in slot order: what corrections need, and no more."""
+        h, e = m.HypothesisRow, m.EvidenceRow
+        count = sa.select(m.Batch.hypothesis_id, sa.func.count().label("n")).group_by(m.Batch.hypothesis_id).subquery()
+        select = (
+            sa.select(
+                *(h.id, h.run_id, h.slot, h.kind, h.behaviour, h.behaviour_hash, h.weights, h.subject, h.atoms),
+                *(sa.func.coalesce(count.c.n, 0), e.stop, e.e, e.p),
+            )
+            .outerjoin(e, e.hypothesis_id == h.id)
+            .outerjoin(count, count.c.hypothesis_id == h.id)
+            .where(h.study_id == self.study.id)
+            .order_by(h.slot)
+        )
+        rows = self._read(lambda s: s.execute(select).all())
+        return [Slot(*facts, tuple(atoms), n, stop, e, p) for *facts, atoms, n, stop, e, p in rows]
+
+    def judgements(self, slots: Sequence[Slot] | None = None) -> dict[int, Judgement]:
+        """Where each hypothesis of the study stands, by id."""
+        return judge(self.slots() if slots is None else slots, self.study.alpha, self._claims)
+
+    def hypotheses(self, run_id: int | None = None) -> list[Entry]:
+        """Every registered hypothesis of the study (or of one run), in slot order, with its official state."""
+        return self._entries([] if run_id is None else [m.HypothesisRow.run_id == run_id])
+
+    def hypothesis(self, key: str) -> Entry:
+        """One hypothesis by its number or by the beginning of its claim hash.
+
+        Raises:
+            UserError: none, or several.
+        """
+        short = key.removeprefix("sha256:")
+        matches = [m.HypothesisRow.id == int(key)] if key.isdigit() and len(key) < 10 else []
+        if len(short) >= 4:
+            matches.append(m.HypothesisRow.claim_hash.startswith(f"sha256:{short}", autoescape=True))
+        for match in matches:
+            found = self._ids(match)
+            if len(found) > 1:
+                raise UserError(f"{len(found)} hypotheses match {key!r}; `lakatos log` lists their numbers and hashes.")
+            if found:
+                return self._entries([m.HypothesisRow.id == found[0]])[0]
+        raise UserError(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
+
+    def _ids(self, match: Any) -> list[int]:
+        return self._read(lambda s: list(s.scalars(sa.select(m.HypothesisRow.id).where(match, self._mine))))
+
+    @property
+    def _mine(self) -> Any:
+        return m.HypothesisRow.study_id == self.study.id
+
+    def _entries(self, where: Sequence[Any]) -> list[Entry]:
+        slots = self.slots()
+        judged = self.judgements(slots)
+        chosen = sum(j.state == "confirmed" for j in judged.values())
+        level = 1 - self.study.alpha * chosen / max(len(slots), 1)
+
+        def query(session: Session) -> list[Any]:
+            spent = (
+                sa.select(
+                    m.Batch.hypothesis_id, sa.func.count().label("n"), sa.func.sum(m.Batch.forwards).label("forwards")
+                )
+                .group_by(m.Batch.hypothesis_id)
+                .subquery()
+            )
+            return list(
+                session.execute(
+                    sa.select(m.HypothesisRow, m.EvidenceRow, m.Run.proposer, spent.c.n, spent.c.forwards)
+                    .join(m.Run, m.Run.id == m.HypothesisRow.run_id)
+                    .outerjoin(m.EvidenceRow, m.EvidenceRow.hypothesis_id == m.HypothesisRow.id)
+                    .outerjoin(spent, spent.c.hypothesis_id == m.HypothesisRow.id)
+                    .where(self._mine, *where)
+                    .order_by(m.HypothesisRow.slot)
+                )
+            )
+
+        return [
+            self._with_interval(
+                Entry(
+                    id=h.id,
+                    run_id=h.run_id,
+                    slot=h.slot,
+                    claim_hash=h.claim_hash,
+                    registered_at=h.registered_at,
+                    record=h.record,
+                    rationale=h.rationale,
+                    proposer=proposer,
+                    batches=batches or 0,
+                    forwards=h.forwards + (forwards or 0.0),
+                    evidence=Evidence.model_validate(e.record) if e is not None else None,
+                    judgement=judged[h.id],
+                ),
+                level,
+            )
+            for h, e, proposer, batches, forwards in self._read(query)
+        ]
+
+    def _with_interval(self, entry: Entry, level: float) -> Entry:
+        """A confirmed claim's interval at 1 - alpha |confirmed| / |registered|.
+
+        So the expected share of confirmed claims whose interval misses its mean is at most alpha, under any dependence
+        (Benjamini & Yekutieli 2005; for e-processes inverted: Xu, Wang & Ramdas 2024, "Post-selection inference for
+        e-value based confidence intervals").
+        """
+        if entry.state != "confirmed":
+            return entry
+        data = self.data(entry.id).by(entry.battery.unit)
+        effect = parts_of(entry.claim, entry.battery, data.values)[0].effect
+        low, high = confidence_interval(effect, entry.battery.lines[0].scale, level)
+        return replace(entry, selected=Interval(low, high, level))
+
+    def _claims(self, ids: Iterable[int]) -> Mapping[int, AnyClaim]:
+        found: dict[int, AnyClaim] = {}
+        wanted = list(ids)
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            select = sa.select(m.HypothesisRow.id, m.HypothesisRow.record).where(m.HypothesisRow.id.in_(some))
+            for key, record in self._read(lambda s, select=select: s.execute(select).all()):  # type: ignore[misc]
+                found[key] = CLAIM.validate_python(record["claim"])
+        return found
+
+    def texts(self, ids: Iterable[int]) -> dict[int, str]:
+        """Claims in one line, by id."""
+        wanted = list(ids)
+        names = {slot.id: slot.behaviour for slot in self.slots()} if wanted else {}
+        return {key: describe(claim, names[key]) for key, claim in self._claims(wanted).items()}
+
+    # -- what tests are made of --------------------------------------------------------------------------------------
+
+    def effects(self, hypothesis_id: int) -> list[m.Effect]:
+        """The per-prompt rows of a hypothesis, in the order they were drawn."""
+        return self._read(
+            lambda s: list(
+                s.scalars(
+                    sa.select(m.Effect)
+                    .join(m.Batch, m.Batch.id == m.Effect.batch_id)
+                    .where(m.Batch.hypothesis_id == hypothesis_id)
+                    .order_by(m.Batch.number, m.Effect.place)
+                )
+            )
+        )
+
+    def data(self, hypothesis_id: int) -> Data:
+        """The stored numbers of a hypothesis."""
+        return to_data(self.effects(hypothesis_id))
+
+    def batches(self, hypothesis_id: int) -> list[m.Batch]:
+        """The batches of a hypothesis, in order."""
+        return self.all(m.Batch, m.Batch.hypothesis_id == hypothesis_id)
+
+    def refused(self, run_id: int | None = None) -> list[Refused]:
+        """Proposals that were not registered, and why."""
+        select = (
+            sa.select(m.Refusal, m.Proposal)
+            .join(m.Proposal, m.Proposal.id == m.Refusal.proposal_id)
+            .where(self._of_study(m.Proposal.run_id, run_id))
+            .order_by(m.Refusal.id)
+        )
+        rows = self._read(lambda s: s.execute(select).all())
+        return [Refused(p.proposal, r.kind, r.reason, r.duplicate_of) for r, p in rows]
+
+    def _of_study(self, column: Any, run_id: int | None) -> Any:
+        return (
+            column == run_id
+            if run_id is not None
+            else column.in_(sa.select(m.Run.id).where(m.Run.study_id == self.study.id))
+        )
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    def run_row(self, run_id: int) -> m.Run:
+        """A run's row.
+
+        Raises:
+            UserError: there is no such run.
+        """
+        row = self._read(lambda s: s.get(m.Run, run_id))
+        if row is None:
+            raise UserError(f"There is no run {run_id} in {self.engine.url}; `lakatos runs` lists them.")
+        return row
+
+    def runs(self) -> list[RunRecord]:
+        """Every investigation of the study with what it spent."""
+        return [self.run(row.id) for row in self.all(m.Run, m.Run.study_id == self.study.id)]
+
+    def run(self, run_id: int) -> RunRecord:
+        """One investigation: its events, spend and status."""
+        row = self.run_row(run_id)
+        mine = m.HypothesisRow.run_id == run_id
+
+        def query(session: Session) -> tuple[list[str], list[Any], Any, str]:
+            kinds = session.scalars(sa.select(m.Event.kind).where(m.Event.run_id == run_id).order_by(m.Event.id))
+            spent = [
+                session.execute(select).one()
+                for select in (
+                    _sums(m.Event).where(m.Event.run_id == run_id),
+                    _sums(m.HypothesisRow).where(mine),
+                    _sums(m.Batch).join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id).where(mine),
+                )
+            ]
+            calls = sa.select(
+                sa.func.count(),
+                sa.func.coalesce(sa.func.sum(m.LLMCall.tokens_in + m.LLMCall.tokens_out), 0),
+                sa.func.coalesce(sa.func.sum(m.LLMCall.seconds), 0.0),
+            ).where(m.LLMCall.run_id == run_id)
+            study = session.scalars(sa.select(m.Study.name).where(m.Study.id == row.study_id)).one()
+            return list(kinds), spent, session.execute(calls).one(), study
+
+        kinds, spent, (n_calls, tokens, llm_seconds), study = self._read(query)
+        ends = [kind for kind in kinds if kind in ("started", "resumed", "stopped", "failed", "finished")]
+        status: dict[str, Any] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
+        return RunRecord(
+            id=row.id,
+            at=row.at,
+            study=study,
+            behaviour=row.behaviour,
+            model=row.model,
+            proposer=row.proposer,
+            seed=row.seed,
+            config=row.config,
+            environment=row.environment,
+            status=status.get(ends[-1] if ends else "", "running"),
+            forwards=sum(forwards for forwards, _ in spent),
+            seconds=sum(seconds for _, seconds in spent) + llm_seconds,
+            tokens=tokens,
+            llm_calls=n_calls,
+        )
+
+    def limits(self, run_id: int) -> dict[str, Any]:
+        """The limits that a run was last resumed with, where they were changed."""
+        changed: dict[str, Any] = {}
+        for event in self.all(m.Event, m.Event.run_id == run_id, m.Event.kind == "resumed"):
+            changed |= event.payload.get("limits", {})
+        return changed
+
+    def counts(self, run_id: int | None = None, judged: Mapping[int, Judgement] | None = None) -> Counts:
+        """Denominators: how much was proposed, refused, registered, tested, and what came of it.
+
+        Args:
+            run_id: of this run; of the whole study if None.
+            judged: what `judgements()` gave, if it has just been asked.
+        """
+        judgements = self.judgements() if judged is None else judged
+        h, e = m.HypothesisRow, m.EvidenceRow
+        hypotheses = sa.select(h.id, e.stop).outerjoin(e, e.hypothesis_id == h.id)
+        hypotheses = hypotheses.where(self._mine if run_id is None else h.run_id == run_id)
+        proposals = sa.select(sa.func.count(m.Proposal.id)).where(self._of_study(m.Proposal.run_id, run_id))
+        refusals = proposals.join(m.Refusal, m.Refusal.proposal_id == m.Proposal.id)
+        proposed, refused, rows = self._read(
+            lambda s: (s.scalars(proposals).one(), s.scalars(refusals).one(), s.execute(hypotheses).all())
+        )
+        found = [judgements[key] for key, _ in rows]
+        return Counts(
+            proposed=proposed,
+            refused=refused,
+            registered=len(rows),
+            tested=sum(stop is not None for _, stop in rows),
+            confirmed=sum(j.state == "confirmed" for j in found),
+            groups=len({j.group for j in found if j.state == "confirmed"}),
+            refuted=sum(j.state == "refuted" for j in found),
+            inconclusive=sum(j.state == "inconclusive" for j in found),
+            crashed=sum(stop == "crashed" for _, stop in rows),
+        )
+
+    # -- the ledger --------------------------------------------------------------------------------------------------
+
+    def ledger_head(self) -> str:
+        """The newest entry's hash: quote it, and nothing before it can be changed unnoticed."""
+        entries = sa.select(m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
+        return self._read(lambda s: s.execute(entries).scalar()) or GENESIS
+
+    def holds(self, entry_hash: str) -> bool:
+        """Whether the chain has an entry with this hash."""
+        found = sa.select(m.LedgerEntry.id).where(m.LedgerEntry.entry_hash == entry_hash)
+        return self._read(lambda s: s.execute(found).scalar()) is not None
+
+
+def to_data(effects: Sequence[m.Effect]) -> Data:
+    """Stored per-prompt numbers as arrays."""
+    names = effects[0].measured if effects else {}
+    values: Values = {name: np.array([effect.measured[name] for effect in effects]) for name in names}
+    return Data(values, tuple(effect.template for effect in effects))
+
+
+def _sums(table: type[m.Event] | type[m.HypothesisRow] | type[m.Batch]) -> Any:
+    zero = 0.0
+    return sa.select(
+        sa.func.coalesce(sa.func.sum(table.forwards), zero), sa.func.coalesce(sa.func.sum(table.seconds), zero)
+    )

@@ -1,0 +1,214 @@
+"""Claims as one line of text, printed and read back.
+
+    a9.h6@END carries ioi (denoising, logit_diff, >= 10% of gap)
+    a9.h6@END opposes ioi (noising, logit_diff, >= 10% of gap, 5 random)
+    a9.h6 necessary for ioi (resample, logit_diff, >= 10% of gap, 4 x controls)
+    a9.h6 + m0 sufficient for ioi (resample, logit_diff, >= 10% of gap, >= 80% of model)
+    a9.h6 + a10.h0 + m0 minimal for ioi (resample, logit_diff, >= 10% of gap, a9.h6 with a10.h0)
+    a5.h5 carries ioi through a9.h6.q (denoising, logit_diff, >= 10% of gap, >= 50% of total)
+    a9.h6 attends from END to IO in ioi (>= 10% of attention)
+    a3.h2 has no effect on ioi (resample, logit_diff, < 10% of gap)
+
+`ioi/distant` in place of `ioi` is the generalisation of the claim to the prompt family `distant`. What stands in the
+parentheses may be left out where it is the default, and its order does not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from lakatos.tools.circuits import Mediation, Minimality, Sufficiency
+from lakatos.tools.claim_base import DEFAULT_FAITHFULNESS, DEFAULT_SHARE, DEFAULT_THRESHOLD, LEAST_RANDOM
+from lakatos.tools.claims import AnyParent, AttentionRole, Generalisation, Necessity, NodeEffect, NoEffect
+from lakatos.tools.errors import UserError
+from lakatos.tools.hypothesis import CLAIM, AnyClaim
+
+_SENTENCE = re.compile(
+    r"\s*(?P<components>\S+(?:\s*\+\s*\S+)*)\s+"
+    r"(?:(?P<necessary>necessary\s+for)|(?P<sufficient>sufficient\s+for)|(?P<minimal>minimal\s+for)"
+    r"|(?P<none>has\s+no\s+effect\s+on)|(?P<attends>attends\s+from\s+(?P<source>\S+)\s+to\s+(?P<target>\S+)\s+in)"
+    r"|(?P<direction>carries|opposes))\s+"
+    r"(?P<behaviour>[A-Za-z0-9_]+)(?:/(?P<family>[A-Za-z0-9_]+))?"
+    r"(?:\s+through\s+(?P<receivers>\S+(?:\s*\+\s*\S+)*))?"
+    r"\s*(?:\((?P<options>[^()]*)\))?\s*"
+)
+_PERCENT = r"(\d+(?:\.\d+)?)\s*%\s+of\s+"
+
+
+def describe(claim: AnyClaim, behaviour: str) -> str:
+    """The claim in one line; `parse_claim` reads it back."""
+    if isinstance(claim, Generalisation):
+        return describe(claim.parent, f"{behaviour}/{claim.family}")
+    where = " + ".join(claim.components)
+    if isinstance(claim, AttentionRole):
+        looks = f"attends from {claim.attends_from} to {claim.attends_to} in"
+        return f"{where} {looks} {behaviour} (>= {_percent(claim.threshold)} of attention)"
+    return f"{where} {_VERBS[claim.kind](claim)} {behaviour}{_through(claim)} ({', '.join(_options(claim))})"
+
+
+def in_words(claim: AnyClaim, behaviour: str) -> str:
+    """The claim as a sentence for people who do not know the forms above."""
+    if isinstance(claim, Generalisation):
+        return f"On the prompt family {claim.family}, which took no part in exploration: " + in_words(
+            claim.parent, behaviour
+        )
+    where = " together with ".join(_place(c) for c in claim.components)
+    if isinstance(claim, AttentionRole):
+        return (
+            f"{where} attends from {claim.attends_from} to {claim.attends_to}, by at least {_percent(claim.threshold)} of "
+            "its attention more than to any other named position or to the tokens between."
+        )
+    metric = {"logit_diff": "logit difference", "prob_diff": "probability difference"}[claim.metric]
+    amount = f"{_percent(claim.threshold)} of the gap between clean and corrupted prompts"
+    if isinstance(claim, NodeEffect):
+        return (
+            f"{_patching(claim, where)} the {metric} by at least {amount}, "
+            "and by at least that much more than patching matched random components does."
+        )
+    if isinstance(claim, Mediation):
+        through = " and ".join(claim.receivers)
+        return (
+            f"{_patching(claim, where)} the {metric} by at least {amount}; at least {_percent(claim.share)} of that goes "
+            f"directly into {through}, and not into others like it."
+        )
+    if isinstance(claim, NoEffect):
+        how = _BY.get(claim.intervention, f"patching ({claim.intervention})")
+        return f"{how} of {where} changes the {metric} by less than {amount}, in total and directly."
+    by = {"resample": "its activations on other prompts", "zero": "zeros"}[claim.ablation]
+    if isinstance(claim, Necessity):
+        return (
+            f"Replacing {where} by {by} costs {behaviour} at least {amount} in {metric}, and more than "
+            f"{claim.specificity:g} times the damage that it does to the control behaviours."
+        )
+    if isinstance(claim, Sufficiency):
+        return (
+            f"With every head and MLP but {where} replaced by {by}, at least {_percent(claim.faithfulness)} of the {metric} "
+            f"stays, and at least {amount} more than with random circuits of this size or with what the same search finds "
+            "for shuffled answers."
+        )
+    return (
+        f"In the circuit {where}, everything else being replaced by {by}, no member can be left out without a loss of at "
+        f"least {amount} in {metric}."
+    )
+
+
+def parse_claim(text: str) -> tuple[AnyClaim, str]:
+    """Read a claim and the behaviour that it is about.
+
+    Raises:
+        UserError: the text is not of the forms at the head of this module; says what was not understood.
+    """
+    found = _SENTENCE.fullmatch(text)
+    if not found:
+        raise UserError(
+            f"{text!r} is not a claim. Write for example: a9.h6@END carries ioi (denoising, logit_diff, >= 10% of gap); "
+            "a9.h6 necessary for ioi; a9.h6 attends from END to IO in ioi; a3.h2 has no effect on ioi."
+        )
+    part = found.groupdict()
+    fields: dict[str, Any] = {"components": _list(part["components"])}
+    if part["receivers"] and not part["direction"]:
+        raise UserError(f"{text!r}: through belongs to carries or opposes")
+    if part["attends"]:
+        fields |= {"kind": "attention_role", "attends_from": part["source"], "attends_to": part["target"]}
+    elif part["direction"]:
+        direction = "supports" if part["direction"] == "carries" else "opposes"
+        fields |= {"kind": "mediation" if part["receivers"] else "node_effect", "direction": direction}
+        fields |= {"receivers": _list(part["receivers"])} if part["receivers"] else {}
+    else:
+        kinds = {"necessary": "necessity", "sufficient": "sufficiency", "minimal": "minimality", "none": "no_effect"}
+        fields["kind"] = next(kind for word, kind in kinds.items() if part[word])
+    for option in filter(None, (o.strip() for o in (part["options"] or "").split(","))):
+        fields = _read_option(option, fields, text)
+    whole = {"kind": "generalisation", "parent": fields, "family": part["family"]} if part["family"] else fields
+    try:
+        return CLAIM.validate_python(whole), part["behaviour"]
+    except ValidationError as error:
+        why = "; ".join(f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors())
+        raise UserError(f"{text!r}: {why}") from error
+
+
+_VERBS: dict[str, Callable[[Any], str]] = {
+    "node_effect": lambda c: "carries" if c.direction == "supports" else "opposes",
+    "mediation": lambda c: "carries" if c.direction == "supports" else "opposes",
+    "necessity": lambda _: "necessary for",
+    "sufficiency": lambda _: "sufficient for",
+    "minimality": lambda _: "minimal for",
+    "no_effect": lambda _: "has no effect on",
+}
+
+
+def _through(claim: AnyParent) -> str:
+    return f" through {' + '.join(claim.receivers)}" if isinstance(claim, Mediation) else ""
+
+
+def _options(claim: Any) -> list[str]:
+    sign = "<" if isinstance(claim, NoEffect) else ">="
+    how = claim.ablation if isinstance(claim, Necessity | Sufficiency | Minimality) else claim.intervention
+    options = [how, claim.metric, f"{sign} {_percent(claim.threshold)} of gap"]
+    if isinstance(claim, Necessity) and claim.specificity != 3:
+        options.append(f"{claim.specificity:.12g} x controls")
+    if isinstance(claim, Sufficiency):
+        options.append(f">= {_percent(claim.faithfulness)} of model")
+    if isinstance(claim, Mediation):
+        options.append(f">= {_percent(claim.share)} of total")
+    if isinstance(claim, Minimality):
+        options += [f"{member} with {' + '.join(others)}" for member, others in claim.backups.items()]
+    if isinstance(claim, NodeEffect | Sufficiency | Mediation) and claim.matched_random != LEAST_RANDOM:
+        options.append(f"{claim.matched_random} random")
+    return options
+
+
+def _read_option(option: str, fields: dict[str, Any], text: str) -> dict[str, Any]:
+    def number(pattern: str) -> float | None:
+        match = re.fullmatch(pattern, option)
+        return float(match[1]) if match else None
+
+    ablates = fields["kind"] in ("necessity", "sufficiency", "minimality")
+    if option in ("logit_diff", "prob_diff"):
+        return {**fields, "metric": option}
+    if option in ("resample", "zero", "denoising", "noising"):
+        return {**fields, "ablation" if ablates else "intervention": option}
+    for name, pattern in _FRACTIONS.items():
+        if (value := number(r"(?:>=|<)\s*" + _PERCENT + pattern)) is not None:
+            return {**fields, name: value / 100}
+    if (value := number(r"(\d+(?:\.\d+)?)\s*x\s+controls")) is not None:
+        return {**fields, "specificity": value}
+    if (value := number(r"(\d+)\s+random")) is not None:
+        return {**fields, "matched_random": int(value)}
+    if match := re.fullmatch(r"(\S+)\s+with\s+(\S+(?:\s*\+\s*\S+)*)", option):
+        return {**fields, "backups": {**fields.get("backups", {}), match[1]: _list(match[2])}}
+    raise UserError(
+        f"{text!r}: {option!r} is not understood. In the parentheses: resample or zero, denoising or noising; logit_diff or "
+        f"prob_diff; >= {DEFAULT_THRESHOLD:.0%} of gap; 3 x controls; >= {DEFAULT_FAITHFULNESS:.0%} of model; "
+        f">= {DEFAULT_SHARE:.0%} of total; {LEAST_RANDOM} random."
+    )
+
+
+_FRACTIONS = {"threshold": r"(?:the\s+)?(?:gap|attention)", "faithfulness": "model", "share": "total"}
+
+
+def _list(text: str) -> list[str]:
+    return [item.strip() for item in text.split("+")]
+
+
+_BY = {"resample": "Resample ablation", "zero": "Zero ablation"}
+
+
+def _patching(claim: NodeEffect | Mediation, where: str) -> str:
+    into_corrupted = claim.intervention == "denoising"
+    runs = "from the clean into the corrupted run" if into_corrupted else "from the corrupted into the clean run"
+    raises = into_corrupted == (claim.direction == "supports")
+    return f"Patching {where} {runs} {'raises' if raises else 'lowers'}"
+
+
+def _place(component: str) -> str:
+    name, _, position = component.partition("@")
+    return f"{name} at {position}" if position else f"{name} at every position"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.12g}%"
