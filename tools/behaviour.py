@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -330,18 +331,25 @@ class Behaviour(Frozen):
 
 
 def builtin_behaviours() -> list[str]:
-    """The names of the behaviours that come with the package."""
-    folder = files("lakatos.tools.behaviours")
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    """The names of the behaviours that come with the package, but those of the planted models."""
+    return sorted(_shipped(files("lakatos.tools.behaviours")))
 
 
 def load_behaviour(name_or_path: str | Path) -> Behaviour:
-    """A built-in behaviour by name, or a user's own from its .yaml file. Raises UserError: what to mend."""
+    """A behaviour that comes with the package by name, or a user's own from its .yaml file.
+
+    Those of the planted models (`planted.py`) are `planted_recall` and its control `planted_text`.
+
+    Raises:
+        UserError: what to mend.
+    """
     path, name = Path(name_or_path), str(name_or_path)
-    if name in builtin_behaviours():
-        return _parse(name, files("lakatos.tools.behaviours").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    folder = files("lakatos.tools.behaviours")
+    shipped = _shipped(folder) | _shipped(folder / "planted")
+    if name in shipped:
+        return _parse(name, shipped[name].read_text(encoding="utf-8"))
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        near = difflib.get_close_matches(name, builtin_behaviours(), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
         meant = f" Did you mean {near[0]!r}?" if near else ""
         raise UserError(
             f"there is no behaviour {name!r}.{meant} Built in: {', '.join(builtin_behaviours())}; "
@@ -351,6 +359,10 @@ def load_behaviour(name_or_path: str | Path) -> Behaviour:
         return _parse(name, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the behaviour file {name}: {error}") from error
+
+
+def _shipped(folder: Traversable) -> dict[str, Traversable]:
+    return {item.name.removesuffix(".yaml"): item for item in folder.iterdir() if item.name.endswith(".yaml")}
 
 
 def _parse(source: str, text: str) -> Behaviour:
