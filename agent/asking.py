@@ -12,6 +12,7 @@ from lakatos.agent.schema import proposal_schema, read_proposals
 from lakatos.experiments_db import models as m
 from lakatos.prompts import Prompt, load_prompt
 from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.matched import Shape
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
@@ -32,7 +33,7 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
     """
     prompt = load_prompt("propose")
     found, model = run.findings(), run.model
-    seen = [f"{e.text}: {e.state}" for e in run.entries()]
+    seen = [f"{e.text}: {e.state}" + (f" ({e.reading})" if e.reading else "") for e in run.entries()]
     seen += [f"refused ({r.kind}): {r.reason}" for r in run.store.refused(run.run_id)]
     text = prompt.render(
         behaviour=run.behaviour.name,
@@ -41,6 +42,7 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
         n_layers=model.cfg.n_layers,
         n_heads=model.cfg.n_heads,
         positions=run.behaviour.named_positions,
+        families=list(run.behaviour.families),
         exemplars=found["exemplars"],
         attributions=found["attributions"][:_SHOWN],
         direct=found["direct"][:_SHOWN],
@@ -48,7 +50,8 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
         tested=seen,
         how_many=run.config.hypotheses,
     )
-    schema = proposal_schema(model.cfg.n_layers, model.cfg.n_heads, run.behaviour.named_positions)
+    families = list(run.behaviour.families)
+    schema = proposal_schema(Shape.of(model.cfg), run.behaviour.named_positions, families)
     messages: list[Message] = [{"role": "user", "content": text}]
     answered: tuple[str, int] | None = None
     failure = ""
@@ -78,7 +81,7 @@ def ask_for_prose(run: Investigation, round_: int) -> None:
     verdicts = [
         {
             "text": e.text,
-            "state": e.state,
+            "state": e.state + (f" ({e.reading})" if e.reading else ""),
             "e": e.e,
             "effect": e.evidence.effect.mean if e.evidence and e.evidence.effect else None,
             "unit": e.evidence.effect.unit if e.evidence and e.evidence.effect else "",

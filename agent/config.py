@@ -44,8 +44,10 @@ class RunConfig(Limits):
         description="The model: smollm2-135m (built in), a Hugging Face id, a folder, or null:<any of these>.",
     )
     device: str = Field("cpu", description="The torch device: cpu, cuda, cuda:1, mps.")
-    proposer: Literal["attribution", "random", "file", "llm"] = Field(
-        "attribution", description="Where hypotheses come from: attribution (no LLM), random (control arm), file, llm."
+    proposer: Literal["attribution", "random", "file", "llm", "replication"] = Field(
+        "attribution",
+        description="Where hypotheses come from: attribution (no LLM), random (control arm), file, llm, replication "
+        "(what this study confirmed, on other prompt families).",
     )
     hypotheses: int = Field(16, ge=1, le=200, description="How many hypotheses to propose in a round.")
     rounds: int = Field(

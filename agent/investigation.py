@@ -18,7 +18,7 @@ from lakatos.agent.asking import ask_for_proposals
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.agent.environment import environment
 from lakatos.agent.llm import LLM, language_model
-from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file
+from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file, to_replicate
 from lakatos.agent.watch import Watcher
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import OFFICIAL
@@ -33,6 +33,7 @@ from lakatos.tools.experiment import (
     Sample,
     draw_sample,
 )
+from lakatos.tools.hypothesis import AnyClaim
 from lakatos.tools.model import LoadedModel, load_model
 
 
@@ -191,6 +192,16 @@ class Investigation:
         """This run's hypotheses with their official states, which are those of the whole study."""
         return self.store.hypotheses(self.run_id)
 
+    def _confirmed(self) -> list[tuple[str, AnyClaim]]:
+        """What the study has confirmed of this behaviour and model, but for what is a replication itself."""
+        return [
+            (e.text, e.claim)
+            for e in self.store.hypotheses()
+            if e.state == "confirmed"
+            and e.claim.kind != "generalisation"
+            and (e.record["weights"], e.record["behaviour_hash"]) == (self.row.weights, self.row.behaviour_hash)
+        ]
+
     def explored(self) -> Explored:
         """The exploration's findings, read from the log."""
         payload = self.findings()
@@ -257,6 +268,8 @@ class Investigation:
             return from_file(config.claims) if round_ == 1 else []
         if config.proposer == "random":
             return at_random(self.explored(), config.hypotheses, config.threshold, f"{self.row.seed}:{round_}")
+        if config.proposer == "replication":
+            return to_replicate(self._confirmed(), list(self.behaviour.families), config.hypotheses)
         return from_attribution(self.explored(), config.hypotheses, config.threshold) if round_ == 1 else []
 
     def exploration(self, *, donors: bool) -> Sample:

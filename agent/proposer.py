@@ -3,6 +3,7 @@
 attribution   the strongest rows of the attribution table, with rivals and nulls among them; no LLM
 random        any components at all: the control arm, under the same protocol
 file          a human's own, from YAML
+replication   what this study has confirmed, on prompt families that took no part in it
 llm           a language model (see `investigation.py` for how it is asked)
 """
 
@@ -20,6 +21,7 @@ import yaml
 from lakatos.tools.canonical import canonical_json
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
+from lakatos.tools.hypothesis import AnyClaim, claim_fields
 
 Proposal = dict[str, Any]  # of the form of `lakatos.tools.hypothesis.Hypothesis`, not yet judged
 
@@ -36,7 +38,7 @@ class Explored:
 
 
 def from_attribution(explored: Explored, how_many: int, threshold: float) -> list[Proposal]:
-    """Claims about the strongest components at named positions, rivals to them, and nulls: the weakest heads at END.
+    """Claims about the strongest components at named positions, rivals to them, and nulls: no effect of the weakest heads.
 
     Of `how_many`: about half node effects, a third necessity; from two on at least one null, from four on one rival.
     """
@@ -53,7 +55,7 @@ def from_attribution(explored: Explored, how_many: int, threshold: float) -> lis
     used = {component for component, _ in at_position[:effects]}
     proposals += list(islice(_rivals(at_position, used, explored, threshold), rivals))
     weakest = [r for r in reversed(at_position) if r[0].kind == "head" and r[0].position == "END" and r[0] not in used]
-    proposals += [_node_effect(c, s, explored, threshold, role="null") for c, s in weakest[:nulls]]
+    proposals += [_no_effect(c, s, explored, threshold) for c, s in weakest[:nulls]]
     return proposals
 
 
@@ -76,6 +78,29 @@ def at_random(explored: Explored, how_many: int, threshold: float, seed: str) ->
     return proposals
 
 
+def to_replicate(confirmed: Sequence[tuple[str, AnyClaim]], families: Sequence[str], how_many: int) -> list[Proposal]:
+    """Each confirmed claim on each prompt family.
+
+    Args:
+        confirmed: text and claim.
+
+    Raises:
+        UserError: there is nothing to replicate, or nowhere.
+    """
+    if not families:
+        raise UserError("The behaviour has no prompt families to replicate on: give it families: in its file.")
+    if not confirmed:
+        raise UserError(
+            "Nothing is confirmed yet of this behaviour and model in this study: run another proposer first."
+        )
+    proposals = []
+    for text, claim in confirmed:
+        for family in families:
+            fields = {"kind": "generalisation", "parent": claim_fields(claim), "family": family}
+            proposals.append({"claim": fields, "rationale": f"Replicates on {family}: {text}.", "role": "main"})
+    return proposals[:how_many]
+
+
 def from_file(path: str | None) -> list[Proposal]:
     """A YAML file: a list of hypotheses, or a mapping with `hypotheses`. Each is judged when it is registered.
 
@@ -92,9 +117,9 @@ def from_file(path: str | None) -> list[Proposal]:
     if not isinstance(listed, list) or not listed:
         raise UserError(
             f"{path} must hold a list of hypotheses, for example:\n"
-            "- claim: {kind: node_effect, components: [a9.h6@END]}\n  rationale: why it should hold"
+            "- claim: a9.h6@END carries ioi (denoising, logit_diff, >= 10% of gap)\n  rationale: why it should hold"
         )
-    proposals = [item if isinstance(item, dict) else {"text": str(item)} for item in listed]
+    proposals = [item if isinstance(item, dict) else {"claim": str(item)} for item in listed]
     try:
         canonical_json(proposals).encode()
     except (TypeError, ValueError) as error:
@@ -109,8 +134,6 @@ def _node_effect(
 ) -> Proposal:
     fraction = score / explored.gap if explored.gap > 0 else 0.0
     rationale = why or f"Attribution patching estimates that denoising it restores {fraction:+.1%} of the gap."
-    if role == "null":
-        rationale = f"Among the weakest attributions ({fraction:+.2%} of the gap): expected not to be confirmed."
     claim = {
         "kind": "node_effect",
         "components": [str(component)],
@@ -128,6 +151,18 @@ def _necessity(component: Component, score: float, explored: Explored, threshold
         "predicted": fraction,
         "role": "main",
     }
+
+
+def _no_effect(component: Component, score: float, explored: Explored, threshold: float) -> Proposal:
+    fraction = score / explored.gap if explored.gap > 0 else 0.0
+    claim = {
+        "kind": "no_effect",
+        "components": [str(component)],
+        "intervention": "denoising",
+        "threshold": threshold,
+    }
+    why = f"Among the weakest attributions: {fraction:+.2%} of the gap."
+    return {"claim": claim, "rationale": why, "predicted": fraction, "role": "null"}
 
 
 def _rivals(

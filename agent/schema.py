@@ -13,10 +13,15 @@ from typing import Any, NoReturn
 from lakatos.tools.canonical import canonical_json
 from lakatos.tools.component import Component
 from lakatos.tools.errors import ProposalError
+from lakatos.tools.matched import Shape
 
 
-def proposal_schema(n_layers: int, n_heads: int, positions: Sequence[str]) -> dict[str, Any]:
-    """The schema of `{"hypotheses": [...]}` for a model and a behaviour."""
+_INDEXED = ("head", "query", "key", "value")
+
+
+def proposal_schema(shape: Shape, positions: Sequence[str], families: Sequence[str] = ()) -> dict[str, Any]:
+    """The schema of `{"hypotheses": [...]}` for a model of this shape, and a behaviour's positions and families."""
+    n_layers, n_heads, n_groups = shape.n_layers, shape.n_heads, shape.n_key_value_heads
 
     def place(kind: str, layers: int, heads: int | None = None) -> dict[str, Any]:
         properties: dict[str, Any] = {
@@ -28,36 +33,48 @@ def proposal_schema(n_layers: int, n_heads: int, positions: Sequence[str]) -> di
             properties["head"] = {"type": "integer", "enum": list(range(heads))}
         return _object(properties)
 
-    components = {
-        "type": "array",
-        "items": {
-            "anyOf": [
-                place("head", n_layers, n_heads),
-                place("attention", n_layers),
-                place("mlp", n_layers),
-                place("residual", n_layers),
-            ]
-        },
-    }
+    def several(*kinds: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "array", "items": {"anyOf": list(kinds)}}
+
+    def one_of(*values: str) -> dict[str, Any]:
+        return {"type": "string", "enum": list(values)}
+
+    head, attention, mlp = place("head", n_layers, n_heads), place("attention", n_layers), place("mlp", n_layers)
+    inputs = [place(kind, n_layers, n_heads if kind == "query" else n_groups) for kind in ("query", "key", "value")]
+    anywhere = several(head, attention, mlp, place("residual", n_layers))
+    circuit = several(head, attention, mlp)
     threshold = {"type": "number", "description": "smallest effect of interest, as a fraction of the gap, e.g. 0.1"}
+    patch, ablation = one_of("denoising", "noising"), one_of("resample", "zero")
+    direction = one_of("supports", "opposes")
+    parts: dict[str, dict[str, Any]] = {
+        "node_effect": {"components": anywhere, "intervention": patch, "direction": direction},
+        "necessity": {"components": anywhere, "ablation": ablation},
+        "no_effect": {"components": anywhere, "intervention": one_of("denoising", "noising", "resample", "zero")},
+        "mediation": {
+            "components": several(head, mlp),
+            "receivers": several(*inputs, mlp, _object({"kind": one_of("logits")})),
+            "intervention": patch,
+            "direction": direction,
+            "share": {"type": "number", "description": "of the total effect that must go this way, e.g. 0.5"},
+        },
+        "attention_role": {
+            "components": several(_without_position(head)),
+            "attends_from": one_of(*positions),
+            "attends_to": one_of(*positions),
+        },
+        "sufficiency": {
+            "components": circuit,
+            "ablation": ablation,
+            "faithfulness": {"type": "number", "description": "share of the model's metric that it keeps, e.g. 0.8"},
+        },
+        "minimality": {"components": circuit, "ablation": ablation},
+    }
+    if families:
+        parents = [_object({"kind": one_of(kind), **fields, "threshold": threshold}) for kind, fields in parts.items()]
+        parts["generalisation"] = {"parent": {"anyOf": parents}, "family": one_of(*families)}
     claims = [
-        _object(
-            {
-                "kind": {"type": "string", "enum": ["node_effect"]},
-                "components": components,
-                "intervention": {"type": "string", "enum": ["denoising", "noising"]},
-                "direction": {"type": "string", "enum": ["supports", "opposes"]},
-                "threshold": threshold,
-            }
-        ),
-        _object(
-            {
-                "kind": {"type": "string", "enum": ["necessity"]},
-                "components": components,
-                "ablation": {"type": "string", "enum": ["resample", "zero"]},
-                "threshold": threshold,
-            }
-        ),
+        _object({"kind": one_of(kind), **fields, **({} if kind == "generalisation" else {"threshold": threshold})})
+        for kind, fields in parts.items()
     ]
     hypothesis = _object(
         {
@@ -95,17 +112,30 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _with_component_texts(hypothesis: dict[str, Any]) -> dict[str, Any]:
     claim = hypothesis.get("claim")
-    if not isinstance(claim, dict) or not isinstance(claim.get("components"), list):
-        return hypothesis
-    places = [_text(c) if isinstance(c, dict) else c for c in claim["components"]]
-    return {**hypothesis, "claim": {**claim, "components": places}}
+    return {**hypothesis, "claim": _with_texts(claim)} if isinstance(claim, dict) else hypothesis
+
+
+def _with_texts(claim: dict[str, Any]) -> dict[str, Any]:
+    changed = dict(claim)
+    for name in ("components", "receivers"):
+        if isinstance(claim.get(name), list):
+            changed[name] = [_text(c) if isinstance(c, dict) else c for c in claim[name]]
+    if isinstance(claim.get("parent"), dict):
+        changed["parent"] = _with_texts(claim["parent"])
+    return changed
 
 
 def _text(place: dict[str, Any]) -> Any:
     kind, layer, head, position = (place.get(k) for k in ("kind", "layer", "head", "position"))
-    if kind not in ("head", "attention", "mlp", "residual") or not isinstance(layer, int):
+    if kind == "logits":
+        return kind
+    if kind not in ("head", "query", "key", "value", "attention", "mlp", "residual") or not isinstance(layer, int):
         return json.dumps(place)
-    return str(Component(layer, kind, head if kind == "head" else None, position))
+    return str(Component(layer, kind, head if kind in _INDEXED else None, position))
+
+
+def _without_position(place: dict[str, Any]) -> dict[str, Any]:
+    return _object({name: value for name, value in place["properties"].items() if name != "position"})
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,18 @@ class Reader:
             .order_by(h.slot)
         )
         rows = self._read(lambda s: s.execute(select).all())
-        return [Slot(*facts, tuple(atoms), n, stop, e, p) for *facts, atoms, n, stop, e, p in rows]
+        names = ("id", "run_id", "slot", "kind", "behaviour", "behaviour_hash", "weights", "subject")
+        return [
+            Slot(
+                **dict(zip(names, row[:8], strict=True)),
+                atoms=tuple(row[8]),
+                batches=row[9],
+                stop=row[10],
+                frozen_e=row[11],
+                frozen_p=row[12],
+            )
+            for row in rows
+        ]
 
     def judgements(self, slots: Sequence[Slot] | None = None) -> dict[int, Judgement]:
         """Where each hypothesis of the study stands, by id."""
