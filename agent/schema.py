@@ -23,14 +23,17 @@ def proposal_schema(shape: Shape, positions: Sequence[str], families: Sequence[s
     """The schema of `{"hypotheses": [...]}` for a model of this shape, and a behaviour's positions and families."""
     n_layers, n_heads, n_groups = shape.n_layers, shape.n_heads, shape.n_key_value_heads
 
-    def place(kind: str, layers: int, heads: int | None = None) -> dict[str, Any]:
+    def place(kind: str, layers: int, indices: int | None = None) -> dict[str, Any]:
         properties: dict[str, Any] = {
             "kind": {"type": "string", "enum": [kind]},
             "layer": {"type": "integer", "enum": list(range(layers))},
             "position": {"type": ["string", "null"], "enum": [*positions, None], "description": "null: all positions"},
         }
-        if heads is not None:
-            properties["head"] = {"type": "integer", "enum": list(range(heads))}
+        if indices is not None:
+            properties["group" if kind in ("key", "value") else "head"] = {
+                "type": "integer",
+                "enum": list(range(indices)),
+            }
         return _object(properties)
 
     def several(*kinds: dict[str, Any]) -> dict[str, Any]:
@@ -126,12 +129,13 @@ def _with_texts(claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(place: dict[str, Any]) -> Any:
-    kind, layer, head, position = (place.get(k) for k in ("kind", "layer", "head", "position"))
+    kind, layer, position = (place.get(k) for k in ("kind", "layer", "position"))
+    index = place.get("group" if kind in ("key", "value") else "head")
     if kind == "logits":
         return kind
     if kind not in ("head", "query", "key", "value", "attention", "mlp", "residual") or not isinstance(layer, int):
         return json.dumps(place)
-    return str(Component(layer, kind, head if kind in _INDEXED else None, position))
+    return str(Component(layer, kind, index if kind in _INDEXED else None, position))
 
 
 def _without_position(place: dict[str, Any]) -> dict[str, Any]:

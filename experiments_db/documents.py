@@ -130,7 +130,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "n": entry.evidence.n if entry.evidence else BATCH * entry.batches,
         "stop": entry.evidence.stop if entry.evidence else None,
         "error": entry.evidence.error if entry.evidence else None,
-        "flagged": bool(entry.evidence) and any(line.flagged for line in entry.evidence.lines if line.decides),
+        "flagged": any(line.flagged for line in entry.evidence.lines if line.decides) if entry.evidence else False,
         "forwards": entry.forwards,
         "registered_at": entry.registered_at,
         "claim_hash": entry.claim_hash,
