@@ -8,25 +8,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.correction import confirmed, with_states
+from lakatos.experiments_db.correction import confirmed, groups, judge
 from lakatos.experiments_db.documents import correction_document
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.records import Slot
+from lakatos.tools.claim_text import parse_claim
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Evidence
+from lakatos.tools.hypothesis import atoms
 from lakatos.tools.multiplicity import online_ebh, slot_weights
 
 
-def entry(slot, e=None, p=1.0, direction="supports", component="a1.h1@END", kind="node_effect", **claim):
-    fields = {"kind": kind, "components": [component], **claim}
-    if kind == "node_effect":
-        fields["direction"] = direction
-    evidence = None
-    if e is not None:
-        evidence = Evidence(
-            n=64, e=e, p=p, e_by_batch=(), stop="success", lines=(), templates=1, intraclass_correlation=None
-        )
-    record = {"claim": fields, "behaviour": "toy", "behaviour_hash": "b", "weights": "w"}
-    return Entry(slot, 1, slot, f"h{slot}", "", record, "", "file", 0, 0.0, evidence)
+def entry(slot, e=None, p=1.0, text="a1.h1@END carries toy", batches=4, stop="success", weights="w"):
+    claim, behaviour = parse_claim(text)
+    return Slot(
+        id=slot,
+        run_id=1,
+        slot=slot,
+        kind=claim.kind,
+        behaviour=behaviour,
+        behaviour_hash="b",
+        weights=weights,
+        subject="+".join(claim.tested.components),
+        atoms=atoms(claim, 4),
+        batches=0 if e is None else batches,
+        stop=None if e is None else stop,
+        frozen_e=e,
+        frozen_p=None if e is None else p,
+    )
+
+
+def judged(*texts_and_e):
+    """States of claims given as (text, e), in slot order."""
+    slots = [entry(k, e, text=f"{text}") for k, (text, e) in enumerate(texts_and_e, 1)]
+    claims = {k: parse_claim(text)[0] for k, (text, _) in enumerate(texts_and_e, 1)}
+    found = judge(slots, 0.05, lambda ids: {key: claims[key] for key in ids})
+    return [found[k] for k in range(1, len(slots) + 1)]
 
 
 def test_verdicts_equal_online_ebh_over_all_slots():
@@ -52,37 +67,80 @@ def test_a_part_of_the_study_keeps_the_weights_of_its_slots():
 
 
 def test_an_untested_or_crashed_claim_is_never_confirmed():
-    assert confirmed([entry(1, None), entry(2, 0.0)], 0.05, "online-ebh") == [False, False]
+    assert confirmed([entry(1, None), entry(2, 1e9, stop="crashed")], 0.05, "online-ebh") == [False, False]
     assert confirmed([entry(1, None)], 0.05, "none") == [False]
 
 
 def test_states():
-    states = with_states(
-        [
-            entry(1, 1e6),
-            entry(2, 0.1, direction="opposes"),
-            entry(3, 0.1, direction="opposes", component="a2.h0"),
-            entry(4, None),
-            entry(5, 0.1, direction="opposes", threshold=0.5, matched_random=4),
-            entry(6, 0.1, kind="necessity"),
-        ],
-        0.05,
+    found = judged(
+        ("m5 carries toy", 1e6),
+        ("m5 opposes toy", 0.1),
+        ("m6 opposes toy", 0.1),
+        ("m7 carries toy", None),
+        ("m5 opposes toy (>= 50% of gap, 4 random)", 0.1),
+        ("m5 necessary for toy", 0.1),
+        ("m5 has no effect on toy (denoising)", 0.1),
     )
-    assert [s.state for s in states] == [
+    assert [j.state for j in found] == [
         "confirmed",
         "refuted",
         "inconclusive",
         "registered",
         "refuted",
         "inconclusive",
+        "refuted",
     ]
-    assert states[1].contradicted_by == 1
-    assert states[2].contradicted_by is None
+    assert found[1].contradicted_by == 1
+    assert found[2].contradicted_by is None
+
+
+def test_equivalence_refutes_only_once_it_is_confirmed():
+    assert [j.state for j in judged(("m5 necessary for toy", 0.1), ("m5 has no effect on toy", 1e6))] == [
+        "refuted",
+        "confirmed",
+    ]
+    assert [j.state for j in judged(("m5 necessary for toy", 0.1), ("m5 has no effect on toy", 100.0))] == [
+        "inconclusive",
+        "inconclusive",
+    ]
+
+
+def test_two_confirmed_opposites_stay_confirmed_and_are_named():
+    found = judged(("m5 carries toy", 1e6), ("m5 opposes toy", 1e6))
+    assert [(j.state, j.contradicted_by) for j in found] == [("confirmed", 2), ("confirmed", 1)]
+
+
+def test_a_confirmed_generalisation_replicates_its_parent():
+    found = judged(("m5 carries toy", 1e6), ("m5 carries toy/distant", 1e6), ("m5 carries toy/far", 0.1))
+    assert [(j.state, j.replicated_by) for j in found] == [
+        ("confirmed", 2),
+        ("confirmed", None),
+        ("inconclusive", None),
+    ]
 
 
 def test_a_claim_is_not_refuted_by_its_own_kind_of_failure():
-    states = with_states([entry(1, 0.0001), entry(2, 0.0001, direction="opposes")], 0.05)
-    assert [s.state for s in states] == ["inconclusive", "inconclusive"]
+    assert [j.state for j in judged(("m5 carries toy", 0.0001), ("m5 opposes toy", 0.0001))] == ["inconclusive"] * 2
+
+
+def test_another_models_verdict_refutes_nothing():
+    slots = [entry(1, 1e6, text="m5 carries toy"), entry(2, 0.1, text="m5 opposes toy", weights="v")]
+    assert judge(slots, 0.05, lambda ids: {})[2].state == "inconclusive"
+
+
+def test_overlapping_claims_are_one_group():
+    texts = [
+        "a1.h0 carries toy",
+        "a1.h0@END necessary for toy",  # the same head
+        "a1.h0 + m1 carries toy",  # half of it
+        "a1.h0 + m1 + m2 carries toy",  # a third of the first, two thirds of the third
+        "m9 carries toy",
+        "a1 carries toy",  # four heads, of which one: a quarter
+        "a1.h0 + a1.h1 carries toy",  # half of a1, and half of the first
+    ]
+    slots = [entry(k, 1.0, text=text) for k, text in enumerate(texts, 1)]
+    assert list(groups(slots).values()) == [1, 1, 1, 1, 5, 1, 1]
+    assert groups([*slots[:1], entry(2, 1.0, text=texts[0], weights="other")]) == {1: 1, 2: 2}
 
 
 def test_views_are_marked_and_only_one_is_official(toy_log):
@@ -94,7 +152,7 @@ def test_views_are_marked_and_only_one_is_official(toy_log):
     assert not correction_document(store, "online-ebh", None, "kind")["official"]
     kinds = correction_document(store, "bh", None, "kind")["families"]
     assert sum(kinds.values()) == len(store.hypotheses())
-    assert set(kinds) == {"node_effect", "necessity"}
+    assert set(kinds) == {"node_effect", "necessity", "no_effect"}
     with pytest.raises(UserError, match="saffron"):
         correction_document(store, "saffron", None, "study")
     with pytest.raises(UserError, match="planet"):

@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.store import StoreError, derive_seed, seed_commitment
+from lakatos.experiments_db.store import Burned, StoreError, derive_seed, seed_commitment
 from lakatos.tools.errors import UserError
+from lakatos.tools.evidence import crashed
 
 
 def add_run(store, **changes):
@@ -45,6 +46,12 @@ def unregistered(store, run, proposal, claim_hash="sha256:c"):
         run_id=run.id,
         proposal_id=proposal.id,
         claim_hash=claim_hash,
+        kind="node_effect",
+        behaviour="toy",
+        behaviour_hash="sha256:b",
+        weights="sha256:w",
+        subject="m0",
+        atoms=["m0"],
         rationale="",
         calibration={},
         forwards=0.0,
@@ -100,46 +107,131 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
     with sqlite3.connect(toy_copy) as raw:
         before = raw.execute(f"SELECT * FROM {table}").fetchall()
         assert before
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only|next slot|is frozen"):
             raw.execute(change.format(table))
         assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
-def test_a_batch_cannot_be_drawn_before_registration(store):
+RECORD = {"measures": ["clean", "intervened"], "slot": 1}
+MEASURED = {"clean": 1.0, "intervened": 0.5}
+
+
+@pytest.fixture
+def registered(store):
+    """A claim whose battery measures two runs."""
     run = add_run(store)
-    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: {"slot": slot})
-    fields = {"hypothesis_id": row.id, "number": 0, "seed": "1", "e_after": 1.0, "engine": "suffix"}
-    before = m.Batch(**fields, drawn_at="2000-01-01T00:00:00.000000+00:00", forwards=0.0, seconds=0.0)
+    return store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: RECORD)
+
+
+def batch(row, number=0, drawn_at="9999-01-01", e_after=1.0):
+    fields = {"hypothesis_id": row.id, "number": number, "seed": "1", "drawn_at": drawn_at, "e_after": e_after}
+    return m.Batch(**fields, engine="suffix", forwards=0.0, seconds=0.0)
+
+
+def effect(row, uid="one", measured=None, **changes):
+    fields = {"claim_hash": row.claim_hash, "place": 0, "uid": uid, "template": "t", "prompt": {}}
+    return m.Effect(**fields | changes, measured=MEASURED if measured is None else measured)
+
+
+@pytest.mark.parametrize("drawn_at", ["2000-01-01T00:00:00.000000+00:00", None])
+def test_a_batch_cannot_be_drawn_before_registration(store, registered, drawn_at):
     with pytest.raises(IntegrityError, match="after its hypothesis was registered"):
-        store.add_batch(before, [])
-    same_moment = m.Batch(**fields, drawn_at=row.registered_at, forwards=0.0, seconds=0.0)
-    with pytest.raises(IntegrityError, match="after its hypothesis was registered"):
-        store.add_batch(same_moment, [])
+        store.add_batch(batch(registered, drawn_at=drawn_at or registered.registered_at), [])
 
 
-def test_one_bet_per_claim_and_prompt(store):
-    run = add_run(store)
-    row = store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: {"slot": slot})
-
-    def batch(number):
-        return m.Batch(
-            hypothesis_id=row.id,
-            number=number,
-            seed="1",
-            drawn_at="9999-01-01",
-            e_after=1.0,
-            engine="",
-            forwards=0,
-            seconds=0,
-        )
-
-    def effect():
-        return m.Effect(claim_hash=row.claim_hash, place=0, uid="same", template="t", prompt={}, measured={})
-
-    store.add_batch(batch(0), [effect()])
+def test_one_bet_per_claim_and_prompt(store, registered):
+    store.add_batch(batch(registered), [effect(registered, "same")])
     with pytest.raises(IntegrityError, match="uid"):
-        store.add_batch(batch(1), [effect()])
-    assert len(store.batches(row.id)) == 1, "a refused batch leaves nothing behind"
+        store.add_batch(batch(registered, 1), [effect(registered, "same")])
+    assert len(store.batches(registered.id)) == 1, "a refused batch leaves nothing behind"
+
+
+def test_a_prompt_without_its_whole_battery_is_refused(store, registered):
+    for measured in ({"clean": 1.0}, {"clean": 1.0, "other": 1.0}, {}):
+        with pytest.raises(IntegrityError, match="whole battery"):
+            store.add_batch(batch(registered), [effect(registered, measured=measured)])
+    with pytest.raises(IntegrityError, match="belongs to the claim"):
+        store.add_batch(batch(registered), [effect(registered, claim_hash="sha256:other")])
+    assert store.batches(registered.id) == []
+
+
+def test_batches_follow_one_another_until_the_evidence_is_frozen(store, registered):
+    with pytest.raises(IntegrityError, match="follow one another"):
+        store.add_batch(batch(registered, 1), [])
+    store.add_batch(batch(registered), [effect(registered)])
+    with pytest.raises(IntegrityError, match="follow one another"):
+        store.add_batch(batch(registered), [])
+    store.freeze(registered.id, crashed("it failed", n=16))
+    with pytest.raises(IntegrityError, match="frozen"):
+        store.add_batch(batch(registered, 1), [effect(registered, "two")])
+
+
+@pytest.mark.parametrize(("e", "stop", "refused"), [(4.0, "success", True), (2.5, "success", False)])
+def test_evidence_is_what_its_last_batch_says(store, registered, e, stop, refused):
+    frozen = crashed("", n=16).model_copy(update={"e": e, "stop": stop})
+    with pytest.raises(IntegrityError, match="after the last prompt"):
+        store.freeze(registered.id, frozen)  # no prompt at all
+    store.add_batch(batch(registered, e_after=2.5), [effect(registered)])
+    if refused:
+        with pytest.raises(IntegrityError, match="after the last prompt"):
+            store.freeze(registered.id, frozen)
+    else:
+        store.freeze(registered.id, frozen)
+        assert store.slots()[0].e == 2.5
+
+
+def test_a_crash_has_no_e_value(store, registered):
+    with pytest.raises(IntegrityError, match="after the last prompt"):
+        store.freeze(registered.id, crashed("it failed", n=0).model_copy(update={"e": 1e9}))
+    store.freeze(registered.id, crashed("it failed", n=0))
+    assert store.slots()[0].e == 0.0
+
+
+def test_a_slot_cannot_be_left_out_or_taken_twice(store, registered):
+    run = store.all(m.Run)[0]
+    for slot, number in ((1, 5), (3, 6)):
+        row = unregistered(store, run, add_proposal(store, run, number), f"sha256:{slot}")
+        row.slot, row.record, row.registered_at = slot, {}, "2000"
+        with pytest.raises(IntegrityError, match="next slot"):
+            store.add(row)
+
+
+def test_a_list_of_pairs_is_burned_once_its_numbers_are_seen(store, registered):
+    run = store.all(m.Run)[0]
+    early = unregistered(store, run, add_proposal(store, run, 1), "sha256:2")
+    store.register(early, lambda slot, nonce: RECORD, unburned=True)
+    store.add_batch(batch(registered), [effect(registered)])
+    late = unregistered(store, run, add_proposal(store, run, 2), "sha256:3")
+    with pytest.raises(Burned, match="fixed list"):
+        store.register(late, lambda slot, nonce: RECORD, unburned=True)
+    store.register(late, lambda slot, nonce: RECORD)
+    assert [s.slot for s in store.slots()] == [1, 2, 3]
+
+
+def test_studies_have_their_own_slots_error_and_secret(store, tmp_path):
+    path = str(tmp_path / "log.db")
+    run = add_run(store)
+    store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: RECORD)
+    second = open_store(path, study="second", alpha=0.2)
+    assert (second.study.alpha, store.study.alpha) == (0.2, 0.05)
+    assert second.study.secret != store.study.secret
+    assert second.slots() == []
+    other = add_run(second)
+    second.register(unregistered(second, other, add_proposal(second, other), "sha256:d"), lambda slot, nonce: RECORD)
+    assert [s.slot for s in second.slots()] == [1]
+    assert len(open_store(path).slots()) == 1
+    assert (len(store.runs()), len(second.runs()), second.runs()[0].study) == (1, 1, "second")
+    with pytest.raises(UserError, match="no study 'third'; it has main, second"):
+        open_store(path, study="third", create=False)
+
+
+def test_the_only_study_is_the_default(tmp_path):
+    path = str(tmp_path / "named.db")
+    named = open_store(path, study="named")
+    assert open_store(path, create=False).study.id == named.study.id
+    open_store(path, study="other")
+    with pytest.raises(UserError, match="name one with --study"):
+        open_store(path, create=False)
 
 
 def test_slots_are_given_in_order_and_a_claim_has_one(store):
@@ -216,10 +308,10 @@ def test_what_cannot_be_opened_says_why(tmp_path):
         open_store("nonsense://x")
 
 
-def test_a_newer_schema_is_refused(toy_copy):
+def test_another_schema_is_refused(toy_copy):
     with sqlite3.connect(toy_copy) as raw:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(UserError, match="newer lakatos"):
+    with pytest.raises(UserError, match="another lakatos"):
         open_store(str(toy_copy))
 
 

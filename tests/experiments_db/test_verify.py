@@ -93,6 +93,20 @@ def test_an_altered_effect_is_found_although_every_hash_was_computed_anew(toy_co
         ),
         ("UPDATE hypotheses SET record = json_set(record, '$.battery.gap', 0.5) WHERE id = 1", "hypotheses row 1"),
         ("UPDATE hypotheses SET record = json_set(record, '$.weight', 0.5) WHERE id = 2", "hypotheses row 2"),
+        (
+            "UPDATE hypotheses SET record = json_set(record, '$.battery.matched.random[0]', 'm2') WHERE id = 1",
+            "hypotheses row 1",
+        ),
+        (
+            "UPDATE hypotheses SET record = json_set(record, '$.battery.unit', 'template') WHERE id = 1",
+            "hypotheses row 1",
+        ),
+        ("UPDATE hypotheses SET record = json_set(record, '$.templates', 99) WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE hypotheses SET record = json_remove(record, '$.measures[0]') WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE hypotheses SET subject = 'm9' WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE hypotheses SET atoms = '[]' WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE hypotheses SET kind = 'no_effect' WHERE id = 1", "hypotheses row 1"),
+        ("UPDATE evidence SET p = 0.0 WHERE id = 1", "evidence row 1"),
         ("UPDATE hypotheses SET registered_at = '9999-01-01' WHERE id = 1", "hypotheses row 1"),
         ("UPDATE studies SET secret = replace(secret, substr(secret, 1, 4), '0000')", "hypotheses row 1"),
         ("UPDATE runs SET behaviour_definition = json_set(behaviour_definition, '$.answer', ' A')", "runs row 1"),
@@ -113,7 +127,7 @@ def test_a_forged_crash_is_neither_confirmed_nor_believed(toy_copy):
     tampered = tamper(
         toy_copy,
         "UPDATE evidence SET record = json_set(record, '$.stop', 'crashed', '$.e', 1e9, '$.error', 'x') WHERE id = 2",
-        "UPDATE evidence SET e = 1e9 WHERE id = 2",
+        "UPDATE evidence SET e = 1e9, stop = 'crashed' WHERE id = 2",
     )
     assert tampered
     assert any(lie.startswith("evidence row 2 (hypothesis 2): claims a crash") for lie in rechain(toy_copy))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 from models import TOY, TOY_TEXT, tiny
 
 from lakatos.tools import experiment
-from lakatos.tools.battery import e_process, gaps, line_effects, stack
-from lakatos.tools.component import Component
+from lakatos.tools.attribution import node_scores
+from lakatos.tools.battery import Data, e_process, gaps, parts_of
+from lakatos.tools.circuits import Mediation, Minimality, Sufficiency
+from lakatos.tools.claims import AttentionRole, Necessity, NodeEffect, NoEffect
 from lakatos.tools.encoding import encode
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.experiment import (
@@ -22,17 +23,27 @@ from lakatos.tools.experiment import (
     Sample,
     calibrate,
     draw_sample,
-    matched_components,
     measure,
     needs_donors,
     run_experiment,
     unigram_loss,
 )
-from lakatos.tools.hypothesis import AnyClaim, Battery, Line, Necessity, NodeEffect, control_names
+from lakatos.tools.hypothesis import AnyClaim, Battery, Line, control_names
 from lakatos.tools.intervention import Intervention, run_interventions
+from lakatos.tools.matched import Shape, draw_matched, shuffled_circuits
 
 NODE = NodeEffect(components=("a1.h2@END", "m0@S2"), matched_random=3)
 NEED = Necessity(components=("a1.h2@END", "m0@S2"))
+KINDS = [
+    NODE,
+    NEED,
+    Sufficiency(components=("a1.h2", "m0")),
+    Minimality(components=("a1.h2", "m0")),
+    Mediation(components=("a0.h1",), receivers=("a2.h0.q",)),
+    Mediation(components=("a0.h1",), receivers=("logits",)),
+    AttentionRole(components=("a1.h2",), attends_from="END", attends_to="IO"),
+    NoEffect(components=("m1",)),
+]
 
 
 def seeds(purpose: str) -> int:
@@ -71,7 +82,7 @@ class TestSamples:
 class TestMeasure:
     def test_node_effect(self) -> None:
         sample, bridge = draw(NODE, 8), tiny("llama").bridge
-        values = measure(NODE, ["a0.h1@END+m1@S2", "a2.h0@END+m2@S2"], bridge, sample).values
+        values = measure(NODE, {"random": ("a0.h1@END+m1@S2", "a2.h0@END+m2@S2")}, bridge, sample).values
         plan = [Intervention(c, "clean") for c in (NODE.components, ["a0.h1@END", "m1@S2"], ["a2.h0@END", "m2@S2"])]
         expected = run_interventions(bridge, sample.runs.pairs, plan, base="corrupted")
         assert list(values) == ["clean", "corrupted", "intervened", "random.0", "random.1"]
@@ -85,13 +96,13 @@ class TestMeasure:
         expected = run_interventions(
             bridge, sample.runs, [Intervention(claim.components, "corrupted")], base="clean", metric="prob_diff"
         )
-        assert measure(claim, [], bridge, sample).values["intervened"] == pytest.approx(expected.values[0])
+        assert measure(claim, {"random": ()}, bridge, sample).values["intervened"] == pytest.approx(expected.values[0])
 
     @pytest.mark.parametrize("ablation", ["resample", "zero"])
     def test_necessity_ablates_the_controls_everywhere(self, ablation) -> None:
         claim = NEED.model_copy(update={"ablation": ablation})
         sample, bridge = draw(claim, 8), tiny("llama").bridge
-        values = measure(claim, [], bridge, sample).values
+        values = measure(claim, {}, bridge, sample).values
         here = run_interventions(bridge, sample.runs, [Intervention(claim.components, ablation)], base="clean")
         there = run_interventions(
             bridge, sample.controls["toy_text"], [Intervention(["a1.h2", "m0"], ablation)], base="clean"
@@ -99,6 +110,52 @@ class TestMeasure:
         assert values["intervened"] == pytest.approx(here.values[0])
         assert values["control.toy_text.intervened"] == pytest.approx(there.values[0])
         assert values["control.toy_text.clean"] == pytest.approx(there.clean)
+        frozen = Intervention(claim.components, ablation, to="logits")
+        direct = run_interventions(bridge, sample.runs, [frozen], base="clean")
+        assert values["direct"] == pytest.approx(direct.values[0])
+
+    def test_circuits_keep_what_is_theirs_and_ablate_the_rest(self) -> None:
+        circuit, other = ("a1.h2", "m0", "m2"), "a0.h1+m0+m1"
+        claim = Sufficiency(components=circuit)
+        sample, bridge = draw(claim, 8), tiny("llama").bridge
+        values = measure(claim, {"random": (other,), "shuffled": ()}, bridge, sample).values
+        plan = [Intervention(c, "resample", keep=True) for c in (circuit, other.split("+"), ("a1.h2", "m2"))]
+        expected = run_interventions(bridge, sample.runs, plan, base="clean").values
+        assert np.stack([values["circuit"], values["random.0"]]) == pytest.approx(expected[:2])
+        without = measure(Minimality(components=circuit), {}, bridge, sample).values["without.m0"]
+        assert without == pytest.approx(expected[2])
+
+    def test_mediation_sends_along_the_path_alone(self) -> None:
+        claim = Mediation(components=("a0.h1",), receivers=("a2.h0.q",))
+        sample, bridge = draw(claim, 8), tiny("llama").bridge
+        values = measure(claim, {"random": ("a2.h1.q",)}, bridge, sample).values
+        paths = [Intervention("a0.h1", "clean", to=to) for to in ((), "a2.h0.q", "a2.h1.q")]
+        expected = run_interventions(bridge, sample.runs, paths, base="corrupted").values
+        assert np.stack([values[n] for n in ("intervened", "path", "random.0")]) == pytest.approx(expected)
+
+    def test_no_effect_is_total_and_direct(self) -> None:
+        claim = NoEffect(components=("m1",), intervention="noising")
+        sample, bridge = draw(claim, 8), tiny("llama").bridge
+        values = measure(claim, {}, bridge, sample).values
+        plan = [Intervention("m1", "corrupted", to=to) for to in ((), "logits")]
+        expected = run_interventions(bridge, sample.runs, plan, base="clean").values
+        assert np.stack([values["intervened"], values["direct"]]) == pytest.approx(expected)
+
+    def test_attention_is_read_from_the_patterns(self) -> None:
+        claim = AttentionRole(components=("a1.h2", "a2.h0"), attends_from="END", attends_to="IO")
+        sample, bridge = draw(claim, 8), tiny("llama").bridge
+        values = measure(claim, {"positions": ("S2", "elsewhere")}, bridge, sample).values
+        assert set(values) == {"attention.IO", "attention.S2", "attention.elsewhere"}
+        for batch in encode(sample.runs.pairs, bridge.tokenizer):
+            _, cache = bridge.run_with_cache(torch.from_numpy(batch.clean))
+            for row, place in enumerate(batch.index):
+                rows = [cache[f"blocks.{layer}.attn.hook_pattern"][row, head, -1] for layer, head in ((1, 2), (2, 0))]
+                share = torch.stack(rows).mean(0).numpy()
+                io, s2, end = (batch.positions[name][row] for name in ("IO", "S2", "END"))
+                rest = [t for t in range(1, end + 1) if t not in (io, s2, end)]
+                assert values["attention.IO"][place] == pytest.approx(share[io], abs=1e-6)
+                assert values["attention.S2"][place] == pytest.approx(share[s2], abs=1e-6)
+                assert values["attention.elsewhere"][place] == pytest.approx(share[rest].mean(), abs=1e-6)
 
     def test_unigram_loss_is_the_entropy_of_the_tokens(self) -> None:
         pairs = TOY_TEXT.sample(20)
@@ -108,28 +165,54 @@ class TestMeasure:
 
 
 class TestCalibrate:
-    @pytest.mark.parametrize("claim", [NODE, NEED], ids=["node", "necessity"])
+    @pytest.mark.parametrize("claim", KINDS, ids=lambda claim: claim.kind)
     def test_every_constant_comes_from_the_exploration_pairs(self, claim) -> None:
         sample, bridge = draw(claim, 64), tiny("llama").bridge
-        battery, measured = calibrate(claim, bridge, sample, "sha256:claim", cap=256)
+        battery, measured = calibrate(claim, bridge, sample, "claim", 256, 2)
         controls = {n: unigram_loss(r.pairs, bridge) for n, r in sample.controls.items()}
         assert (battery.gap, battery.control_gaps) == gaps(measured.values, controls)
-        assert list(battery.controls) == (
-            matched_components(claim, bridge.cfg, "sha256:claim") if claim is NODE else []
-        )
-        effects = line_effects(claim, battery, measured.values)
-        assert [line.name for line in battery.lines] == list(effects)
-        for line in battery.lines:
-            assert np.abs(effects[line.name]).max() < line.scale
-            assert line.delta == (0 if line.name.startswith("specific") else 0.1 * battery.gap)
+        for role, others in draw_matched(claim, Shape.of(bridge.cfg), "claim").items():
+            assert battery.matched[role] == others
+        parts = parts_of(claim, battery, measured.values)
+        assert [line.name for line in battery.lines] == [part.name for part in parts]
+        for line, part in zip(battery.lines, parts, strict=True):
+            assert np.abs(part.effect).max() < line.scale
+            assert line.delta == part.delta
+            assert line.scale >= 2 * abs(line.delta)
+        assert battery.deciding
         assert (battery.explored, battery.n_max <= 256, battery.n_max % 16) == (64, True, 0)
-        assert measured.engine == "suffix"
-        again, _ = calibrate(claim, bridge, draw(claim, 64), "sha256:claim", cap=256)
+        again, _ = calibrate(claim, bridge, draw(claim, 64), "claim", 256, 2)
         assert again == battery
+
+    def test_a_shuffled_search_is_the_best_of_several_on_the_true_labels(self) -> None:
+        claim = Sufficiency(components=("a1.h2", "m0"))
+        sample, bridge = draw(claim, 64), tiny("llama").bridge
+        battery, measured = calibrate(claim, bridge, sample, "claim", 256, 2)
+        (best,) = battery.matched["shuffled"]
+        assert sorted(c.split(".")[0][0] for c in best.split("+")) == ["a", "m"], "of the claim's size"
+        scores = node_scores(bridge, sample.runs.pairs, "logit_diff", [None])
+        found = shuffled_circuits(claim, scores, "claim")
+        plan = [Intervention(circuit, "resample", keep=True) for circuit in found]
+        kept = run_interventions(bridge, sample.runs, plan, base="clean").values.mean(1)
+        assert best == "+".join(found[int(kept.argmax())])
+        assert measured.values["shuffled.0"].mean() == pytest.approx(kept.max())
 
     def test_too_few_pairs_are_refused(self) -> None:
         with pytest.raises((UserError, ValueError), match="at least 64"):
-            calibrate(NODE, tiny("llama").bridge, draw(NODE, 16), "sha256:claim", cap=256)
+            calibrate(NODE, tiny("llama").bridge, draw(NODE, 16), "claim", 256, 2)
+
+    @pytest.mark.parametrize(
+        ("source", "target", "said"),
+        [
+            ("END", "PLACE", "no position 'PLACE'"),
+            ("IO", "END", "which comes after it"),
+            ("X", "IO", "no position 'X'"),
+        ],
+    )
+    def test_a_role_that_is_not_there_is_refused(self, source, target, said) -> None:
+        claim = AttentionRole(components=("a1.h2",), attends_from=source, attends_to=target)
+        with pytest.raises(UserError, match=said):
+            calibrate(claim, tiny("llama").bridge, draw(claim, 64), "claim", 256, 2)
 
 
 class TestRunExperiment:
@@ -137,11 +220,13 @@ class TestRunExperiment:
     BATTERY = Battery(
         gap=1.0,
         control_gaps={},
-        controls=("m1",),
+        matched={"random": ("m1",)},
         lines=(
-            Line(name="effect", delta=0.1, scale=3.0, unit="logits"),
-            Line(name="beyond matched random", delta=0.1, scale=3.0, unit="logits"),
+            Line(name="effect", delta=0.1, scale=3.0, unit="logits", decides=True),
+            Line(name="beyond matched random", delta=0.1, scale=3.0, unit="logits", decides=True),
         ),
+        unit="prompt",
+        intraclass_correlation=None,
         predicted_d=0.5,
         n_max=128,
         explored=64,
@@ -156,19 +241,25 @@ class TestRunExperiment:
 
     def run(self, monkeypatch, effect: float, done: Any = (), stop_after: int = 99) -> tuple[str | None, list[Any]]:
         """The reason, and what `on_batch` was given; `draw` gives the batch's number in place of a sample."""
+
+        @dataclass
+        class Numbered:
+            number: int
+            templates: tuple[str, ...] = ("t",) * 16
+
         monkeypatch.setattr(
-            experiment, "measure", lambda _claim, matched, _model, number: self.measurement(number, effect)
+            experiment, "measure", lambda _claim, matched, _model, sample: self.measurement(sample.number, effect)
         )
         seen: list[Any] = []
 
         def on_batch(number: int, sample: Any, measured: Measurement, e: float) -> None:
-            assert sample == number
-            seen.append((number, measured.values, e))
+            assert sample.number == number
+            seen.append((number, Data(measured.values, sample.templates), e))
             if len(seen) == stop_after:
                 raise Stop("the user's limit")
 
         try:
-            return run_experiment(self.CLAIM, self.BATTERY, 1e3, None, lambda n: n, done, on_batch), seen
+            return run_experiment(self.CLAIM, self.BATTERY, 1e3, None, Numbered, done, on_batch), seen
         except Stop:
             return None, seen
 
@@ -180,7 +271,7 @@ class TestRunExperiment:
         assert found == reason
         assert [number for number, _, _ in seen] == list(range(len(seen)))
         assert len(seen) == batches or (batches is None and 1 < len(seen) < 8)
-        path = e_process(self.CLAIM, self.BATTERY, stack([values for _, values, _ in seen]))
+        path = e_process(self.CLAIM, self.BATTERY, Data.join([values for _, values, _ in seen]))
         assert [e for _, _, e in seen] == pytest.approx(path[15::16])
         assert reason != "success" or (path[15:-16:16] < 1e3).all()
 
@@ -203,59 +294,16 @@ class TestRunExperiment:
         claim = NodeEffect(components=("r1",), direction="supports", threshold=0.05)
         bridge = tiny("qwen3").bridge
         sample = draw_sample(TOY, [], bridge, n=64, skip=0, split="exploration", seeds=seeds, donors=False)
-        battery, _ = calibrate(claim, bridge, sample, "sha256:c", cap=64)
+        battery, _ = calibrate(claim, bridge, sample, "c", 64, 2)
         batches: list[Any] = []
 
         def next_batch(k: int) -> Sample:
             return draw_sample(TOY, [], bridge, n=16, skip=16 * k, split="confirmation", seeds=seeds, donors=False)
 
         reason = run_experiment(
-            claim, battery, 20.0, bridge, next_batch, [], lambda k, s, m, e: batches.append((k, m, e))
+            claim, battery, 20.0, bridge, next_batch, [], lambda k, s, m, e: batches.append((s, m, e))
         )
         assert reason in ("futility", "exhausted")
-        values = stack([m.values for _, m, _ in batches])
-        assert values["intervened"] == pytest.approx(values["clean"], abs=1e-4)
-        assert e_process(claim, battery, values)[-1] == batches[-1][2] < 20
-
-
-class TestMatchedComponents:
-    CFG = SimpleNamespace(n_layers=12, n_heads=8, d_mlp=64)
-    places = st.builds(
-        "{}{}".format,
-        st.sampled_from(["a0.h1", "a5.h7", "a11.h3", "m0", "m6", "m3.n9", "r2", "r11", "a4"]),
-        st.sampled_from(["", "@END", "@S2"]),
-    )
-
-    @given(st.lists(places, min_size=1, max_size=4, unique=True), st.integers(3, 8), st.text(max_size=8))
-    def test_are_like_the_claims_and_never_its_own(self, texts, wanted, identity) -> None:
-        claim = NodeEffect(components=tuple(texts), matched_random=wanted)
-        chosen = matched_components(claim, self.CFG, identity)
-        assert 1 <= len(chosen) <= wanted
-        assert len(set(chosen)) == len(chosen)
-        assert chosen == matched_components(claim, self.CFG, identity)
-        own = claim.parsed()
-        for text in chosen:
-            matched = [Component.parse(part) for part in text.split("+")]
-            assert not set(matched) & set(own)
-            assert sorted((c.kind, str(c.position)) for c in matched) == sorted((c.kind, str(c.position)) for c in own)
-            for component in matched:
-                component.check(self.CFG)
-                assert any(component.kind == c.kind and abs(component.layer - c.layer) <= 3 for c in own)
-
-    def test_the_claims_hash_decides(self) -> None:
-        claim = NodeEffect(components=("a5.h7",))
-        assert len({tuple(matched_components(claim, self.CFG, str(i))) for i in range(20)}) > 10
-
-    def test_as_many_as_the_claim_has_even_where_few_are_left(self) -> None:
-        """A smaller set would be easier to beat."""
-        claim = NodeEffect(components=("a0.h0", "a0.h1", "a0.h2"), matched_random=8)
-        cfg = SimpleNamespace(n_layers=1, n_heads=7, d_mlp=1)
-        chosen = matched_components(claim, cfg, "x")
-        assert len(chosen) == 4  # three of the four heads that are left
-        assert all(len(text.split("+")) == 3 for text in chosen)
-
-    @pytest.mark.parametrize("heads", [3, 4, 5])
-    def test_a_model_without_any_is_refused(self, heads) -> None:
-        claim = NodeEffect(components=("a0.h0", "a0.h1", "a0.h2"))
-        with pytest.raises(UserError, match="nearby to compare with"):
-            matched_components(claim, SimpleNamespace(n_layers=1, n_heads=heads, d_mlp=1), "x")
+        data = Data.join([Data(m.values, s.templates) for s, m, _ in batches])
+        assert data.values["intervened"] == pytest.approx(data.values["clean"], abs=1e-4)
+        assert e_process(claim, battery, data)[-1] == batches[-1][2] < 20

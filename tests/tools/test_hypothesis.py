@@ -10,27 +10,76 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lakatos.tools.canonical import canonical_json, content_hash
-from lakatos.tools.hypothesis import CLAIM, AnyClaim, Hypothesis, Necessity, NodeEffect, claim_hash, describe
+from lakatos.tools.claim_text import describe, in_words, parse_claim
+from lakatos.tools.claims import Necessity, NodeEffect
+from lakatos.tools.errors import UserError
+from lakatos.tools.hypothesis import CLAIM, KINDS, AnyClaim, Hypothesis, atoms, claim_fields, claim_hash, opposes
 
-texts = st.sampled_from(["a9.h6@END", "a9.h6", "m5", "m5.n12@3", "r3@S2", "a0"])
-shared = {
-    "components": st.lists(texts, min_size=1, max_size=5),
-    "metric": st.sampled_from(["logit_diff", "prob_diff"]),
-    "threshold": st.floats(0, 2, exclude_min=True),
-}
-node = st.fixed_dictionaries(
-    {"kind": st.just("node_effect")} | shared,
-    optional={
-        "intervention": st.sampled_from(["denoising", "noising"]),
-        "direction": st.sampled_from(["supports", "opposes"]),
-        "matched_random": st.integers(3, 8),
+texts = st.sampled_from(["a9.h6@END", "a9.h6", "m5", "m5.n12@3", "r3@S2", "a0", "a2.h1.q", "a10.g0.k@IO"])
+members = st.lists(st.sampled_from(["a9.h6@END", "a9.h6", "m5", "m0@S2", "a0", "a10.h1"]), min_size=2, max_size=5)
+fractions = st.integers(1, 20_000).map(lambda k: k / 10_000)
+patches, ablations = st.sampled_from(["denoising", "noising"]), st.sampled_from(["resample", "zero"])
+directions, counts = st.sampled_from(["supports", "opposes"]), st.integers(3, 8)
+measured = {"metric": st.sampled_from(["logit_diff", "prob_diff"]), "threshold": fractions}
+
+
+def fields_of(kind: str, required: dict[str, Any], **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"kind": st.just(kind)} | required, optional=optional)
+
+
+anywhere = {"components": st.lists(texts, min_size=1, max_size=5)}
+node = fields_of("node_effect", anywhere, **measured, intervention=patches, direction=directions, matched_random=counts)
+necessity = fields_of(
+    "necessity",
+    anywhere,
+    **measured,
+    ablation=ablations,
+    specificity=st.integers(30_000, 90_000).map(lambda k: k / 1e4),
+)
+sufficiency = fields_of(
+    "sufficiency",
+    {"components": members},
+    **measured,
+    ablation=ablations,
+    faithfulness=st.integers(1, 10_000).map(lambda k: k / 10_000),
+    matched_random=counts,
+)
+mediation = fields_of(
+    "mediation",
+    anywhere | {"receivers": st.sampled_from([["logits"], ["a9.h6.q", "m11"], ["a8.g1.v@END"]])},
+    **measured,
+    intervention=patches,
+    direction=directions,
+    share=fractions,
+    matched_random=counts,
+)
+attention = fields_of(
+    "attention_role",
+    {
+        "components": st.lists(st.sampled_from(["a9.h6", "a0.h1"]), min_size=1, max_size=2),
+        "attends_from": st.sampled_from(["END", "S2"]),
+        "attends_to": st.sampled_from(["IO", "S1"]),
     },
+    threshold=st.integers(1, 9_999).map(lambda k: k / 10_000),
 )
-necessity = st.fixed_dictionaries(
-    {"kind": st.just("necessity")} | shared,
-    optional={"ablation": st.sampled_from(["resample", "zero"]), "specificity": st.floats(3, 10)},
+no_effect = fields_of("no_effect", anywhere, **measured, intervention=patches | ablations)
+
+
+@st.composite
+def minimality_fields(draw: Any) -> dict[str, Any]:
+    found = draw(fields_of("minimality", {"components": members}, **measured, ablation=ablations))
+    assume(len(set(found["components"])) > 1)
+    one, *others = dict.fromkeys(found["components"])
+    return found | draw(st.sampled_from([{}, {"backups": {one: others}}]))
+
+
+plain = node | necessity | sufficiency | mediation | attention | no_effect | minimality_fields()
+fields = plain | st.builds(
+    lambda parent, family: {"kind": "generalisation", "parent": parent, "family": family},
+    plain,
+    st.sampled_from(["distant", "letters"]),
 )
-claims = (node | necessity).map(CLAIM.validate_python)
+claims = fields.map(CLAIM.validate_python)
 
 
 def hash_of(claim: AnyClaim, weights: str = "sha256:w", behaviour: str = "sha256:b") -> str:
@@ -42,11 +91,11 @@ def test_claims_share_a_hash_only_if_every_field_is_equal(one: AnyClaim, other: 
     assert (hash_of(one) == hash_of(other)) == (one == other)
 
 
-@given(node | necessity, node | necessity, st.data())
+@given(plain, plain, st.data())
 def test_changing_any_one_field_changes_the_hash(fields: dict[str, Any], others: dict[str, Any], data: Any) -> None:
     claim = CLAIM.validate_python(fields)
     name = data.draw(st.sampled_from(sorted(set(type(claim).model_fields) - {"kind"})))
-    changed = {**claim.model_dump(), name: others.get(name, 2)}
+    changed = {**claim.model_dump(), name: others.get(name, "zero")}
     try:
         other = CLAIM.validate_python(changed)
     except ValidationError:
@@ -75,7 +124,7 @@ def test_prose_prediction_and_role_are_not_part_of_it() -> None:
 
 def test_there_is_one_way_to_write_the_components() -> None:
     one = NodeEffect(components=("m5", " a9.h06@END", "m5", "a10.h1"))
-    assert one.components == ("a10.h1", "a9.h6@END", "m5")
+    assert one.components == ("m5", "a9.h6@END", "a10.h1")
     assert hash_of(one) == hash_of(NodeEffect(components=("a9.h6@END", "a10.h1", "m5")))
 
 
@@ -91,15 +140,104 @@ def test_defaults_may_be_left_out() -> None:
 
 def test_the_hash_of_a_known_claim_stays_what_it_is() -> None:
     """Registered claims are found by their hash for ever: a new field needs a migration, not a silent change."""
-    claim = Necessity(components=("a9.h6@END",))
+    claim = Necessity(components=("a9.h6@END",), specificity=4)
     expected = (
-        '{"behaviour":"sha256:b","claim":{"ablation":"resample","components":["a9.h6@END"],"kind":"necessity",'
-        '"metric":"logit_diff","specificity":3.0,"threshold":0.1},"controls":{},"weights":"sha256:w"}'
+        '{"behaviour":"sha256:b","claim":{"components":["a9.h6@END"],"kind":"necessity","specificity":4.0},'
+        '"controls":{},"weights":"sha256:w"}'
     )
-    record = {"weights": "sha256:w", "behaviour": "sha256:b", "controls": {}, "claim": claim.model_dump(mode="json")}
+    record = {"weights": "sha256:w", "behaviour": "sha256:b", "controls": {}, "claim": claim_fields(claim)}
     assert canonical_json(record) == expected
     assert hash_of(claim) == content_hash(record)
-    assert hash_of(claim) == "sha256:33803dd7785d25c35e3f212e99884758dd2f3728dff0ca912881c816dfed0604"
+    assert hash_of(claim) == "sha256:64ead417eb3ea79e18724fd23cf5df08cc7c3c181887359d476b95979d7ff112"
+    elsewhere = claim_hash(claim, weights="sha256:w", behaviour="sha256:b", controls={}, study="second")
+    assert elsewhere != hash_of(claim), "another study, another registration"
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ({"kind": "activation patching"}, {"kind": "node_effect"}),
+        ({"kind": "Node-Effect"}, {"kind": "node_effect"}),
+        ({"kind": "ablation", "ablation": "Resample ablation"}, {"kind": "necessity"}),
+        ({"kind": "node_effect", "direction": "positive"}, {"kind": "node_effect"}),
+        ({"kind": "node_effect", "metric": "logit difference"}, {"kind": "node_effect"}),
+        ({"kind": "node_effect", "threshold": 0.10000001}, {"kind": "node_effect"}),
+        ({"kind": "equivalence", "intervention": "zero ablation"}, {"kind": "no_effect", "intervention": "zero"}),
+    ],
+)
+def test_synonyms_are_one_claim(one: dict[str, Any], same: dict[str, Any]) -> None:
+    first, second = (CLAIM.validate_python({"components": ["m5"]} | fields) for fields in (one, same))
+    assert hash_of(first) == hash_of(second)
+
+
+@given(claims)
+def test_the_text_form_is_read_back(claim: AnyClaim) -> None:
+    text = describe(claim, "ioi")
+    assert parse_claim(text) == (claim, "ioi")
+    assert in_words(claim, "ioi")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a9.h6 does everything", "is not a claim"),
+        ("a9.h6 carries ioi (sideways)", "'sideways' is not understood"),
+        ("a9.h6 necessary for ioi through m10", "through belongs to carries"),
+        ("a9.h6 necessary for ioi (denoising)", "ablation"),
+        ("a9.h6.x carries ioi", "not a component"),
+        ("a9.h6 carries ioi (>= 0% of gap)", "greater than or equal"),
+        ("m5 attends from END to IO in ioi", "heads without a position"),
+    ],
+)
+def test_what_is_no_claim_says_why(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_claim(text)
+
+
+def test_every_kind_can_be_written_in_text() -> None:
+    written = [
+        "a9.h6 carries ioi",
+        "a9.h6 necessary for ioi",
+        "a9.h6 + m0 sufficient for ioi",
+        "a9.h6 + m0 minimal for ioi",
+        "a9.h6 carries ioi through logits",
+        "a9.h6 attends from END to IO in ioi",
+        "a9.h6 has no effect on ioi",
+        "a9.h6 carries ioi/distant",
+    ]
+    assert [type(parse_claim(text)[0]) for text in written] == list(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("claim", "other", "refuted"),
+    [
+        ("m5 carries ioi", "m5 opposes ioi", True),
+        ("m5 carries ioi", "m5 opposes ioi (>= 30% of gap, 5 random)", True),
+        ("m5 carries ioi", "m5 opposes ioi (noising)", False),
+        ("m5 carries ioi", "m4 opposes ioi", False),
+        ("m5 carries ioi", "m5 carries ioi (>= 30% of gap)", False),
+        ("m5 carries ioi", "m5 has no effect on ioi (denoising)", True),
+        ("m5 carries ioi", "m5 has no effect on ioi (denoising, < 20% of gap)", False),
+        ("m5 carries ioi (>= 20% of gap)", "m5 has no effect on ioi (denoising)", True),
+        ("m5 carries ioi", "m5 has no effect on ioi", False),
+        ("m5 necessary for ioi", "m5 has no effect on ioi", True),
+        ("m5 necessary for ioi (zero)", "m5 has no effect on ioi", False),
+        ("m5 has no effect on ioi", "m5 necessary for ioi", True),
+        ("m5 has no effect on ioi (< 20% of gap)", "m5 necessary for ioi", False),
+        ("m5 carries ioi through m6", "m5 opposes ioi through m6", True),
+        ("m5 carries ioi through m6", "m5 opposes ioi through m7", False),
+        ("m5 carries ioi/distant", "m5 opposes ioi/distant", True),
+        ("m5 carries ioi/distant", "m5 opposes ioi", False),
+        ("m5 carries ioi", "m5 opposes ioi/distant", False),
+    ],
+)
+def test_what_refutes_what(claim: str, other: str, refuted: bool) -> None:
+    assert opposes(parse_claim(claim)[0], parse_claim(other)[0]) == refuted
+
+
+def test_claims_overlap_in_heads_whatever_their_positions_and_parts() -> None:
+    claim = NodeEffect(components=("a2", "a9.h6@END", "a9.h6.q", "a3.g1.v", "m5@S2", "m5.n7"))
+    assert atoms(claim, 2) == ("a2.h0", "a2.h1", "a3.g1", "a9.h6", "m5", "m5.n7")
 
 
 @pytest.mark.parametrize(
@@ -107,8 +245,15 @@ def test_the_hash_of_a_known_claim_stays_what_it_is() -> None:
     [
         {"components": []},
         {"components": ["a9.h"]},
-        {"components": ["m5"] * 17},
+        {"components": [f"m{k}" for k in range(17)]},
         {"components": ["m5"], "threshold": 0},
+        {"components": ["m5"], "kind": "minimality"},
+        {"components": ["m5", "m6"], "kind": "minimality", "backups": {"m5": ["m7"]}},
+        {"components": ["m5.n1"], "kind": "sufficiency"},
+        {"components": ["m5"], "kind": "mediation"},
+        {"components": ["m5"], "kind": "mediation", "receivers": ["logits", "m6"]},
+        {"components": ["a1.h0@END"], "kind": "attention_role", "attends_from": "END", "attends_to": "IO"},
+        {"kind": "generalisation", "parent": {"kind": "generalisation"}, "family": "x"},
         {"components": ["m5"], "threshold": float("nan")},
         {"components": ["m5"], "metric": "kl"},
         {"components": ["m5"], "verdict": "confirmed"},
