@@ -16,6 +16,8 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
 from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.hypothesis import KINDS, Hypothesis
+from lakatos.tools.matched import Shape
 
 
 def hypothesis(component, **changes):
@@ -84,7 +86,7 @@ def test_what_is_sent_and_received_is_logged_word_for_word(run_with):
     assert calls[0].response == ANSWER
     assert calls[0].tokens_in > 0
     assert calls[0].tokens_out > 0
-    assert calls[0].prompt == "propose@1"
+    assert calls[0].prompt == "propose@2"
     assert calls[0].prompt_hash.startswith("sha256:")
     asked = llm.asked[0][0]["content"]
     assert "m2" in asked
@@ -152,11 +154,13 @@ def test_token_limit_stops_before_the_next_call(toy, tmp_path):
 
 
 def test_the_schema_names_only_what_exists():
-    schema = proposal_schema(3, 4, ["S2", "END"])
+    schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"], ["far"])
     text = json.dumps(schema)
     assert '"enum": [0, 1, 2]' in text
     assert '"enum": [0, 1, 2, 3]' in text
     assert '"enum": ["S2", "END", null]' in text
+    assert '"group": {"type": "integer", "enum": [0, 1]}' in text
+    assert '"enum": ["far"]' in text
 
     def objects(node):
         if isinstance(node, dict):
@@ -171,6 +175,41 @@ def test_the_schema_names_only_what_exists():
     for node in objects(schema):
         assert node["additionalProperties"] is False
         assert node["required"] == list(node["properties"])
+
+
+def test_every_kind_of_claim_that_the_schema_allows_can_be_registered():
+    """The first value of every enumeration, in every kind of claim."""
+
+    def example(node, name=""):
+        if "anyOf" in node:
+            return [example(option, name) for option in node["anyOf"]]
+        if node["type"] == "object":
+            return {key: example(value, key) for key, value in node["properties"].items()}
+        if node["type"] == "array":
+            found = example(node["items"])
+            return found[:1] if isinstance(found, list) else [found]
+        return node["enum"][0] if "enum" in node else {"number": 0.5, "string": "because"}[node["type"]]
+
+    for families in ([], ["far"]):
+        schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"], families)
+        claims = example(schema["properties"]["hypotheses"]["items"]["properties"]["claim"])
+        for claim in claims:
+            if claim["kind"] == "minimality":
+                claim["components"].append({"kind": "mlp", "layer": 1, "position": None})
+            if claim["kind"] == "generalisation":
+                claim["parent"] = claim["parent"][0]
+        found = read_proposals(json.dumps({"hypotheses": [{"claim": claim} for claim in claims]}))
+        kinds = [Hypothesis.model_validate(proposal).claim.kind for proposal in found]
+        assert set(kinds) == {kind.model_fields["kind"].default for kind in KINDS} - (
+            set() if families else {"generalisation"}
+        )
+
+
+def test_receivers_are_read_too():
+    receivers = [{"kind": "query", "layer": 2, "head": 1, "position": "END"}]
+    receivers += [{"kind": "key", "layer": 2, "group": 0, "position": None}, {"kind": "logits"}]
+    (found,) = read_proposals(json.dumps({"hypotheses": [{"claim": {"kind": "mediation", "receivers": receivers}}]}))
+    assert found["claim"]["receivers"] == ["a2.h1.q@END", "a2.g0.k", "logits"]
 
 
 @pytest.mark.parametrize(

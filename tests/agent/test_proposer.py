@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lakatos.agent.proposer import Explored, at_random, from_attribution, from_file
+from lakatos.agent.proposer import Explored, at_random, from_attribution, from_file, to_replicate
+from lakatos.tools.claim_text import describe, parse_claim
 from lakatos.tools.errors import UserError
 from lakatos.tools.hypothesis import Hypothesis
 
@@ -65,7 +66,21 @@ def test_random_proposals_are_seeded_valid_and_inside_the_model():
 def test_a_file_of_claims(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text("hypotheses:\n- claim: {kind: necessity, components: [m1]}\n- just words\n")
-    assert from_file(str(path)) == [{"claim": {"kind": "necessity", "components": ["m1"]}}, {"text": "just words"}]
+    assert from_file(str(path)) == [{"claim": {"kind": "necessity", "components": ["m1"]}}, {"claim": "just words"}]
+
+
+def test_what_is_confirmed_is_proposed_on_every_family():
+    claim, _ = parse_claim("m1 carries toy")
+    found = to_replicate([("m1 carries toy", claim)], ["far", "near"], 9)
+    assert [describe(Hypothesis.model_validate(p).claim, "toy").split(" (")[0] for p in found] == [
+        "m1 carries toy/far",
+        "m1 carries toy/near",
+    ]
+    assert len(to_replicate([("m1 carries toy", claim)], ["far", "near"], 1)) == 1
+    with pytest.raises(UserError, match="no prompt families"):
+        to_replicate([("m1 carries toy", claim)], [], 9)
+    with pytest.raises(UserError, match="Nothing is confirmed"):
+        to_replicate([], ["far"], 9)
 
 
 @pytest.mark.parametrize(

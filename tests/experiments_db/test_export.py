@@ -16,13 +16,14 @@ import pytest
 
 from lakatos.experiments_db import charts, documents, export, open_store
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.export import by_quantile, claim_in_words, write_csv, write_jsonl, write_report
+from lakatos.experiments_db.export import by_quantile, write_csv, write_jsonl, write_report
 from lakatos.experiments_db.store import from_values, now
-from lakatos.tools.battery import conclude
+from lakatos.tools.battery import Data, conclude, e_process
+from lakatos.tools.claim_text import in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
-from lakatos.tools.hypothesis import CLAIM, Battery, Line, claim_fields, claim_hash
+from lakatos.tools.hypothesis import CLAIM, Battery, Line, atoms, claim_fields, claim_hash
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 SCRIPT = "<script>alert(1)</script>"
@@ -60,16 +61,24 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
     """A registered claim with a battery of two lines: gap 10, threshold a tenth of it."""
     claim = CLAIM.validate_python({"kind": "node_effect", **claim})
     proposal = store.add(m.Proposal(run_id=run_id, round=1, place=place, proposal={"claim": {}}))
-    names = ["effect", "beyond matched random" if claim.kind == "node_effect" else "specific against plain_text"]
-    battery = Battery(
+    node = claim.kind == "node_effect"
+    matched = {"random": ("a0.h0", "a0.h1")} if node else {}
+    draft = Battery(
         gap=10.0,
-        control_gaps={} if claim.kind == "node_effect" else {"plain_text": 2.0},
-        controls=("a0.h0", "a0.h1") if claim.kind == "node_effect" else (),
-        lines=tuple(Line(name=n, delta=1.0 if "specific" not in n else 0.0, scale=9.0, unit="logits") for n in names),
+        control_gaps={} if node else {"plain_text": 2.0},
+        matched=matched,
+        lines=(),
+        unit="prompt",
+        intraclass_correlation=0.02,
         predicted_d=0.5,
         n_max=64,
         explored=64,
     )
+    names = {"clean", "corrupted", *(arm.name for arm in claim.arms(matched))}
+    names |= {f"control.{name}.{run}" for name in draft.control_gaps for run in ("clean", "intervened")}
+    parts = claim.parts(draft, {name: np.zeros(1) for name in names})
+    lines = (Line(name=p.name, delta=p.delta, scale=9.0, unit=p.unit, decides=p.decides) for p in parts)
+    battery = draft.model_copy(update={"lines": tuple(lines)})
 
     def record(slot, nonce):
         weight = float(slot_weights(slot)[-1])
@@ -82,6 +91,9 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "role": role,
             "predicted": predicted,
             "battery": battery.model_dump(mode="json"),
+            "measures": sorted(names),
+            "templates": 3,
+            "corpus": None,
             "slot": slot,
             "weight": weight,
             "threshold": success_threshold(weight, store.study.alpha),
@@ -94,6 +106,12 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
         run_id=run_id,
         proposal_id=proposal.id,
         claim_hash=claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={}),
+        kind=claim.kind,
+        behaviour="ioi",
+        behaviour_hash=BEHAVIOUR,
+        weights=WEIGHTS,
+        subject="+".join(claim.components),
+        atoms=list(atoms(claim, 4)),
         rationale=rationale,
         calibration={},
         forwards=1.5,
@@ -103,7 +121,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
 
 
 def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
-    """n batches of 16 pairs with effects about `mean`; returns all values."""
+    """n batches of 16 pairs with effects about `mean`."""
     entry = store.hypothesis(str(hypothesis_id))
     rng = np.random.default_rng(hypothesis_id)
     every = []
@@ -113,16 +131,19 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
         restored = getattr(entry.claim, "intervention", "") == "denoising"
         intervened = base + effect if restored else base + 10 - effect
         values = {"clean": base + 10, "corrupted": base, "intervened": intervened}
-        values |= {f"random.{k}": base + rng.normal(0, 0.1, 16) for k in range(len(entry.battery.controls))}
+        values |= {
+            f"random.{k}": base + rng.normal(0, 0.1, 16) for k in range(len(entry.battery.matched.get("random", ())))
+        }
         for name in entry.battery.control_gaps:
             values |= {f"control.{name}.clean": np.full(16, 2.0), f"control.{name}.intervened": np.full(16, 2.0)}
-        every.append(values)
+            values["direct"] = values["intervened"]
+        every.append(Data(values, tuple(f"t{k % 3}{template}" for k in range(16))))
         batch = m.Batch(
             hypothesis_id=hypothesis_id,
             number=number,
             seed="1",
             drawn_at=now(),
-            e_after=2.5 * 10**number,
+            e_after=float(e_process(entry.claim, entry.battery, Data.join(every))[-1]),
             engine="suffix",
             forwards=52.8,
             seconds=0.5,
@@ -139,14 +160,11 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
             for k in range(16)
         ]
         store.add_batch(batch, effects)
-    return {name: np.concatenate([v[name] for v in every]) for name in every[0]}
 
 
-def freeze(store, hypothesis_id, values):
-    entry = store.hypothesis(str(hypothesis_id))
-    templates = [e.template for e in store.effects(hypothesis_id)]
-    evidence = conclude(entry.claim, entry.battery, entry.record["threshold"], values, templates, entry.claim_hash)
-    store.add(m.EvidenceRow(hypothesis_id=hypothesis_id, e=evidence.e, record=evidence.model_dump(mode="json")))
+def freeze(store, hypothesis_id):
+    entry, data = store.hypothesis(str(hypothesis_id)), store.data(hypothesis_id)
+    store.freeze(hypothesis_id, conclude(entry.claim, entry.battery, entry.record["threshold"], data, entry.claim_hash))
 
 
 EXPLORED = {
@@ -177,13 +195,16 @@ def store(tmp_path_factory):
     refused = store.add(m.Proposal(run_id=run, round=1, place=90, proposal={"text": HOSTILE, "claim": None}))
     store.add(m.Refusal(proposal_id=refused.id, kind="malformed", reason=HOSTILE, duplicate_of=None))
     confirmed = add_claim(store, run, {"components": ["a1.h2@END"]}, 0, HOSTILE)
-    freeze(store, confirmed, add_batches(store, confirmed, 5.0, clean=HOSTILE, template=SCRIPT))
+    add_batches(store, confirmed, 5.0, clean=HOSTILE, template=SCRIPT)
+    freeze(store, confirmed)
     opposite = add_claim(store, run, {"components": ["a1.h2@END"], "direction": "opposes"}, 1, LONG)
-    freeze(store, opposite, add_batches(store, opposite, 5.0))
+    add_batches(store, opposite, 5.0)
+    freeze(store, opposite)
     weak = add_claim(store, run, {"components": ["m3", "r2"], "intervention": "noising"}, 2, predicted=None)
-    freeze(store, weak, add_batches(store, weak, 0.2))
+    add_batches(store, weak, 0.2)
+    freeze(store, weak)
     died = add_claim(store, run, {"components": ["m1.n7"]}, 3, role="null")
-    store.add(m.EvidenceRow(hypothesis_id=died, e=0.0, record=crashed(HOSTILE, 0).model_dump(mode="json")))
+    store.freeze(died, crashed(HOSTILE, 0))
     half = add_claim(store, run, {"components": ["a0"], "kind": "necessity"}, 4)
     add_batches(store, half, 1.0, n=2)
     add_claim(store, run, {"components": ["a2.h1"]}, 5)
@@ -468,15 +489,15 @@ def test_the_same_log_gives_the_same_page(store, page, tmp_path):
     ],
 )
 def test_claims_in_words_have_the_sign_of_the_battery(claim, words):
-    full = claim_fields(CLAIM.validate_python({"kind": "node_effect", "components": ["m5@END"], **claim}))
-    assert f"Patching m5 at END {words} the logit difference" in claim_in_words({"claim": full})
+    full = CLAIM.validate_python({"kind": "node_effect", "components": ["m5@END"], **claim})
+    assert f"Patching m5 at END {words} the logit difference" in in_words(full, "ioi")
 
 
 def test_necessity_in_words():
-    full = claim_fields(CLAIM.validate_python({"kind": "necessity", "components": ["a1", "m2"], "threshold": 0.25}))
-    text = claim_in_words({"claim": full, "behaviour": "ioi"})
+    claim = CLAIM.validate_python({"kind": "necessity", "components": ["a1", "m2"], "threshold": 0.25})
+    text = in_words(claim, "ioi")
     assert "a1 at every position together with m2 at every position" in text
-    assert "at least 25\u202f%" in text
+    assert "at least 25%" in text
     assert "more than 3 times" in text
 
 
