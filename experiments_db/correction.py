@@ -1,7 +1,8 @@
 """Verdicts: a correction over a whole family, recomputed from frozen e-values and p-values.
 
-The official verdict is online e-BH over the study with the slot weights fixed in advance. Every other method is a view
-of the same rows and marked as one. A test that has not finished, or crashed, counts with e = 0 and p = 1: its slot is
+The official verdict is online e-BH over the study with the slot weights fixed in advance; what lowers its bar is the number
+of confirmed groups of claims, not of claims, so that wordings of one finding buy nothing. Every other method is a view of
+the same rows and marked as one. A test that has not finished, or crashed, counts with e = 0 and p = 1: its slot is
 spent whatever comes of it.
 """
 
@@ -23,10 +24,15 @@ OVERLAP = 0.5  # Jaccard index of component sets from which on claims share a gr
 Claims = Callable[[Iterable[int]], Mapping[int, AnyClaim]]  # from ids to claims
 
 
-def confirmed(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> list[bool]:
+def confirmed(
+    slots: Sequence[Slot], alpha: float, method: str = OFFICIAL, grouped: Mapping[int, int] | None = None
+) -> list[bool]:
     """Which hypotheses of a family are confirmed, in the order of `slots`.
 
     Slot weights belong to slots, so a family that is part of the study keeps the weights of its own slots.
+
+    Args:
+        grouped: what `groups` gives for the whole study, if it is known already.
 
     Raises:
         ValueError: an unknown method.
@@ -35,11 +41,13 @@ def confirmed(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> li
         return []
     numbers = np.array([s.slot for s in slots])
     order = np.argsort(numbers)
+    members = groups(slots) if grouped is None else grouped
     flags = apply(
         method,
         e=np.array([s.e for s in slots])[order],
         p=np.array([s.p for s in slots])[order],
         weights=slot_weights(int(numbers.max()))[numbers[order] - 1],
+        groups=np.array([members[s.id] for s in slots])[order],
         alpha=alpha,
     )
     result = np.empty(len(slots), bool)
@@ -56,8 +64,8 @@ def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judg
     Args:
         claims: looks up the claims of those few whose subject a confirmed claim shares.
     """
-    flags = dict(zip((s.id for s in slots), confirmed(slots, alpha), strict=True))
     grouped = groups(slots)
+    flags = dict(zip((s.id for s in slots), confirmed(slots, alpha, grouped=grouped), strict=True))
     by_subject: dict[tuple[str, str, str], list[Slot]] = defaultdict(list)
     for slot in slots:
         by_subject[slot.about].append(slot)
@@ -84,30 +92,22 @@ def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judg
 def groups(slots: Sequence[Slot]) -> dict[int, int]:
     """Overlapping claims of one model and behaviour: id -> slot of the first claim of its group.
 
-    Claims are in one group if their sets of heads, MLPs and streams have a Jaccard index of at least one half, directly
-    or through others; so a hundred wordings of one finding count as one.
+    A claim joins the group of the first one registered before it with which its set of heads, MLPs and streams has a
+    Jaccard index of at least one half; so a hundred wordings of one finding count as one. Later claims change nothing
+    about earlier ones.
     """
-    parent: dict[int, int] = {}
-    holders: dict[tuple[str, str, str], list[tuple[frozenset[str], int]]] = defaultdict(list)
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = node = parent[parent[node]]
-        return node
-
+    found: dict[int, int] = {}
+    holders: dict[tuple[str, str, str], list[tuple[int, frozenset[str]]]] = defaultdict(list)
     for slot in sorted(slots, key=lambda s: s.slot):
-        parent[slot.slot] = slot.slot
         own = frozenset(slot.atoms)
         keys = [(slot.weights, slot.behaviour_hash, atom) for atom in own]
-        near = {other for key in keys for other in holders[key]}
-        for atoms, other in near:
-            if len(own & atoms) >= OVERLAP * len(own | atoms):
-                first, second = sorted((root(other), root(slot.slot)))
-                parent[second] = first
-        if not any(atoms == own for atoms, _ in near):
+        near = {holder for key in keys for holder in holders[key]}
+        like = [other for other, atoms in near if len(own & atoms) >= OVERLAP * len(own | atoms)]
+        found[slot.slot] = found[min(like)] if like else slot.slot
+        if own not in {atoms for _, atoms in near}:
             for key in keys:
-                holders[key].append((own, slot.slot))
-    return {slot.id: root(slot.slot) for slot in slots}
+                holders[key].append((slot.slot, own))
+    return {slot.id: found[slot.slot] for slot in slots}
 
 
 def _state(slot: Slot, flag: bool, contradicted: bool) -> State:

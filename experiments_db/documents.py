@@ -185,13 +185,14 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
     used = store.study.alpha if alpha is None else alpha
     slots = store.slots()
     judged = store.judgements(slots)
+    grouped = {slot.id: judged[slot.id].group for slot in slots}
     families: dict[str, list[Slot]] = {}
     for slot in slots:
         families.setdefault(_family(slot, family), []).append(slot)
     flags = {
         slot.id: flag
         for members in families.values()
-        for slot, flag in zip(members, confirmed(members, used, method), strict=True)
+        for slot, flag in zip(members, confirmed(members, used, method, grouped), strict=True)
     }
     official = method == OFFICIAL and family == "study" and used == store.study.alpha
     return {
@@ -210,6 +211,7 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
                 "run": slot.run_id,
                 "kind": slot.kind,
                 "behaviour": slot.behaviour,
+                "group": grouped[slot.id],
                 "components": slot.subject.split("+"),
                 "e": slot.frozen_e,
                 "p": slot.frozen_p,

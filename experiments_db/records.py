@@ -54,7 +54,7 @@ class Judgement:
     """What the whole study says of a hypothesis."""
 
     state: State
-    group: int  # the slot of the first claim that it overlaps with, directly or through others
+    group: int  # the slot of the first of the claims that it overlaps with
     contradicted_by: int | None = None  # the confirmed hypothesis that says the opposite
     replicated_by: int | None = None  # the confirmed generalisation of this claim to another prompt family
 

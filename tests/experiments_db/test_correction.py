@@ -46,7 +46,7 @@ def judged(*texts_and_e):
 
 def test_verdicts_equal_online_ebh_over_all_slots():
     e = [5000.0, 1.0, None, 3000.0, 2500.0, 0.1]
-    entries = [entry(k + 1, x) for k, x in enumerate(e)]
+    entries = [entry(k + 1, x, text=f"m{k} carries toy") for k, x in enumerate(e)]
     numbers = np.array([x or 0.0 for x in e])
     assert confirmed(entries, 0.05) == online_ebh(numbers, slot_weights(6), 0.05).tolist()
     assert confirmed(entries, 0.05)[0]
@@ -128,19 +128,31 @@ def test_another_models_verdict_refutes_nothing():
     assert judge(slots, 0.05, lambda ids: {})[2].state == "inconclusive"
 
 
-def test_overlapping_claims_are_one_group():
+def test_overlapping_claims_are_one_group_and_later_ones_change_nothing():
     texts = [
         "a1.h0 carries toy",
+        "m9 carries toy",
         "a1.h0@END necessary for toy",  # the same head
         "a1.h0 + m1 carries toy",  # half of it
-        "a1.h0 + m1 + m2 carries toy",  # a third of the first, two thirds of the third
-        "m9 carries toy",
+        "a1.h0 + m1 + m2 carries toy",  # a third of the first; two thirds of the fourth, which is of its group
         "a1 carries toy",  # four heads, of which one: a quarter
-        "a1.h0 + a1.h1 carries toy",  # half of a1, and half of the first
+        "a1.h0 + m9 carries toy",  # half of either: the earlier one's
     ]
     slots = [entry(k, 1.0, text=text) for k, text in enumerate(texts, 1)]
-    assert list(groups(slots).values()) == [1, 1, 1, 1, 5, 1, 1]
+    for some in range(1, len(slots) + 1):
+        assert list(groups(slots[:some]).values()) == [1, 2, 1, 1, 1, 6, 1][:some]
     assert groups([*slots[:1], entry(2, 1.0, text=texts[0], weights="other")]) == {1: 1, 2: 2}
+
+
+def test_wordings_of_one_finding_do_not_lower_the_bar():
+    """Nine wordings of a truth, and something else at e = 500: nine rows would confirm it, one group does not."""
+    same = [entry(k, 1e6, text=f"a1.h0 carries toy (>= {k}% of gap)") for k in range(1, 10)]
+    other = entry(10, 500.0, text="m9 carries toy")
+    assert confirmed([*same, other], 0.05) == [True] * 9 + [False]
+    numbers = np.array([s.e for s in [*same, other]])
+    assert online_ebh(numbers, slot_weights(10), 0.05).all(), "by rows it would be"
+    apart = [entry(k, 1e6, text=f"m{k} carries toy") for k in range(1, 9)]
+    assert confirmed([*apart, entry(9, 500.0, text="m9 carries toy")], 0.05) == [True] * 9
 
 
 def test_views_are_marked_and_only_one_is_official(toy_log):

@@ -396,3 +396,28 @@ def test_a_hundred_thousand_hypotheses():
         start = time.process_time()
         assert apply(method, e=1 / (p + 1e-300), p=p, weights=weights).any()
         assert time.process_time() - start < 5, method
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 4)), min_size=1, max_size=12))
+def test_groups_count_once(pairs):
+    """The definition, written out."""
+    e, groups = np.array([x for x, _ in pairs]), [g for _, g in pairs]
+    weights = slot_weights(len(e))
+
+    def at(k):
+        return e >= 1 / (k * 0.05 * weights)
+
+    enough = [k for k in range(1, len(e) + 1) if len({g for g, ok in zip(groups, at(k), strict=True) if ok}) >= k]
+    expected = at(max(enough)) if enough else np.zeros(len(e), bool)
+    assert online_ebh(e, weights, 0.05, groups).tolist() == expected.tolist()
+    apart = online_ebh(e, weights, 0.05, np.arange(len(e)))
+    assert apart.tolist() == online_ebh(e, weights, 0.05).tolist()
+    assert not (online_ebh(e, weights, 0.05, groups) & ~apart).any(), "never more than without groups"
+
+
+def test_groups_need_a_label_each():
+    with pytest.raises(ValueError, match="one group per e-value"):
+        online_ebh([1.0, 2.0], slot_weights(2), 0.05, [1])
