@@ -12,12 +12,16 @@ from rich.console import Console
 
 from lakatos.tools.errors import UserError
 
-app = typer.Typer(help="Measure how fast the patching engine is on this machine.", no_args_is_help=True)
+_FALSE = ("supports", "opposes", "beyond")  # the counts of `effects.false_positives`
+
+app = typer.Typer(
+    help="Measure how fast the patching engine is, and what effects and their e-values look like.", no_args_is_help=True
+)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure how fast the patching engine is on this machine."""
+    """Measure how fast the patching engine is, and what effects and their e-values look like."""
 
 
 @app.command()
@@ -101,6 +105,102 @@ def sweep(
     else:
         print_sweep(document)
     return 0
+
+
+@app.command()
+def effects(
+    behaviours: Annotated[
+        str,
+        typer.Option(help="Built-in or your own YAML files, with commas between. Default: all built-in with pairs."),
+    ] = "",
+    model: Annotated[str, typer.Option(help="As in `lakatos run --model`.")] = "smollm2-135m",
+    components: Annotated[int, typer.Option(min=3, help="Per behaviour: a third strong, random, weak.")] = 60,
+    pairs: Annotated[
+        int, typer.Option(min=16, help="Confirmation pairs; exploration pairs are 64, as in tests.")
+    ] = 128,
+    shuffles: Annotated[int, typer.Option(min=1, help="How often labels are shuffled.")] = 20,
+    null: Annotated[bool, typer.Option(help="Measure the same on new weights too; doubles the time.")] = True,
+    device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Of prompts, random components, shuffles and new weights.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file too.")] = None,
+) -> int:
+    """Describe real per-prompt effects, and count false confirmations.
+
+    Per component: the shape of the effects, how much templates matter, what clipping cuts off, how far the mean moves
+    from exploration to confirmation, and whether the effect would be confirmed. Half an hour on one core for all.
+    """
+    from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
+    from lakatos.tools.model import NULL_PREFIX, load_model
+    from lakatos.tools.survey import survey_document
+
+    err = Console(stderr=True)
+
+    def say(text: str) -> None:
+        err.print(text, markup=False, highlight=False)
+
+    names = [name.strip() for name in behaviours.split(",") if name.strip()]
+    chosen = [load_behaviour(name) for name in names or builtin_behaviours()]
+    if not names:
+        chosen = [behaviour for behaviour in chosen if behaviour.kind == "pairs"]
+    document = survey_document(
+        load_model(model, device=device, seed=seed, say=say),
+        load_model(f"{NULL_PREFIX}{model.removeprefix(NULL_PREFIX)}", device=device, seed=seed, say=say)
+        if null
+        else None,
+        chosen,
+        components=components,
+        pairs=pairs,
+        shuffles=shuffles,
+        seed=seed,
+        say=say,
+    )
+    text = json.dumps(document, allow_nan=False)
+    if out is not None:
+        try:
+            out.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"Cannot write {out}: {error}.") from error
+    if as_json:
+        sys.stdout.write(text + "\n")
+    else:
+        print_effects(document)
+    return 0
+
+
+def print_effects(document: dict[str, Any]) -> None:
+    """By behaviour and by group: medians with 5 and 95 % quantiles over components, and shares of components."""
+    from lakatos.agent.cli_tables import escape, table
+
+    out = Console(width=None if sys.stdout.isatty() else 160)
+    out.print(
+        f"{document['model']}, {document['pairs']['exploration']} exploration and {document['pairs']['confirmation']} "
+        f"confirmation pairs, {document['seconds']:,.0f} s",
+        markup=False,
+        highlight=False,
+    )
+    ranges = {"skewness": "skewness", "kurtosis": "kurtosis", "largest": "max/sd", "icc": "ICC", "drift": "drift"}
+    shares = {"clipped_often": "clip > 2 %", "below": "below -s", "confirmed": "e >= 20", "confirmed_late": "e >= 4000"}
+    headers = ("components", *ranges.values(), *shares.values())
+    shapes = table("behaviour", *headers, right=range(1, len(headers) + 1))
+    summaries = {entry["behaviour"]: entry["summary"]["all"] for entry in document["behaviours"]}
+    for name, summary in (summaries | document["summary"]).items():
+        quantiles = [summary[key] for key in ranges]
+        shapes.add_row(
+            escape(name),
+            str(summary["components"]),
+            *("" if q is None else escape(f"{q[1]:.2f} [{q[0]:.2f}, {q[2]:.2f}]") for q in quantiles),
+            *(f"{summary[key]:.0%}" for key in shares),
+        )
+    out.print(shapes)
+    kinds = list(document["false_positives"])
+    counted = [f"{kind}: {which}" for kind in kinds for which in _FALSE]
+    wrong = table("false confirmations", *counted, right=range(1, len(counted) + 1))
+    found = {entry["behaviour"]: entry["false_positives"] for entry in document["behaviours"]}
+    for name, counts in (found | {"all": document["false_positives"]}).items():
+        cells = [counts[kind][which] / counts[kind]["components"] for kind in kinds for which in _FALSE]
+        wrong.add_row(escape(name), *(f"{share:.1%}" for share in cells))
+    out.print(wrong)
 
 
 def print_sweep(document: dict[str, Any]) -> None:
