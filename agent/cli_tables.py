@@ -106,8 +106,8 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
         )
     console.print(table)
     console.print(
-        f"e = {evidence['e']:.4g} (the smallest of the lines{' that decide' if evidence['readings'] else ''}), frozen after "
-        f"{evidence['n']} pairs of {evidence['templates']} templates: {evidence['stop']}. By batch: "
+        f"e = {evidence['e']:.4g} (the smallest of the lines{' that decide' if evidence['readings'] else ''}), "
+        f"frozen after {evidence['n']} pairs of {evidence['templates']} templates: {evidence['stop']}. By batch: "
         + ", ".join(f"{e:.3g}" for e in evidence["e_by_batch"]),
         highlight=False,
     )
@@ -131,8 +131,8 @@ def print_correction(console: Console, store: Store, document: dict[str, Any], e
     told = ", ".join(f"{name}: {n}" for name, n in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
     console.print(
         f"{document['method']} on {document['works_on']}-values at alpha = {document['alpha']:g} ({mark}); "
-        f"family {document['family']} ({told}): {document['confirmed']:,} of {len(document['hypotheses']):,} confirmed, "
-        f"{document['officially_confirmed']:,} officially",
+        f"family {document['family']} ({told}): "
+        f"{document['confirmed']:,} of {len(document['hypotheses']):,} confirmed, {document['officially_confirmed']:,} officially",
         markup=False,
         highlight=False,
     )

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from lakatos.tools.errors import UserError
 from lakatos.tools.claim_base import DEFAULT_THRESHOLD
+from lakatos.tools.errors import UserError
 
 
 class Limits(BaseModel):

@@ -38,7 +38,7 @@ class Explored:
 
 
 def from_attribution(explored: Explored, how_many: int, threshold: float) -> list[Proposal]:
-    """Claims about the strongest components at named positions, rivals to them, and nulls: no effect of the weakest heads.
+    """Claims about the strongest components at named positions, rivals to them, and that the weakest heads do nothing.
 
     Of `how_many`: about half node effects, a third necessity; from two on at least one null, from four on one rival.
     """

@@ -15,7 +15,6 @@ from lakatos.tools.component import Component
 from lakatos.tools.errors import ProposalError
 from lakatos.tools.matched import Shape
 
-
 _INDEXED = ("head", "query", "key", "value")
 
 

@@ -1,9 +1,9 @@
 """Verdicts: a correction over a whole family, recomputed from frozen e-values and p-values.
 
-The official verdict is online e-BH over the study with the slot weights fixed in advance; what lowers its bar is the number
-of confirmed groups of claims, not of claims, so that wordings of one finding buy nothing. Every other method is a view of
-the same rows and marked as one. A test that has not finished, or crashed, counts with e = 0 and p = 1: its slot is
-spent whatever comes of it.
+The official verdict is online e-BH over the study with the slot weights fixed in advance; what lowers its bar is the
+number of confirmed groups of claims, not of claims, so that wordings of one finding buy nothing. Every other method is
+a view of the same rows and marked as one. A test that has not finished, or crashed, counts with e = 0 and p = 1: its
+slot is spent whatever comes of it.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ def _migrate(engine: sa.Engine) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise UserError(
-                f"{engine.url} was written by another lakatos (schema {found}, not {_newest()}): read it with that version, "
-                "or begin another log with --db."
+                f"{engine.url} was written by another lakatos (schema {found}, not {_newest()}): "
+                "read it with that version, or begin another log with --db."
             ) from error
 
 

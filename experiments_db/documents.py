@@ -235,7 +235,8 @@ def scope(entry: Entry) -> str:
         return f"templates like the {templates} of {where}: each is one bet"
     differ = battery.intraclass_correlation is not None and battery.intraclass_correlation > TEMPLATES_DIFFER
     if differ:
-        return f"prompts of these {templates} templates of {where}; effects differ by template, and they are too few to bet on"
+        few = "effects differ by template, and there are too few to bet on"
+        return f"prompts of these {templates} templates of {where}; {few}"
     return f"prompts like those of {where}"
 
 

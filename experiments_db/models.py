@@ -157,7 +157,7 @@ class Batch(Row, Base):
 
 
 class Effect(Row, Base):
-    """One prompt of one test: the raw metric of every run of the battery (`record["measures"]`). Nothing is averaged."""
+    """One prompt of one test: the raw numbers that `record["measures"]` of its claim names. Nothing is averaged."""
 
     __tablename__ = "effects"
     __table_args__ = (UniqueConstraint("claim_hash", "uid"),)

@@ -279,9 +279,9 @@ class Burned(ProposalError):
 
     def __init__(self, behaviour: str) -> None:
         super().__init__(
-            f"the confirmation pairs of {behaviour} are a fixed list that tests of this study have used: a claim made now "
-            "could have been fitted to them. Add pairs to the file (more than twice as many as a test may use), or "
-            "claim everything in one round."
+            f"the confirmation pairs of {behaviour} are a fixed list that tests of this study have used: a claim made "
+            "now could have been fitted to them. Add pairs to the file (more than twice as many as a test may use), "
+            "or claim everything in one round."
         )
 
 

@@ -2,7 +2,8 @@
 
     the chain     every entry follows the one before, names rows that are there, and every row has its digest
     the guards    the triggers that make the tables append-only are there
-    hypotheses    claim hash, slot, record, constants from the stored exploration values, random opponents, seed commitment
+    hypotheses    claim hash, slot, record, constants from the stored exploration values, what it is compared with,
+                  seed commitment
     batches       seed, order, drawn after registration; the prompts themselves, generated again
     evidence      e-value, p-value, interval, stopping reason from the stored per-prompt numbers
     verdicts      no confirmation that a run reported has been undone

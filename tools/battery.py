@@ -1,9 +1,9 @@
 """From raw per-prompt values to evidence: pure functions, called when a test runs and again whenever it is verified.
 
-What is bet on is a prompt, or the mean over a template's prompts where exploration showed that templates differ and there
-are enough of them to bet on (`choose_unit`). Clipping and its scale are those of statistics.md, except that the scale is
-never below twice delta: so delta stays on the clipped scale, and any scale that is fixed beforehand is valid. No torch
-here.
+What is bet on is a prompt, or the mean over a template's prompts where exploration showed that templates differ and
+there are enough of them to bet on (`choose_unit`). Clipping and its scale are those of statistics.md, except that the
+scale is never below twice delta: so delta stays on the clipped scale, and any scale that is fixed beforehand is valid.
+No torch here.
 """
 
 from __future__ import annotations

@@ -46,8 +46,9 @@ class Sufficiency(CircuitClaim):
     """A circuit: with every head and MLP outside of it ablated, the behaviour stays, and not so with other circuits.
 
     The others are random circuits of the same size, and the best of those that the same search (attribution patching)
-    finds when answers are shuffled: any search finds some subnetwork. The bound from above refuses a "circuit" that does
-    the task better than the model, which then works otherwise (Shi et al. 2024, "Hypothesis testing the circuit hypothesis").
+    finds when answers are shuffled: any search finds some subnetwork. The bound from above refuses a "circuit" that
+    does the task better than the model, which then works otherwise (Shi et al. 2024, "Hypothesis testing the circuit
+    hypothesis").
     """
 
     most: ClassVar[int] = 200

@@ -59,8 +59,8 @@ def in_words(claim: AnyClaim, behaviour: str) -> str:
     where = " together with ".join(_place(c) for c in claim.components)
     if isinstance(claim, AttentionRole):
         return (
-            f"{where} attends from {claim.attends_from} to {claim.attends_to}, by at least {_percent(claim.threshold)} of "
-            "its attention more than to any other named position or to the tokens between."
+            f"{where} attends from {claim.attends_from} to {claim.attends_to}, by at least "
+            f"{_percent(claim.threshold)} of its attention more than to any other named position or to the tokens between."
         )
     metric = {"logit_diff": "logit difference", "prob_diff": "probability difference"}[claim.metric]
     amount = f"{_percent(claim.threshold)} of the gap between clean and corrupted prompts"
@@ -72,8 +72,8 @@ def in_words(claim: AnyClaim, behaviour: str) -> str:
     if isinstance(claim, Mediation):
         through = " and ".join(claim.receivers)
         return (
-            f"{_patching(claim, where)} the {metric} by at least {amount}; at least {_percent(claim.share)} of that goes "
-            f"directly into {through}, and not into others like it."
+            f"{_patching(claim, where)} the {metric} by at least {amount}; at least {_percent(claim.share)} of that "
+            f"goes directly into {through}, and not into others like it."
         )
     if isinstance(claim, NoEffect):
         how = _BY.get(claim.intervention, f"patching ({claim.intervention})")
@@ -86,13 +86,13 @@ def in_words(claim: AnyClaim, behaviour: str) -> str:
         )
     if isinstance(claim, Sufficiency):
         return (
-            f"With every head and MLP but {where} replaced by {by}, at least {_percent(claim.faithfulness)} of the {metric} "
-            f"stays, and at least {amount} more than with random circuits of this size or with what the same search finds "
-            "for shuffled answers."
+            f"With every head and MLP but {where} replaced by {by}, at least {_percent(claim.faithfulness)} of the "
+            f"{metric} stays, and at least {amount} more than with random circuits of this size or with what the same "
+            "search finds for shuffled answers."
         )
     return (
-        f"In the circuit {where}, everything else being replaced by {by}, no member can be left out without a loss of at "
-        f"least {amount} in {metric}."
+        f"In the circuit {where}, everything else being replaced by {by}, no member can be left out without a loss "
+        f"of at least {amount} in {metric}."
     )
 
 
@@ -105,8 +105,8 @@ def parse_claim(text: str) -> tuple[AnyClaim, str]:
     found = _SENTENCE.fullmatch(text)
     if not found:
         raise UserError(
-            f"{text!r} is not a claim. Write for example: a9.h6@END carries ioi (denoising, logit_diff, >= 10% of gap); "
-            "a9.h6 necessary for ioi; a9.h6 attends from END to IO in ioi; a3.h2 has no effect on ioi."
+            f"{text!r} is not a claim. Write for example: a9.h6@END carries ioi (denoising, logit_diff, >= 10% of "
+            "gap); a9.h6 necessary for ioi; a9.h6 attends from END to IO in ioi; a3.h2 has no effect on ioi."
         )
     part = found.groupdict()
     fields: dict[str, Any] = {"components": _list(part["components"])}
@@ -182,8 +182,8 @@ def _read_option(option: str, fields: dict[str, Any], text: str) -> dict[str, An
     if match := re.fullmatch(r"(\S+)\s+with\s+(\S+(?:\s*\+\s*\S+)*)", option):
         return {**fields, "backups": {**fields.get("backups", {}), match[1]: _list(match[2])}}
     raise UserError(
-        f"{text!r}: {option!r} is not understood. In the parentheses: resample or zero, denoising or noising; logit_diff or "
-        f"prob_diff; >= {DEFAULT_THRESHOLD:.0%} of gap; 3 x controls; >= {DEFAULT_FAITHFULNESS:.0%} of model; "
+        f"{text!r}: {option!r} is not understood. In the parentheses: resample or zero, denoising or noising; "
+        f"logit_diff or prob_diff; >= {DEFAULT_THRESHOLD:.0%} of gap; 3 x controls; >= {DEFAULT_FAITHFULNESS:.0%} of model; "
         f">= {DEFAULT_SHARE:.0%} of total; {LEAST_RANDOM} random."
     )
 

@@ -1,9 +1,9 @@
-"""The kinds of claim, each with its mandatory battery: what is measured, which null hypotheses must all be rejected, and
-what else the numbers may say.
+"""The kinds of claim, each with its mandatory battery: what is measured, which nulls must all be rejected, what else
+the numbers may say.
 
     node_effect      patching the components moves the metric, more than matched random components do
     necessity        ablating them costs the behaviour, and costs control behaviours far less
-    sufficiency      everything else can be ablated: the circuit keeps the behaviour, and other circuits of its size do not
+    sufficiency      with everything else ablated the circuit keeps the behaviour, and others of its size do not
     minimality       no member of a circuit can be left out
     mediation        what the senders do, they do through these receivers
     attention_role   a head attends from one role to another, more than to any other role
@@ -83,9 +83,9 @@ class NodeEffect(MeasuredClaim):
 class Necessity(MeasuredClaim):
     """Ablation: the behaviour needs the components, and other behaviours need them much less.
 
-    Readings (Wang et al. 2022 on backups; Makelov et al. 2023 on specificity): where the claim itself does not hold, the
-    ablation may be damaging but not specific; repaired by what comes later (the direct effect, everything downstream
-    frozen, exceeds the total); or without effect, total and direct.
+    Readings (Wang et al. 2022 on backups; Makelov et al. 2023 on specificity): where the claim itself does not hold,
+    the ablation may be damaging but not specific; repaired by what comes later (the direct effect, everything
+    downstream frozen, exceeds the total); or without effect, total and direct.
     """
 
     needs_controls: ClassVar[bool] = True
@@ -126,7 +126,7 @@ class Necessity(MeasuredClaim):
 
 
 class AttentionRole(BaseClaim):
-    """A head attends from one role to another, on the clean run, more than to any other named position or to the rest."""
+    """On the clean run a head attends from one role to another, more than to any other named position or the rest."""
 
     kind: Literal["attention_role"] = "attention_role"
     attends_from: str = Field(min_length=1, description="the named position that looks, e.g. END")

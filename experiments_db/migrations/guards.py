@@ -1,8 +1,8 @@
 """Triggers: what the protocol demands of rows is refused by the database itself, for SQLite and PostgreSQL.
 
-Tables are append-only. A slot is the study's next. A batch is drawn after its claim was registered, in order, and before
-the test's evidence is frozen; each of its prompts carries the whole battery. Evidence rests on prompts, and its e-value is
-the one after the last of them.
+Tables are append-only. A slot is the study's next. A batch is drawn after its claim was registered, in order, and
+before the test's evidence is frozen; each of its prompts carries the whole battery. Evidence rests on prompts, and its
+e-value is the one after the last of them.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _CLAIM = "FROM batches b JOIN hypotheses h ON h.id = b.hypothesis_id WHERE b.id 
 _LACKS = {  # a name in record["measures"] that the prompt has no number for
     "sqlite": f"SELECT 1 FROM json_each((SELECT h.record {_CLAIM}), '$.measures') AS wanted "
     "WHERE json_type(NEW.measured, '$.\"' || wanted.value || '\"') IS NULL",
-    "postgresql": f"SELECT 1 FROM jsonb_array_elements_text((SELECT (h.record::jsonb) -> 'measures' {_CLAIM})) AS wanted "
-    "WHERE NOT jsonb_exists(NEW.measured::jsonb, wanted)",
+    "postgresql": "SELECT 1 FROM jsonb_array_elements_text("
+    f"(SELECT (h.record::jsonb) -> 'measures' {_CLAIM})) AS wanted WHERE NOT jsonb_exists(NEW.measured::jsonb, wanted)",
 }
 
 

@@ -92,7 +92,7 @@ def test_a_composition_of_two_heads_goes_through_the_key_and_nowhere_else(tmp_pa
 
 
 def test_the_circuit_and_no_other_of_its_size(tmp_path):
-    """All circuits of two heads and an MLP: what the mechanism is passes, and nothing that a search could offer instead."""
+    """All circuits of two heads and an MLP: the mechanism passes, and nothing that a search could offer instead."""
     truth = " + ".join(MECHANISMS["induction"].circuit)
     heads = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)]
     every = [f"{a} + {b} + m{layer}" for a, b in combinations(heads, 2) for layer in range(LAYERS)]
@@ -115,7 +115,7 @@ def test_the_circuit_and_no_other_of_its_size(tmp_path):
 
 @pytest.mark.parametrize("faithfulness", [0.8, 1.0])
 def test_the_identical_circuit_is_never_rejected(faithfulness):
-    """Everything kept is the model: no null of faithfulness can stand against it, and nothing can be shown against it."""
+    """Everything kept is the model: no null of faithfulness stands, and nothing can be shown against it."""
     model, behaviour = load_planted("induction").bridge, load_behaviour(BEHAVIOUR)
     everything = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)]
     claim = Sufficiency(components=(*everything, *(f"m{layer}" for layer in range(LAYERS))), faithfulness=faithfulness)

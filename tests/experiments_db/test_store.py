@@ -107,7 +107,7 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
     with sqlite3.connect(toy_copy) as raw:
         before = raw.execute(f"SELECT * FROM {table}").fetchall()
         assert before
-        with pytest.raises(sqlite3.IntegrityError, match="append-only|next slot|is frozen"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|is frozen"):
             raw.execute(change.format(table))
         assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 
