@@ -132,7 +132,8 @@ def print_correction(console: Console, store: Store, document: dict[str, Any], e
     console.print(
         f"{document['method']} on {document['works_on']}-values at alpha = {document['alpha']:g} ({mark}); "
         f"family {document['family']} ({told}): "
-        f"{document['confirmed']:,} of {len(document['hypotheses']):,} confirmed, {document['officially_confirmed']:,} officially",
+        f"{document['confirmed']:,} of {len(document['hypotheses']):,} confirmed, "
+        f"{document['officially_confirmed']:,} officially",
         markup=False,
         highlight=False,
     )

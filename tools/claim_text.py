@@ -60,7 +60,7 @@ def in_words(claim: AnyClaim, behaviour: str) -> str:
     if isinstance(claim, AttentionRole):
         return (
             f"{where} attends from {claim.attends_from} to {claim.attends_to}, by at least "
-            f"{_percent(claim.threshold)} of its attention more than to any other named position or to the tokens between."
+            f"{_percent(claim.threshold)} of its attention more than to any other named position or the tokens between."
         )
     metric = {"logit_diff": "logit difference", "prob_diff": "probability difference"}[claim.metric]
     amount = f"{_percent(claim.threshold)} of the gap between clean and corrupted prompts"
@@ -183,8 +183,8 @@ def _read_option(option: str, fields: dict[str, Any], text: str) -> dict[str, An
         return {**fields, "backups": {**fields.get("backups", {}), match[1]: _list(match[2])}}
     raise UserError(
         f"{text!r}: {option!r} is not understood. In the parentheses: resample or zero, denoising or noising; "
-        f"logit_diff or prob_diff; >= {DEFAULT_THRESHOLD:.0%} of gap; 3 x controls; >= {DEFAULT_FAITHFULNESS:.0%} of model; "
-        f">= {DEFAULT_SHARE:.0%} of total; {LEAST_RANDOM} random."
+        f"logit_diff or prob_diff; >= {DEFAULT_THRESHOLD:.0%} of gap; 3 x controls; "
+        f">= {DEFAULT_FAITHFULNESS:.0%} of model; >= {DEFAULT_SHARE:.0%} of total; {LEAST_RANDOM} random."
     )
 
 
