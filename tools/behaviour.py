@@ -260,8 +260,7 @@ class Behaviour(Frozen):
         if self.templates is not None:
             self._check_generator(self.templates)
         if self.pairs is not None:
-            unused = self.model_fields_set & _GENERATOR
-            if unused:
+            if unused := [name for name in _GENERATOR if getattr(self, name)]:
                 raise UserError(f"{min(unused)}: not used where `pairs` are given; remove it")
             self.pairs.check_disjoint("pairs", lambda pair: plain(pair.clean))
         for split, family in self.origins:
