@@ -121,7 +121,7 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
             f"{100 * document['level']:.4g} %: adjusted for having been selected",
             highlight=False,
         )
-    _print_prompts(console, document["prompts"], prompts)
+    _print_prompts(console, document["prompts"], document["runs"], prompts)
 
 
 def print_correction(console: Console, store: Store, document: dict[str, Any], everything: bool) -> None:
@@ -223,21 +223,22 @@ def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
     return table
 
 
-def _print_prompts(console: Console, prompts: list[dict[str, Any]], how_many: int) -> None:
+def _print_prompts(console: Console, prompts: list[dict[str, Any]], runs: list[str], how_many: int) -> None:
     if not prompts or how_many < 1:
         return
     ranked = sorted(prompts, key=lambda p: next(iter(p["effects"].values())))
     places = [round(k * (len(ranked) - 1) / max(1, how_many - 1)) for k in range(how_many)]
-    table = _table("effect", "clean", "corrupted", "intervened", "prompt (by quantile of the effect, worst first)")
+    headers = [*(name.removeprefix("attention.") for name in runs), "prompt (by quantile of the effect, worst first)"]
+    shown = table("effect", *headers, right=range(len(runs) + 1))
     for place in dict.fromkeys(places):
         prompt = ranked[place]
         measured = prompt["measured"]
-        table.add_row(
+        shown.add_row(
             f"{next(iter(prompt['effects'].values())):+.2f}",
-            *(f"{measured[name]:+.2f}" if name in measured else "" for name in ("clean", "corrupted", "intervened")),
+            *(f"{measured[name]:+.2f}" for name in runs),
             escape(f"{prompt['clean']!r} ->{prompt['answer']} (not{prompt['wrong']})"),
         )
-    console.print(table)
+    console.print(shown)
 
 
 def _compared(record: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord, Slot
 from lakatos.experiments_db.store import Store
 from lakatos.tools.battery import TEMPLATES_DIFFER, parts_of
+from lakatos.tools.claims import AttentionRole
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
@@ -159,6 +160,7 @@ def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
             }
             for b in store.batches(entry.id)
         ],
+        "runs": _runs(entry, effects[0].measured) if effects else [],
         "prompts": [
             {
                 "uid": effect.uid,
@@ -294,6 +296,15 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
         if r.id < run_id
         for counts in [store.counts(r.id, judged)]
     ]
+
+
+def _runs(entry: Entry, measured: Mapping[str, float]) -> list[str]:
+    """Which of a battery's numbers stand beside a prompt's effect: the runs that the main effect is made of."""
+    claim = entry.claim.tested
+    if isinstance(claim, AttentionRole):
+        roles = (claim.attends_to, *entry.battery.matched["positions"])
+        return [f"attention.{role}" for role in roles]
+    return [name for name in ("clean", "corrupted", "intervened", "circuit", "path") if name in measured]
 
 
 def _family(slot: Slot, family: str) -> str:
