@@ -150,7 +150,7 @@ def _postgresql(asked: tuple[Rule, ...]) -> Iterator[str]:
             )
     for rule in asked:
         yield (
-            f"CREATE FUNCTION lakatos_{rule.name}() RETURNS trigger AS $$ BEGIN IF {rule.broken} THEN "
+            f"CREATE FUNCTION lakatos_{rule.name}() RETURNS trigger AS $$ BEGIN IF ({rule.broken}) THEN "
             f"RAISE EXCEPTION '{rule.message}'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql"
         )
         yield (
