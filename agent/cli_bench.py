@@ -172,7 +172,7 @@ def print_effects(document: dict[str, Any]) -> None:
     """By behaviour and by group: medians with 5 and 95 % quantiles over components, and shares of components."""
     from lakatos.agent.cli_tables import escape, table
 
-    out = Console(width=None if sys.stdout.isatty() else 160)
+    out = Console(width=None if sys.stdout.isatty() else 190)
     out.print(
         f"{document['model']}, {document['pairs']['exploration']} exploration and {document['pairs']['confirmation']} "
         f"confirmation pairs, {document['seconds']:,.0f} s",
