@@ -310,7 +310,7 @@ def test_kill_9_at_fifty_moments_and_resume_ends_like_an_undisturbed_run(toy, to
         store = open_store(str(tmp_path / f"killed{number}.db"))
         assert story(tmp_path / f"killed{number}.db") == story(toy_log)
         assert store.verify() == []
-        assert store.run(1).forwards == pytest.approx(spent)
+        assert store.run(1).forwards > spent * 0.999, "what was run again after a kill is spent too"
 
 
 def test_a_control_that_is_not_plain_text_is_refused(toy, tmp_path):
