@@ -210,7 +210,7 @@ def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
         cells = {
             "slot": str(row["slot"]),
             "verdict": f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
-            "claim": escape(row["text"]) + (f" [dim]\\[{row['reading']}][/]" if row["reading"] else ""),
+            "claim": escape(row["text"]) + _noted(row),
             "role": row["role"],
             "effect [interval]": interval,
             "of gap": "" if row["fraction"] is None else f"{row['fraction']:+.0%}",
@@ -221,6 +221,13 @@ def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
         }
         table.add_row(*(cells[c] for c in columns if wide or c in _NARROW))
     return table
+
+
+def _noted(row: dict[str, Any]) -> str:
+    """In brackets: the reading of the battery, and which templates a verdict is about where it is about these alone."""
+    about = f"these {row['of_these_templates']} templates" if row["of_these_templates"] else ""
+    notes = "; ".join(filter(None, (row["reading"], about)))
+    return f" [dim]\\[{notes}][/]" if notes else ""
 
 
 def _print_prompts(console: Console, prompts: list[dict[str, Any]], runs: list[str], how_many: int) -> None:

@@ -113,6 +113,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "kind": entry.claim.kind,
         "group": entry.judgement.group,
         "reading": entry.reading,
+        "of_these_templates": entry.record["templates"] if _few_templates(entry) else None,
         "role": entry.record["role"],
         "components": list(claim.components),
         "behaviour": entry.behaviour,
@@ -235,8 +236,7 @@ def scope(entry: Entry) -> str:
     where = f"the family {family}" if family else "the behaviour"
     if battery.unit == "template":
         return f"templates like the {templates} of {where}: each is one bet"
-    differ = battery.intraclass_correlation is not None and battery.intraclass_correlation > TEMPLATES_DIFFER
-    if differ:
+    if _few_templates(entry):
         few = "effects differ by template, and there are too few to bet on"
         return f"prompts of these {templates} templates of {where}; {few}"
     return f"prompts like those of {where}"
@@ -296,6 +296,12 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
         if r.id < run_id
         for counts in [store.counts(r.id, judged)]
     ]
+
+
+def _few_templates(entry: Entry) -> bool:
+    """Whether templates differ and are too few to be bet on, so that the verdict is about these."""
+    correlation, unit = entry.battery.intraclass_correlation, entry.battery.unit
+    return unit == "prompt" and correlation is not None and correlation > TEMPLATES_DIFFER
 
 
 def _runs(entry: Entry, measured: Mapping[str, float]) -> list[str]:

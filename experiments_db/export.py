@@ -37,6 +37,7 @@ COLUMNS = (
     "kind",
     "group",
     "reading",
+    "of_these_templates",
     "role",
     "components",
     "behaviour",

@@ -9,6 +9,7 @@ No torch here.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,9 +37,9 @@ from lakatos.tools.statistics import (
 Values = dict[str, NDArray[np.float64]]  # name -> [n] raw metric values per prompt
 
 PLANNED_D = 0.5  # larger predicted effects plan as if they were this: exploration picks winners
-PER_TEMPLATE = 4  # prompts whose mean is one bet, where templates are the unit
+PER_TEMPLATE = 2  # prompts whose mean is one bet, where templates are the unit
 TEMPLATES_DIFFER = 0.1  # intraclass correlation by template, on exploration pairs, from which on they are the unit
-ENOUGH_TEMPLATES = 24  # ... if there are so many: fewer bets cannot confirm anything
+ENOUGH_TEMPLATES = 64  # ... if there are so many: fewer bets confirm hardly anything (docs/evidence.md)
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,7 @@ def _paths(battery: Battery, parts: Sequence[Part]) -> dict[str, NDArray[np.floa
 def _scale(part: Part, templates: Sequence[str], unit: Unit) -> float:
     """s for what is bet on. Means of a template's prompts vary less: theirs is from such means of exploration pairs.
 
-    There are only 16 of these, so it is never below half of the prompts' own, to which the means of four would come
-    if templates did not differ.
+    There are only 32 of these, so it is never below what the prompts' own would come to if templates did not differ.
     """
     margin = abs(part.delta)
     s = scale(part.effect, margin=margin)
@@ -221,7 +221,7 @@ def _scale(part: Part, templates: Sequence[str], unit: Unit) -> float:
         own = part.effect[np.asarray(templates) == template]
         means += [float(own[k : k + PER_TEMPLATE].mean()) for k in range(0, len(own) - PER_TEMPLATE + 1, PER_TEMPLATE)]
     spread = max(3 * float(np.std(means, ddof=1)), 1.1 * float(np.abs(means).max())) if len(means) > 1 else s
-    return max(spread, s / 2, 2 * margin)
+    return max(spread, s / math.sqrt(PER_TEMPLATE), 2 * margin)
 
 
 def _or_none(number: float) -> float | None:

@@ -379,8 +379,8 @@ class TestOtherKinds:
 
 class TestUnits:
     def test_the_rule(self) -> None:
-        assert choose_unit(0.2, 24) == "template"
-        assert choose_unit(0.2, 23) == "prompt"
+        assert choose_unit(0.2, 64) == "template"
+        assert choose_unit(0.2, 63) == "prompt"
         assert choose_unit(0.1, 100) == "prompt"
         assert choose_unit(None, 100) == "prompt"
 
@@ -390,24 +390,24 @@ class TestUnits:
         assert found.values["x"].tolist() == [2.0, 15.0, 5.0]
 
     def test_a_template_is_one_bet(self) -> None:
-        """32 templates of four prompts: 32 bets on their means, whatever the prompts of a template do."""
+        """64 templates of two prompts: 64 bets on their means, whatever the prompts of a template do."""
         rng, claim = np.random.default_rng(0), node("denoising")
-        templates = tuple(f"t{k // 4}" for k in range(128))
-        shift = np.repeat(rng.normal(0, 1, 32), 4)
+        templates = tuple(f"t{k // 2}" for k in range(128))
+        shift = np.repeat(rng.normal(0, 1, 64), 2)
         base = rng.normal(0, 0.1, 128)
         values = {"clean": base + 4, "corrupted": base, "intervened": base + 2 + shift + rng.normal(0, 0.2, 128)}
         values |= {f"random.{k}": base for k in range(2)}
         explored = Data({name: x[:64] for name, x in values.items()}, templates[:64])
-        battery = fixed(claim, DRAFT, explored, cap=256, templates=32)
+        battery = fixed(claim, DRAFT, explored, cap=256, templates=64)
         assert battery.unit == "template"
         assert battery.intraclass_correlation > 0.9
-        assert battery.n_max == 128  # four prompts of each of 32 templates
+        assert battery.n_max == 128  # two prompts of each of 64 templates
         whole = Data(values, templates)
         path = e_process(claim, battery, whole)
-        means = (values["intervened"] - base).reshape(32, 4).mean(1)
+        means = (values["intervened"] - base).reshape(64, 2).mean(1)
         assert path == pytest.approx(e_of(means, battery.lines[0]))
         evidence = conclude(claim, battery, 1e9, whole, "sha256:c")
-        assert (evidence.n, evidence.bets, len(evidence.e_by_batch)) == (128, 32, 8)
+        assert (evidence.n, evidence.bets, len(evidence.e_by_batch)) == (128, 64, 8)
         assert evidence.e_by_batch[-1] == evidence.e
 
     def test_betting_on_prompts_where_templates_differ_would_be_caught(self) -> None:
