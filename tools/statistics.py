@@ -191,9 +191,10 @@ def sign_flip_p(x: ArrayLike, delta: float, flips: int = 99_999, seed: int = 0) 
     hits, chunk = 0, 16_384
     for start in range(0, flips, chunk):
         size = min(chunk, flips - start)
-        total = np.zeros(size)
+        total, added = np.zeros(size), np.empty(size)
         for table in tables:
-            total += table[rng.integers(0, 256, size, dtype=np.uint8)]
+            drawn = np.frombuffer(rng.bytes(size), dtype=np.uint8)
+            total += np.take(table, drawn, out=added, mode="clip")  # clip: in place, and never needed
         hits += int((total >= observed).sum())
     return (1 + hits) / (1 + flips)
 
@@ -345,8 +346,11 @@ def intraclass_correlation(x: ArrayLike, groups: ArrayLike) -> float:
 def _lower_bound(c: Floats, needed: float) -> float:
     """The largest d with log E_n(d) >= needed, to the last float; -1.0 if there is none."""
     low, high = -1.0, float(c.mean()) if c.size else -1.0
+    count = math.log(_STAKES.size)
     while low < (middle := (low + high) / 2) < high:
-        if log_e_path(c, middle)[-1] >= needed:
+        capital = np.log1p(_STAKES[:, None] * ((c - middle) / (1 + middle))).sum(axis=1)
+        best = capital.max()
+        if best + math.log(np.exp(capital - best).sum()) - count >= needed:
             low = middle
         else:
             high = middle

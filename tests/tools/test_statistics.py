@@ -277,6 +277,20 @@ def test_sign_flip_p_is_deterministic_and_fast():
     assert p == pytest.approx(sign_flip_p(x, 0.0, seed=12), abs=0.01)
 
 
+def test_sign_flip_p_draws_the_bits_that_it_always_drew():
+    """P-values in old logs are derived again: the stream is PCG64's 8-bit integers, table by table."""
+    x, flips, chunk = np.random.default_rng(5).normal(0.2, 1, 37), 20_001, 16_384
+    rng = np.random.Generator(np.random.PCG64(11))
+    signs = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * 2.0 - 1.0
+    hits = 0
+    for size in (chunk, flips - chunk):
+        total = sum(
+            signs[rng.integers(0, 256, size, dtype=np.uint8)] @ np.pad(x, (0, 3))[8 * k : 8 * k + 8] for k in range(5)
+        )
+        hits += int((total >= x.sum() - 1e-9).sum())
+    assert sign_flip_p(x, 0, flips=flips, seed=11) == (1 + hits) / (1 + flips)
+
+
 def test_sign_flip_p_ends_of_the_range():
     assert sign_flip_p(np.ones(64), 0.0) == 1 / 100_000
     assert sign_flip_p(np.full(64, 0.3), 0.3) == 1.0
