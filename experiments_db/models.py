@@ -6,6 +6,7 @@ columns; the ledger chains the digests of what was appended together.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from sqlalchemy import JSON, Float, ForeignKey, Integer, String, Text, UniqueConstraint
@@ -30,12 +31,20 @@ class Row:
 
     def content(self) -> dict[str, Any]:
         """Every column but the digest, JSON-ready."""
-        columns = self.__table__.columns  # type: ignore[attr-defined]
-        return {c.name: getattr(self, c.name) for c in columns if c.name != "digest"}
+        return {name: getattr(self, name) for name in _columns(self.__tablename__)}
 
     def compute_digest(self) -> str:
         """The digest that the row's content has, whatever the digest column says."""
-        return content_hash({"table": self.__tablename__, **self.content()})
+        return self.digest_of(self.content())
+
+    def digest_of(self, content: dict[str, Any]) -> str:
+        """The digest of this content in this row's table."""
+        return content_hash({"table": self.__tablename__, **content})
+
+
+@functools.cache
+def _columns(table: str) -> tuple[str, ...]:
+    return tuple(c.name for c in Base.metadata.tables[table].columns if c.name != "digest")
 
 
 class Study(Row, Base):

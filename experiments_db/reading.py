@@ -91,14 +91,15 @@ class Reader:
         if len(short) >= 4:
             matches.append(m.HypothesisRow.claim_hash.startswith(f"sha256:{short}", autoescape=True))
         for match in matches:
-            found = self._ids(match)
+            found = self.ids(match)
             if len(found) > 1:
                 raise UserError(f"{len(found)} hypotheses match {key!r}; `lakatos log` lists their numbers and hashes.")
             if found:
                 return self._entries([m.HypothesisRow.id == found[0]])[0]
         raise UserError(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
 
-    def _ids(self, match: Any) -> list[int]:
+    def ids(self, match: Any) -> list[int]:
+        """The numbers of the study's hypotheses whose rows match."""
         return self._read(lambda s: list(s.scalars(sa.select(m.HypothesisRow.id).where(match, self._mine))))
 
     @property

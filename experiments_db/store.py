@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from lakatos.tools.evidence import Evidence
 DEFAULT_ALPHA = 0.05
 STUDY = "main"
 _ATTEMPTS = 20
+_NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=m.Row)
@@ -66,25 +68,36 @@ class StoreError(UserError):
 
 
 class Append:
-    """One append being built: gives each row its id, its time and its digest."""
+    """One append being built: gives each row its id, its time and its digest.
+
+    `session` is for reading: rows are written when all of them are there, table by table in the order of their adding.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.rows: list[m.Row] = []
+        self._contents: list[dict[str, Any]] = []
         self._last: dict[type[m.Row], int] = {}
 
     def add(self, row: R) -> R:
         """Put a row into this append; its id is known afterwards."""
         table = type(row)
         if table not in self._last:
-            self._last[table] = self.session.execute(sa.select(sa.func.max(table.id))).scalar() or 0
+            self._last[table] = self.session.connection().execute(sa.select(sa.func.max(table.id))).scalar() or 0
         self._last[table] += 1
         row.id = self._last[table]
         row.at = now()
-        row.digest = row.compute_digest()
-        self.session.add(row)
+        content = row.content()
+        row.digest = row.digest_of(content)
         self.rows.append(row)
+        self._contents.append({**content, "digest": row.digest})
         return row
+
+    def write(self, connection: sa.Connection) -> None:
+        """Insert the rows: those of one table that follow one another go together."""
+        whole = zip(self.rows, self._contents, strict=True)
+        for table, rows in itertools.groupby(whole, lambda pair: type(pair[0])):
+            connection.execute(sa.insert(table), [content for _, content in rows])
 
 
 class Store(Reader):
@@ -120,19 +133,17 @@ class Store(Reader):
             try:
                 with (
                     self.engine.connect().execution_options(writes=True) as connection,
+                    connection.begin(),
                     Session(connection, expire_on_commit=False) as session,
-                    session.begin(),
                 ):
-                    last = session.execute(sa.select(m.LedgerEntry).order_by(m.LedgerEntry.id.desc()).limit(1)).scalar()
+                    last, previous = connection.execute(_NEWEST).one_or_none() or (0, GENESIS)
                     append = Append(session)
                     result = build(append)
-                    entry = m.LedgerEntry(
-                        id=last.id + 1 if last else 1,
-                        rows=[[row.__tablename__, row.id, row.digest] for row in append.rows],
-                        previous=last.entry_hash if last else GENESIS,
-                    )
-                    entry.entry_hash = entry.compute_hash()
-                    session.add(entry)
+                    append.write(connection)
+                    rows = [[row.__tablename__, row.id, row.digest] for row in append.rows]
+                    entry = m.LedgerEntry(id=last + 1, rows=rows, previous=previous)
+                    written = {"id": entry.id, "rows": rows, "previous": previous, "entry_hash": entry.compute_hash()}
+                    connection.execute(sa.insert(m.LedgerEntry), written)
                 return result
             except IntegrityError as error:
                 if "ledger" not in str(error.orig) or attempt == _ATTEMPTS:
