@@ -8,8 +8,9 @@ slot is spent whatever comes of it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -97,16 +98,25 @@ def groups(slots: Sequence[Slot]) -> dict[int, int]:
     about earlier ones.
     """
     found: dict[int, int] = {}
-    holders: dict[tuple[str, str, str], list[tuple[int, frozenset[str]]]] = defaultdict(list)
+    first: dict[tuple[str, str, frozenset[str]], int] = {}  # of the claims about exactly these
+    holders: dict[tuple[str, str], dict[int, dict[str, list[int]]]] = defaultdict(dict)  # by size, then by atom
     for slot in sorted(slots, key=lambda s: s.slot):
-        own = frozenset(slot.atoms)
-        keys = [(slot.weights, slot.behaviour_hash, atom) for atom in own]
-        near = {holder for key in keys for holder in holders[key]}
-        like = [other for other, atoms in near if len(own & atoms) >= OVERLAP * len(own | atoms)]
-        found[slot.slot] = found[min(like)] if like else slot.slot
-        if own not in {atoms for _, atoms in near}:
-            for key in keys:
-                holders[key].append((slot.slot, own))
+        number, own = slot.slot, frozenset(slot.atoms)
+        twin = first.setdefault((slot.weights, slot.behaviour_hash, own), number)
+        if twin != number:
+            found[number] = found[twin]
+            continue
+        here, n, like = holders[slot.weights, slot.behaviour_hash], len(own), number
+        for size, held in here.items():
+            needed = OVERLAP * (n + size) / (1 + OVERLAP)  # atoms in common, for that Jaccard index
+            if needed > (n - 1 if n == size else min(n, size)):
+                continue  # none but the same atoms would do, or not even these
+            for other, shared in Counter(chain.from_iterable(held.get(atom, ()) for atom in own)).items():
+                if shared >= needed:
+                    like = min(like, other)
+        found[number] = found.get(like, number)
+        for atom in own:
+            here.setdefault(n, {}).setdefault(atom, []).append(number)
     return {slot.id: found[slot.slot] for slot in slots}
 
 

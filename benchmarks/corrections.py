@@ -1,0 +1,147 @@
+"""How long corrections take over a large log: a synthetic database of tests, and every method over all of it.
+
+    python benchmarks/corrections.py                 100,000 tests
+    python benchmarks/corrections.py --tests 10000
+
+A fifth of the claims are true. They are about one to three of the 1,200 heads of a model, a tenth the other way round,
+so that claims overlap and some are refuted. Rows pass every constraint and trigger, but only what `lakatos correct`
+reads is filled in. Nothing is cached between methods: each document reads the log again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from lakatos.experiments_db import Store, models, open_store
+from lakatos.experiments_db.documents import correction_document
+from lakatos.experiments_db.store import now
+from lakatos.tools.canonical import content_hash
+from lakatos.tools.claims import NodeEffect
+from lakatos.tools.hypothesis import atoms, claim_fields
+from lakatos.tools.multiplicity import METHODS, slot_weights
+
+LAYERS, HEADS = 48, 25
+CHUNK = 10_000  # claims in one insert
+BATCHES = 4
+
+
+def main() -> None:
+    """Build the database, and print seconds by method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tests", type=int, default=100_000)
+    options = parser.parse_args()
+    store = open_store("sqlite://", secret_seed="corrections")
+    seconds = timed(lambda: fill(store, options.tests))[0]
+    print(f"{options.tests:,} tests, {BATCHES} batches each, written in {seconds:.1f} s\n")
+    print("| method | seconds | confirmed | groups |\n|---|---|---|---|")
+    for method in METHODS:
+        seconds, document = timed(lambda method=method: correction_document(store, method, None, "study"))
+        judged = store.judgements() if method == "online-ebh" else {}
+        groups = len({j.group for j in judged.values()}) if judged else "-"
+        print(f"| {method} | {seconds:.2f} | {document['confirmed']:,} | {groups} |")
+    parts = {"slots": store.slots, "judgements": store.judgements, "counts": store.counts}
+    print("\n| part | seconds |\n|---|---|")
+    for name, part in parts.items():
+        print(f"| {name} | {timed(part)[0]:.2f} |")
+
+
+def timed(call: Any) -> tuple[float, Any]:
+    """Seconds that a call took, and what it returned."""
+    began = time.perf_counter()
+    result = call()
+    return time.perf_counter() - began, result
+
+
+def fill(store: Store, tests: int) -> None:
+    """Write a run and its tests, in bulk: triggers and constraints hold, the ledger is left out."""
+    rng = np.random.default_rng(0)
+    study = store.study
+    run = store.add(
+        models.Run(
+            study_id=study.id,
+            behaviour="synthetic",
+            behaviour_hash="sha256:b",
+            behaviour_definition={},
+            controls={},
+            model="synthetic",
+            weights="sha256:w",
+            proposer="synthetic",
+            seed="0",
+            config={},
+            environment={},
+        )
+    )
+    weights = slot_weights(tests)
+    before = now()
+    for start in range(1, tests + 1, CHUNK):
+        rows: dict[type[models.Row], list[dict[str, Any]]] = {
+            table: [] for table in (models.Proposal, models.HypothesisRow, models.Batch, models.EvidenceRow)
+        }
+        for number in range(start, min(start + CHUNK, tests + 1)):
+            claim, true = _claim(rng), number % 5 == 0
+            e = float(np.exp(rng.normal(12, 4) if true else rng.normal(-2, 1)))
+            p = float(rng.beta(0.05, 50) if true else rng.random())
+            common = {"at": before, "digest": "sha256:none"}
+            fields = {
+                "proposal_id": number,
+                "study_id": study.id,
+                "run_id": run.id,
+                "claim_hash": content_hash([number]),
+                "slot": number,
+                "registered_at": before,
+                "kind": claim.kind,
+                "behaviour": run.behaviour,
+                "behaviour_hash": run.behaviour_hash,
+                "weights": run.weights,
+                "subject": "+".join(claim.components),
+                "atoms": list(atoms(claim, HEADS)),
+                "record": {"claim": claim_fields(claim), "weight": float(weights[number - 1])},
+                "rationale": "",
+                "calibration": {},
+                "forwards": 0.0,
+                "seconds": 0.0,
+            }
+            rows[models.Proposal].append(
+                {"id": number, "run_id": run.id, "round": 1, "place": number, "proposal": {}, **common}
+            )
+            rows[models.HypothesisRow].append({"id": number, **fields, **common})
+            rows[models.Batch] += [
+                {
+                    "id": BATCHES * (number - 1) + k + 1,
+                    "hypothesis_id": number,
+                    "number": k,
+                    "seed": "0",
+                    "drawn_at": now(),
+                    "e_after": e,
+                    "engine": "synthetic",
+                    "forwards": 0.0,
+                    "seconds": 0.0,
+                    **common,
+                }
+                for k in range(BATCHES)
+            ]
+            rows[models.EvidenceRow].append(
+                {"id": number, "hypothesis_id": number, "e": e, "p": p, "stop": "exhausted", "record": {}, **common}
+            )
+        with store.engine.begin() as connection:
+            for table, values in rows.items():
+                connection.execute(sa.insert(table), values)
+
+
+def _claim(rng: np.random.Generator) -> NodeEffect:
+    """One to three heads of a model of gpt2-xl's shape, in either direction, with one of two thresholds."""
+    heads = rng.choice(LAYERS * HEADS, int(rng.integers(1, 4)), replace=False)
+    return NodeEffect(
+        components=tuple(f"a{head // HEADS}.h{head % HEADS}" for head in heads),
+        direction="opposes" if rng.random() < 0.1 else "supports",
+        threshold=0.1 if rng.random() < 0.5 else 0.2,
+    )
+
+
+if __name__ == "__main__":
+    main()

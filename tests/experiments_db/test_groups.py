@@ -1,0 +1,62 @@
+"""Groups of overlapping claims: the index against a comparison of every claim with every other."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakatos.experiments_db.correction import OVERLAP, groups
+from lakatos.experiments_db.records import Slot
+
+ATOMS = [f"a0.h{k}" for k in range(8)]
+
+
+def slot(number, atoms, behaviour="b", weights="w"):
+    return Slot(
+        id=100 + number,
+        run_id=1,
+        slot=number,
+        kind="node_effect",
+        behaviour=behaviour,
+        behaviour_hash=behaviour,
+        weights=weights,
+        subject="+".join(atoms),
+        atoms=tuple(atoms),
+        batches=1,
+        stop=None,
+    )
+
+
+def reference(slots):
+    """Every claim with every other, until nothing changes."""
+    found = {s.id: s.slot for s in slots}
+    changed = True
+    while changed:
+        changed = False
+        for one in slots:
+            for other in slots:
+                a, b = set(one.atoms), set(other.atoms)
+                same = (one.weights, one.behaviour_hash) == (other.weights, other.behaviour_hash)
+                if same and a & b and len(a & b) >= OVERLAP * len(a | b) and found[one.id] != found[other.id]:
+                    found[one.id] = found[other.id] = min(found[one.id], found[other.id])
+                    changed = True
+    return found
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.sampled_from(ATOMS), min_size=1, max_size=6), st.sampled_from("bc")),
+        min_size=1,
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_groups_are_those_of_the_reference(claims, rng):
+    slots = [slot(k, sorted(atoms), behaviour) for k, (atoms, behaviour) in enumerate(claims, 1)]
+    expected = reference(slots)
+    rng.shuffle(slots)
+    assert groups(slots) == expected
+
+
+def test_claims_about_nothing_share_no_group():
+    assert groups([slot(1, []), slot(2, [])]) == {101: 1, 102: 2}
