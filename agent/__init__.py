@@ -7,7 +7,7 @@ schema         the JSON schema that narrows an LLM's proposals to what exists
 investigation  the steps of a run, each safe to repeat
 state, graph   explore -> propose -> register -> test -> interpret -> (propose | conclude)
 watch          what a run tells while it goes
-cli            the `lakatos` command; cli_tables prints what it reads
+cli            the `lakatos` command; cli_tables prints what it reads, bench_protocol what simulated studies show
 """
 
 from __future__ import annotations

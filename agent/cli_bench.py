@@ -253,3 +253,42 @@ def print_sweep(document: dict[str, Any]) -> None:
         markup=False,
         highlight=False,
     )
+
+
+@app.command()
+def protocol(
+    agents: Annotated[str, typer.Option(help="Which, by name.")] = "honest,peeker,reworder,padder,retrier,leaker",
+    studies: Annotated[int, typer.Option(min=2, help="Simulated studies of each agent.")] = 200,
+    slots: Annotated[int, typer.Option(min=5, help="Claims that each study registers.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of worlds, secrets and prompts.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the figures do not depend on it.")] = 2,
+    unguarded: Annotated[bool, typer.Option("--unguarded", hidden=True, help="Also without the protocol.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+) -> int:
+    """Simulate whole studies of honest and of cheating agents: false discoveries, power, prompts.
+
+    The log, the batteries and the corrections are the real ones; only the effects are drawn, from worlds whose truth is
+    known. Exit 1 if official verdicts break a promise by more than two standard errors: a false discovery rate of any
+    agent (per claim or per group of claims) above alpha, or, from 100 slots on, power of the honest agent below .9.
+    """
+    from rich.progress import Progress
+
+    from lakatos.agent.bench_protocol import print_protocol
+    from lakatos.experiments_db.simulation import Design, simulation_document
+
+    chosen = [name.strip() for name in agents.split(",") if name.strip()]
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("simulating", total=None)
+        document = simulation_document(
+            chosen,
+            studies,
+            Design(slots=slots, seed=seed),
+            unguarded,
+            workers,
+            lambda done, of: bars.update(task, completed=done, total=of),
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    else:
+        print_protocol(document)
+    return 1 if document["broken"] else 0

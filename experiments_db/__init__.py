@@ -7,6 +7,9 @@ records     what a reader gets: hypotheses with their evidence and state
 correction  picks the family, applies a correction, yields verdicts
 verify      re-derives every hash, seed, e-value and verdict from rows
 export      the report as one HTML file, CSV and JSON
+
+simulation  whole studies of honest and cheating agents, in worlds whose truth is known: simulated_agents put claims
+            to a laboratory (the protocol), or work freehand (without it); world draws the effects
 """
 
 from __future__ import annotations
