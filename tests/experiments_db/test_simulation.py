@@ -184,7 +184,7 @@ def test_an_unguarded_twin_is_caught(agent):
     if agent == "honest":
         assert mean <= ALPHA + 2 * se
     else:
-        assert mean - 2 * se > 2 * ALPHA
+        assert mean - 2 * se > ALPHA
     if agent == "padder":
         per_row, se = rate(outcomes, "bh")
         assert per_row <= ALPHA + 2 * se, "what it games is that rows are counted"
