@@ -35,6 +35,8 @@ def open_engine(url: str, *, create: bool = True) -> sa.Engine:
         engine = sa.create_engine(parsed)
         if engine.dialect.name == "sqlite":
             _prepare_sqlite(engine)
+        else:
+            _queue_writers(engine)
         _migrate(engine)
     except (SQLAlchemyError, ImportError) as error:
         raise UserError(f"Cannot open the database {url}: {_short(error)}") from error
@@ -57,6 +59,16 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
     sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "begin", began)
+
+
+def _queue_writers(engine: sa.Engine) -> None:
+    """Two that write at once follow one another, as in SQLite: ids and the chain are counted on from the last."""
+
+    def began(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("appends"):
+            connection.exec_driver_sql("LOCK TABLE ledger IN SHARE ROW EXCLUSIVE MODE")
+
     sa.event.listen(engine, "begin", began)
 
 

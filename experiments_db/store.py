@@ -132,7 +132,7 @@ class Store(Reader):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with (
-                    self.engine.connect().execution_options(writes=True) as connection,
+                    self.engine.connect().execution_options(writes=True, appends=True) as connection,
                     connection.begin(),
                     Session(connection, expire_on_commit=False) as session,
                 ):

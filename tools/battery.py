@@ -121,7 +121,7 @@ def fixed(claim: AnyClaim, draft: Battery, explored: Data, cap: int, templates: 
     correlation = _or_none(intraclass_correlation(parts[0].effect, np.asarray(explored.templates)))
     unit = choose_unit(correlation, templates)
     lines = tuple(
-        Line(name=p.name, delta=p.delta, scale=_scale(p, explored.templates, unit), unit=p.unit, decides=p.decides)
+        Line(name=p.name, delta=p.delta, scale=scale_of(p, explored.templates, unit), unit=p.unit, decides=p.decides)
         for p in parts
     )
     predicted = min(standardised_effect(p.effect, p.delta) for p in parts if p.decides)
@@ -207,7 +207,7 @@ def _paths(battery: Battery, parts: Sequence[Part]) -> dict[str, NDArray[np.floa
     }
 
 
-def _scale(part: Part, templates: Sequence[str], unit: Unit) -> float:
+def scale_of(part: Part, templates: Sequence[str], unit: Unit) -> float:
     """s for what is bet on. Means of a template's prompts vary less: theirs is from such means of exploration pairs.
 
     There are only 32 of these, so it is never below what the prompts' own would come to if templates did not differ.
