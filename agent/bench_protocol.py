@@ -16,10 +16,10 @@ def print_protocol(document: dict[str, Any]) -> None:
     """False discovery rates, power and prompts by agent and correction; and which promises are broken."""
     out = Console(width=None if sys.stdout.isatty() else 160)
     out.print(
-        f"{document['studies']} studies of {document['slots']} slots, {document['true_share']:.0%} of the "
-        f"candidates true at d = {document['d']:g}, the others at the boundary; {document['explored']} exploration "
-        f"prompts, at most {document['n_max']} in a test; effects {', '.join(document['noises'])} in turn; alpha {document['alpha']:g}; "
-        f"official: {document['official']}",
+        f"{document['studies']} studies of {document['slots']} slots, {document['true_share']:.0%} of the candidates "
+        f"true at d = {document['d']:g}, the others at the boundary; {document['explored']} exploration prompts, "
+        f"at most {document['n_max']} in a test; effects {', '.join(document['noises'])} in turn; "
+        f"alpha {document['alpha']:g}; official: {document['official']}",
         markup=False,
         highlight=False,
     )
