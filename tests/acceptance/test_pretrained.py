@@ -40,7 +40,7 @@ def investigated(tmp_path):
 
 
 def test_ioi_confirms_what_is_there_and_refutes_its_opposite(investigated):
-    store = investigated()
+    store = investigated(seed=0)
     assert [e.state for e in store.hypotheses()] == ["confirmed", "refuted", "inconclusive"]
     strong = store.hypotheses()[0]
     assert strong.evidence.n <= 128
@@ -50,7 +50,7 @@ def test_ioi_confirms_what_is_there_and_refutes_its_opposite(investigated):
 
 
 def test_with_random_weights_nothing_is_confirmed(investigated):
-    store = investigated(model="null:smollm2-135m", allow_absent=True, max_pairs=64)
+    store = investigated(model="null:smollm2-135m", allow_absent=True, max_pairs=64, seed=0)
     assert store.counts().tested == 3
     assert store.counts().confirmed == 0
     assert store.verify() == []
