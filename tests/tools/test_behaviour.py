@@ -119,7 +119,7 @@ def test_builtins_are_large_disjoint_and_explained(name: str) -> None:
     assert behaviour.templates is not None
     minimum = 12 if behaviour.kind == "text" else 6
     assert min(len(behaviour.templates.of(split)) for split in SPLITS) >= minimum
-    drawn = {pair.template for pair in behaviour.sample(300, 0, "confirmation")}
+    drawn = {pair.template for pair in behaviour.sample(1000, 0, "confirmation")}
     assert drawn == {template.id for template in behaviour.templates.confirmation}
 
 
