@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
-from lakatos.tools.pairs import SPLITS
+from lakatos.tools.pairs import Split
 
 
 def behaviours_document() -> list[dict[str, Any]]:
@@ -31,14 +31,19 @@ def behaviours_document() -> list[dict[str, Any]]:
 def check_document(
     name: str, model_name: str, device: str, pairs: int, seed: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """A behaviour against a model: static problems, and how the model does on both splits."""
+    """A behaviour against a model: static problems, and how the model does on both splits and on each family.
+
+    Whether the behaviour is there (`ok`) is decided on the splits: a family is asked about only by claims that name it.
+    """
     behaviour = load_behaviour(name)
     from lakatos.tools.encoding import static_problems
     from lakatos.tools.model import load_model
 
     model = load_model(model_name, device=device, seed=seed, say=say)
     problems = static_problems(behaviour, model.tokenizer)
-    measured = [] if problems else [_measured(model, behaviour, split, pairs, seed) for split in SPLITS]
+    origins = [] if problems else behaviour.origins
+    measured = [_measured(model, behaviour, split, family, pairs, seed) for split, family in origins]
+    of_splits = [row for row, (_, family) in zip(measured, origins, strict=True) if family is None]
     return {
         "behaviour": behaviour.name,
         "version": behaviour.version,
@@ -47,19 +52,20 @@ def check_document(
         "weights": model.weight_hash,
         "problems": problems,
         "measured": measured,
-        "ok": not problems and all(row["present"] for row in measured),
+        "ok": not problems and all(row["present"] for row in of_splits),
     }
 
 
-def _measured(model: Any, behaviour: Behaviour, split: Any, n: int, seed: int) -> dict[str, Any]:
+def _measured(model: Any, behaviour: Behaviour, split: Split, family: str | None, n: int, seed: int) -> dict[str, Any]:
     from lakatos.tools.behaviour_check import measure_presence
     from lakatos.tools.intervention import Runs, run_interventions
 
-    runs = Runs(model.bridge, behaviour.sample(n, seed, split))
+    runs = Runs(model.bridge, behaviour.sample(n, seed, split, family=family))
+    label = f"family {family}" if family else split
     if behaviour.kind == "text":
         loss = float(run_interventions(model.bridge, runs, []).clean.mean())
         return {
-            "split": split,
+            "split": label,
             "n": n,
             "accuracy": None,
             "clean": loss,
@@ -69,4 +75,4 @@ def _measured(model: Any, behaviour: Behaviour, split: Any, n: int, seed: int) -
         }
     presence, _ = measure_presence(model.bridge, runs)
     figures = {k: v for k, v in presence._asdict().items() if k != "gap"}
-    return {"split": split, "unit": "logits", **figures}
+    return {"split": label, "unit": "logits", **figures}

@@ -170,7 +170,7 @@ def print_behaviours(console: Console, listed: list[dict[str, Any]]) -> None:
 
 
 def print_check(console: Console, document: dict[str, Any]) -> None:
-    """A behaviour against a model: the static proofs, and the figures of both splits."""
+    """A behaviour against a model: the static proofs, and the figures of both splits and of each family."""
     console.print(f"{document['behaviour']} (version {document['version']}) on {document['model']}", highlight=False)
     if document["problems"]:
         for problem in document["problems"]:
@@ -188,7 +188,9 @@ def print_check(console: Console, document: dict[str, Any]) -> None:
             row["unit"],
         )
     console.print(table)
-    console.print("the model shows the behaviour" if document["ok"] else "the model does not show the behaviour")
+    absent = ", ".join(row["split"] for row in document["measured"] if not row["present"])
+    found = "the model shows the behaviour" + (f", but not in {absent}" if absent else "")
+    console.print(found if document["ok"] else "the model does not show the behaviour", highlight=False)
 
 
 def counts_line(counts: dict[str, int]) -> str:

@@ -8,8 +8,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from lakatos.agent.config import RunConfig
 from lakatos.experiments_db import open_store
@@ -220,6 +222,30 @@ def test_check_measures_both_splits_and_exits_1_where_the_behaviour_is_absent(to
     status, out, _ = lakatos("behaviours", "check", behaviour, "--model", f"null:{model}")
     assert status == 1
     assert "does not show" in out
+
+
+def test_check_measures_each_family_in_a_row_of_its_own(toy, tmp_path):
+    behaviour, model = toy
+    texts = {
+        "far": "then [IO:{io}] and {s} met at the {place} . [S2:{s2}] gave it to",
+        "wide": "[S2:{s2}] gave it to [IO:{io}] and",  # ends otherwise than all that the model learned from
+    }
+    families = {name: [{"id": name, "text": text}] for name, text in texts.items()}
+    path = tmp_path / "toy.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(Path(behaviour).read_text()) | {"families": families}))
+    status, out, err = lakatos("behaviours", "check", path, "--model", model, "--json")
+    assert status == 0, err
+    document = json.loads(out)
+    rows = {row["split"]: row for row in document["measured"]}
+    assert list(rows) == ["exploration", "confirmation", "family far", "family wide"]
+    assert all(row["n"] == 64 for row in rows.values())
+    assert [row["present"] for row in rows.values()] == [True, True, True, False]
+    assert rows["family far"]["accuracy"] > 0.9
+    assert document["ok"], "the splits decide"
+    status, out, _ = lakatos("behaviours", "check", path, "--model", model)
+    assert status == 0
+    assert f"{rows['family far']['accuracy']:.2f}" in next(line for line in out.splitlines() if "family far" in line)
+    assert "shows the behaviour, but not in family wide" in out
 
 
 def test_a_behaviour_that_does_not_fit_the_tokenizer_says_why(toy):
