@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,18 +59,8 @@ class Reader:
             .order_by(h.slot)
         )
         rows = self._read(lambda s: s.execute(select).all())
-        names = ("id", "run_id", "slot", "kind", "behaviour", "behaviour_hash", "weights", "subject")
-        return [
-            Slot(
-                **dict(zip(names, row[:8], strict=True)),
-                atoms=tuple(row[8]),
-                batches=row[9],
-                stop=row[10],
-                frozen_e=row[11],
-                frozen_p=row[12],
-            )
-            for row in rows
-        ]
+        names = [field.name for field in fields(Slot)]
+        return [Slot(**dict(zip(names, row, strict=True), atoms=tuple(row.atoms))) for row in rows]
 
     def judgements(self, slots: Sequence[Slot] | None = None) -> dict[int, Judgement]:
         """Where each hypothesis of the study stands, by id."""

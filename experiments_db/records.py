@@ -15,7 +15,7 @@ STATES: tuple[State, ...] = ("registered", "testing", "confirmed", "refuted", "i
 ESTABLISHED = {"necessity": "specific"}  # what a reading is called where the claim itself is confirmed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be very many
 class Slot:
     """One registered hypothesis as corrections see it: no more than what decides."""
 
@@ -49,7 +49,7 @@ class Slot:
         return self.weights, self.behaviour_hash, self.subject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be very many
 class Judgement:
     """What the whole study says of a hypothesis."""
 
