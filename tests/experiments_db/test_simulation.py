@@ -178,8 +178,8 @@ def test_a_claim_fitted_to_revealed_prompts_gets_others(lab):
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_unguarded_twin_is_caught(agent):
-    """25 studies of 100 slots: BH bounds the honest agent's FDR and none of the others' (the padder's: per group)."""
-    outcomes = [simulate(Job(agent, False, k, Design())) for k in range(25)]
+    """Forty studies of 100 slots: BH bounds the honest agent's FDR and none of the others (padder: per group)."""
+    outcomes = [simulate(Job(agent, False, k, Design())) for k in range(40)]
     mean, se = rate(outcomes, "bh", "false_group_share")
     if agent == "honest":
         assert mean <= ALPHA + 2 * se
