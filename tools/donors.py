@@ -16,7 +16,7 @@ from lakatos.tools.behaviour import Behaviour, Exhausted
 from lakatos.tools.errors import UserError
 from lakatos.tools.pairs import PromptPair, PromptPairs
 
-_DRAWS_PER_PAIR = 200
+_DRAWS_PER_PAIR = 200  # and per template
 
 
 def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: int) -> PromptPairs:
@@ -31,7 +31,8 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
     tested = {pair.clean for pair in pairs}
     donors: dict[int, PromptPair] = {}
     with suppress(Exhausted):  # what is missing then is named below
-        for candidate in islice(behaviour.stream(seed, pairs.split, pairs.family), _DRAWS_PER_PAIR * len(pairs)):
+        draws = _DRAWS_PER_PAIR * (len(pairs) + len(behaviour.templates_of(pairs.split, pairs.family)))
+        for candidate in islice(behaviour.stream(seed, pairs.split, pairs.family), draws):
             queue = waiting.get(_shape(candidate, tokenizer)) if candidate.clean not in tested else None
             if queue:
                 donors[queue.popleft()] = candidate
