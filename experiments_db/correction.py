@@ -1,9 +1,10 @@
 """Verdicts: a correction over a whole family, recomputed from frozen e-values and p-values.
 
-The official verdict is online e-BH over the study with the slot weights fixed in advance; what lowers its bar is the
-number of confirmed groups of claims, not of claims, so that wordings of one finding buy nothing. Every other method is
-a view of the same rows and marked as one. A test that has not finished, or crashed, counts with e = 0 and p = 1: its
-slot is spent whatever comes of it.
+The official verdict is online e-BH over the study with the slot weights fixed in advance. What lowers its bar is the
+number of confirmed groups of claims of the same kind: so neither wordings of one finding nor easy claims of another
+kind (that weak heads have no effect) buy anything, and the false discovery rate is bounded over all claims, over groups
+and within each kind. Every other method is a view of the same rows and marked as one. A test that has not finished, or
+crashed, counts with e = 0 and p = 1: its slot is spent whatever comes of it.
 """
 
 from __future__ import annotations
@@ -40,19 +41,20 @@ def confirmed(
     """
     if not slots:
         return []
-    numbers = np.array([s.slot for s in slots])
-    order = np.argsort(numbers)
     members = groups(slots) if grouped is None else grouped
-    flags = apply(
-        method,
-        e=np.array([s.e for s in slots])[order],
-        p=np.array([s.p for s in slots])[order],
-        weights=slot_weights(int(numbers.max()))[numbers[order] - 1],
-        groups=np.array([members[s.id] for s in slots])[order],
-        alpha=alpha,
-    )
-    result = np.empty(len(slots), bool)
-    result[order] = flags
+    weights = slot_weights(max(s.slot for s in slots))
+    kinds = [s.kind for s in slots] if method == OFFICIAL else [""] * len(slots)
+    result = np.zeros(len(slots), bool)
+    for kind in set(kinds):
+        some = sorted((k for k, name in enumerate(kinds) if name == kind), key=lambda k: slots[k].slot)
+        result[some] = apply(
+            method,
+            e=np.array([slots[k].e for k in some]),
+            p=np.array([slots[k].p for k in some]),
+            weights=weights[[slots[k].slot - 1 for k in some]],
+            groups=np.array([members[slots[k].id] for k in some]),
+            alpha=alpha,
+        )
     return [bool(flag) for flag in result]
 
 

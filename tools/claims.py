@@ -159,6 +159,9 @@ class NoEffect(MeasuredClaim):
     intervention: AnyIntervention = Field(
         "resample", description="an ablation (resample, zero) or a patch (denoising, noising)"
     )
+    threshold: float = Field(
+        DEFAULT_THRESHOLD, ge=10.0**-DIGITS, le=0.5, description="the margin, as a fraction of the clean-corrupted gap"
+    )
 
     def arms(self, matched: Matched) -> tuple[Arm, ...]:  # noqa: ARG002
         source, base = patch(self.intervention)

@@ -1,8 +1,8 @@
 """Triggers: what the protocol demands of rows is refused by the database itself, for SQLite and PostgreSQL.
 
-Tables are append-only. A slot is the study's next. A batch is drawn after its claim was registered, in order, and
-before the test's evidence is frozen; each of its prompts carries the whole battery. Evidence rests on prompts, and its
-e-value is the one after the last of them.
+Tables are append-only. A slot is the study's next. A batch is drawn after its claim was registered, in order, and as
+long as the registered rule has not stopped the test; each of its prompts carries the whole battery. Evidence is frozen
+when the rule stops the test, and its e-value is the one after the last prompt.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import sqlalchemy as sa
+
+from lakatos.tools.statistics import BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY
 
 APPEND_ONLY = (
     "studies",
@@ -37,6 +39,10 @@ class Rule(NamedTuple):
 
 
 _CLAIM = "FROM batches b JOIN hypotheses h ON h.id = b.hypothesis_id WHERE b.id = NEW.batch_id"
+_FIELD = {  # a number of the claim's record
+    "sqlite": "json_extract(h.record, '$.{path}')",
+    "postgresql": "(h.record::jsonb #>> '{{{path}}}')::float",
+}
 _LACKS = {  # a name in record["measures"] that the prompt has no number for
     "sqlite": f"SELECT 1 FROM json_each((SELECT h.record {_CLAIM}), '$.measures') AS wanted "
     "WHERE json_type(NEW.measured, '$.\"' || wanted.value || '\"') IS NULL",
@@ -49,6 +55,15 @@ def rules(dialect: str) -> tuple[Rule, ...]:
     """What is asked of new rows. Raises ValueError for a dialect that has no triggers of ours."""
     if dialect not in _LACKS:
         raise ValueError(f"lakatos keeps its log in SQLite or PostgreSQL, not in {dialect}")
+    n_max = _FIELD[dialect].format(path="battery.n_max" if dialect == "sqlite" else "battery,n_max")
+    threshold = _FIELD[dialect].format(path="threshold")
+    drawn = f"(b.number + 1) * {BATCH}"
+    fired = (
+        "SELECT 1 FROM batches b JOIN hypotheses h ON h.id = b.hypothesis_id WHERE h.id = NEW.hypothesis_id "
+        "AND b.number = (SELECT MAX(number) FROM batches WHERE hypothesis_id = NEW.hypothesis_id) "
+        f"AND (b.e_after >= {threshold} OR {drawn} >= {n_max} "
+        f"OR (b.e_after < {FUTILE_BELOW} AND {drawn} >= {MIN_FOR_FUTILITY}))"
+    )
     return (
         Rule(
             "hypotheses_next_slot",
@@ -75,6 +90,12 @@ def rules(dialect: str) -> tuple[Rule, ...]:
             "the evidence of this test is frozen",
         ),
         Rule(
+            "batches_until_the_rule_fires",
+            "batches",
+            f"EXISTS ({fired})",
+            "the registered rule has stopped this test",
+        ),
+        Rule(
             "effects_of_their_claim",
             "effects",
             f"NEW.claim_hash <> (SELECT h.claim_hash {_CLAIM})",
@@ -88,6 +109,12 @@ def rules(dialect: str) -> tuple[Rule, ...]:
             "WHERE b.hypothesis_id = NEW.hypothesis_id AND ABS(b.e_after - NEW.e) <= 1e-9 * ABS(NEW.e) "
             "AND b.number = (SELECT MAX(number) FROM batches WHERE hypothesis_id = NEW.hypothesis_id)) END",
             "evidence is the e-value after the last prompt of its test",
+        ),
+        Rule(
+            "evidence_when_the_rule_fires",
+            "evidence",
+            f"NEW.stop <> 'crashed' AND NOT EXISTS ({fired})",
+            "the registered rule has not stopped this test",
         ),
     )
 

@@ -18,7 +18,7 @@ from lakatos.experiments_db import charts, documents, export, open_store
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.export import by_quantile, write_csv, write_jsonl, write_report
 from lakatos.experiments_db.store import from_values, now
-from lakatos.tools.battery import Data, conclude, e_process
+from lakatos.tools.battery import Data, conclude, e_process, stopped
 from lakatos.tools.claim_text import in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -121,7 +121,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
 
 
 def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
-    """n batches of 16 pairs with effects about `mean`."""
+    """Up to n batches of 16 pairs with effects about `mean`, until the rule stops the test."""
     entry = store.hypothesis(str(hypothesis_id))
     rng = np.random.default_rng(hypothesis_id)
     every = []
@@ -160,6 +160,8 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
             for k in range(16)
         ]
         store.add_batch(batch, effects)
+        if stopped(entry.claim, entry.battery, entry.record["threshold"], every):
+            break
 
 
 def freeze(store, hypothesis_id):

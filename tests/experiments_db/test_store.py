@@ -107,12 +107,12 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
     with sqlite3.connect(toy_copy) as raw:
         before = raw.execute(f"SELECT * FROM {table}").fetchall()
         assert before
-        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|is frozen"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|has stopped this test"):
             raw.execute(change.format(table))
         assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
-RECORD = {"measures": ["clean", "intervened"], "slot": 1}
+RECORD = {"measures": ["clean", "intervened"], "slot": 1, "threshold": 4000.0, "battery": {"n_max": 128}}
 MEASURED = {"clean": 1.0, "intervened": 0.5}
 
 
@@ -166,18 +166,42 @@ def test_batches_follow_one_another_until_the_evidence_is_frozen(store, register
         store.add_batch(batch(registered, 1), [effect(registered, "two")])
 
 
-@pytest.mark.parametrize(("e", "stop", "refused"), [(4.0, "success", True), (2.5, "success", False)])
-def test_evidence_is_what_its_last_batch_says(store, registered, e, stop, refused):
-    frozen = crashed("", n=16).model_copy(update={"e": e, "stop": stop})
+def frozen_at(e, stop="success"):
+    return crashed("", n=16).model_copy(update={"e": e, "stop": stop})
+
+
+def test_evidence_is_what_its_last_batch_says(store, registered):
+    with pytest.raises(IntegrityError, match=r"last prompt|has not stopped"):
+        store.freeze(registered.id, frozen_at(5000.0))  # no prompt at all
+    store.add_batch(batch(registered, e_after=5000.0), [effect(registered)])
     with pytest.raises(IntegrityError, match="after the last prompt"):
-        store.freeze(registered.id, frozen)  # no prompt at all
-    store.add_batch(batch(registered, e_after=2.5), [effect(registered)])
-    if refused:
-        with pytest.raises(IntegrityError, match="after the last prompt"):
-            store.freeze(registered.id, frozen)
+        store.freeze(registered.id, frozen_at(6000.0))
+    store.freeze(registered.id, frozen_at(5000.0))
+    assert store.slots()[0].e == 5000.0
+
+
+@pytest.mark.parametrize(
+    ("path", "fires"),
+    [
+        ([10.0], False),
+        ([10.0, 4000.0], True),
+        ([0.1, 0.1, 0.1], False),  # futile from 64 prompts on
+        ([0.1, 0.1, 0.1, 0.1], True),
+        ([0.3, 0.3, 0.3, 0.3], False),
+        ([10.0] * 8, True),  # the registered maximum
+    ],
+)
+def test_a_test_is_frozen_when_its_rule_stops_it_and_not_before_or_after(store, registered, path, fires):
+    for number, e in enumerate(path):
+        store.add_batch(batch(registered, number, e_after=e), [effect(registered, str(number))])
+    if fires:
+        with pytest.raises(IntegrityError, match="has stopped this test"):
+            store.add_batch(batch(registered, len(path), e_after=9.0), [effect(registered, "more")])
+        store.freeze(registered.id, frozen_at(path[-1]))
     else:
-        store.freeze(registered.id, frozen)
-        assert store.slots()[0].e == 2.5
+        with pytest.raises(IntegrityError, match="has not stopped this test"):
+            store.freeze(registered.id, frozen_at(path[-1]))
+        store.add_batch(batch(registered, len(path), e_after=9.0), [effect(registered, "more")])
 
 
 def test_a_crash_has_no_e_value(store, registered):

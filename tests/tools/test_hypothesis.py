@@ -62,7 +62,8 @@ attention = fields_of(
     },
     threshold=st.integers(1, 9_999).map(lambda k: k / 10_000),
 )
-no_effect = fields_of("no_effect", anywhere, **measured, intervention=patches | ablations)
+margins = {"metric": measured["metric"], "threshold": st.integers(1, 5_000).map(lambda k: k / 10_000)}
+no_effect = fields_of("no_effect", anywhere, **margins, intervention=patches | ablations)
 
 
 @st.composite
@@ -248,6 +249,7 @@ def test_claims_overlap_in_heads_whatever_their_positions_and_parts() -> None:
         {"components": [f"m{k}" for k in range(17)]},
         {"components": ["m5"], "threshold": 0},
         {"components": ["m5"], "kind": "minimality"},
+        {"components": ["m5"], "kind": "no_effect", "threshold": 0.6},
         {"components": ["m5", "m6"], "kind": "minimality", "backups": {"m5": ["m7"]}},
         {"components": ["m5.n1"], "kind": "sufficiency"},
         {"components": ["m5"], "kind": "mediation"},
