@@ -38,7 +38,9 @@ app.add_typer(cli_bench.app, name="bench")
 Db = Annotated[str, typer.Option("--db", envvar="LAKATOS_DB", help="The log: a file (SQLite) or a SQLAlchemy URL.")]
 Study = Annotated[
     str | None,
-    typer.Option("--study", help="The family over which error is controlled. Default: everything in the database."),
+    typer.Option(
+        "--study", help="The family over which error is controlled. Default: main, the only one unless you name others."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
@@ -385,7 +387,7 @@ def _path(db: str) -> str:
 
 def _report_path(db: str, run_id: int) -> Path:
     folder = Path(db.removeprefix("sqlite:///")).parent if "://" not in db or db.startswith("sqlite:///") else Path()
-    return folder / f"lakatos-run-{run_id}.html"
+    return folder / f"{Path(db).stem if '://' not in db else 'lakatos'}-run-{run_id}.html"
 
 
 def _print_json(document: dict[str, Any]) -> None:

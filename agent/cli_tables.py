@@ -15,7 +15,7 @@ from lakatos.experiments_db.records import Entry
 
 _WIDE = 120  # columns that a whole table of hypotheses needs
 _ROWS = 100  # of a correction
-_NARROW = ("slot", "verdict", "claim", "of gap", "e", "n")
+_NARROW = ("id", "verdict", "claim", "of gap", "e", "n")
 _COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow", "testing": "cyan", "registered": "cyan"}
 
 
@@ -53,6 +53,8 @@ def print_log(console: Console, store: Store, run_id: int | None, state: str | N
         + ("; prompts reproducible from the run's seed" if study["secret"] == "seed" else ""),
         highlight=False,
     )
+    if study["other_studies"]:
+        console.print(f"other studies here: {escape(', '.join(study['other_studies']))} (--study)", highlight=False)
     if document["hypotheses"]:
         console.print(_hypotheses(document["hypotheses"], wide=console.width >= _WIDE))
     if refused and document["refused"]:
@@ -205,12 +207,12 @@ def counts_line(counts: dict[str, int]) -> str:
 
 def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
     """Every column where there is room; in a narrow terminal the ones that decide."""
-    columns = ("slot", "verdict", "claim", "role", "effect [interval]", "of gap", "e", "p", "n", "stop")
+    columns = ("id", "verdict", "claim", "role", "effect [interval]", "of gap", "e", "p", "n", "stop")
     table = _table(*(c for c in columns if wide or c in _NARROW))
     for row in rows:
         interval = "" if row["effect"] is None else f"{row['effect']:+.2f} \\[{row['low']:+.2f}, {row['high']:+.2f}]"
         cells = {
-            "slot": str(row["slot"]),
+            "id": str(row["id"]),
             "verdict": f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
             "claim": escape(row["text"]) + _noted(row),
             "role": row["role"],
@@ -226,10 +228,14 @@ def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
 
 
 def _noted(row: dict[str, Any]) -> str:
-    """In brackets: the reading of the battery, and which templates a verdict is about where it is about these alone."""
-    about = f"these {row['of_these_templates']} templates" if row["of_these_templates"] else ""
-    notes = "; ".join(filter(None, (row["reading"], about)))
-    return f" [dim]\\[{notes}][/]" if notes else ""
+    """In brackets: a battery's reading; its weakest line; which templates a verdict is about, if only these."""
+    notes = [row["reading"]]
+    if row["state"] == "confirmed" and row["of_these_templates"]:
+        notes.append(f"of these {row['of_these_templates']} templates")
+    if row["state"] in ("inconclusive", "refuted") and row["weakest"] not in (None, "effect"):
+        notes.append(f"weakest: {row['weakest']}")
+    told = "; ".join(filter(None, notes))
+    return f" [dim]\\[{escape(told)}][/]" if told else ""
 
 
 def _print_prompts(console: Console, prompts: list[dict[str, Any]], runs: list[str], how_many: int) -> None:
@@ -257,8 +263,22 @@ def _compared(record: dict[str, Any]) -> list[str]:
 
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    right = {"slot", "e", "p", "n", "of gap", "d", "pairs", "accuracy", "effect", "clean", "corrupted", "intervened"}
-    whole = {"run", "slot", "verdict", "status", "tested", "confirmed", "role", "e", "p", "n", "official"}
+    right = {
+        "id",
+        "slot",
+        "e",
+        "p",
+        "n",
+        "of gap",
+        "d",
+        "pairs",
+        "accuracy",
+        "effect",
+        "clean",
+        "corrupted",
+        "intervened",
+    }
+    whole = {"run", "id", "slot", "verdict", "status", "tested", "confirmed", "role", "e", "p", "n", "official"}
     for header in headers:
         side: Literal["left", "right"] = "right" if header in right else "left"
         table.add_column(header, justify=side, overflow="fold", no_wrap=header in whole)

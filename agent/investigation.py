@@ -269,7 +269,10 @@ class Investigation:
         if config.proposer == "random":
             return at_random(self.explored(), config.hypotheses, config.threshold, f"{self.row.seed}:{round_}")
         if config.proposer == "replication":
-            return to_replicate(self._confirmed(), list(self.behaviour.families), config.hypotheses)
+            try:
+                return to_replicate(self._confirmed(), list(self.behaviour.families), config.hypotheses)
+            except UserError as error:
+                self._fail(str(error))
         return from_attribution(self.explored(), config.hypotheses, config.threshold) if round_ == 1 else []
 
     def exploration(self, *, donors: bool) -> Sample:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from lakatos.agent.testing import TEST_FAILURES
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.store import Burned, Duplicate, seed_commitment
+from lakatos.experiments_db.registration import Registration, register
+from lakatos.experiments_db.store import Burned, Duplicate
+from lakatos.tools.battery import Data
 from lakatos.tools.claim_text import describe, parse_claim
 from lakatos.tools.errors import UserError
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
-from lakatos.tools.hypothesis import Battery, Hypothesis, atoms, claim_fields, claim_hash, control_names
+from lakatos.tools.hypothesis import Hypothesis, claim_hash, control_names
+from lakatos.tools.markup import plain
 from lakatos.tools.matched import Shape
-from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
@@ -51,10 +52,9 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
     except UserError as error:
         _refuse(run, proposal, "untestable", str(error))
         return
-    study = run.store.study
     controls = {c.name: c.hash for c in run.controls if c.name in wanted}
     facts = {"weights": run.row.weights, "behaviour": run.row.behaviour_hash}
-    identity = claim_hash(claim, **facts, controls=controls, study=study.name)
+    identity = claim_hash(claim, **facts, controls=controls, study=run.store.study.name)
     twins = run.store.all(m.HypothesisRow, m.HypothesisRow.claim_hash == identity)
     if twins:
         text = describe(claim, run.behaviour.name)
@@ -64,7 +64,7 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
     try:
         for component in claim.tested.places():
             component.check(run.model.cfg, set(run.behaviour.named_positions))
-        templates = len(run.behaviour.templates_of("confirmation", claim.family))
+        templates = run.behaviour.frames(claim.family)
         sample = run.exploration(donors=needs_donors(claim))
         used = Sample(sample.runs, {name: sample.controls[name] for name in controls})
         chooser = str(run.store.seed(identity, "matched"))
@@ -72,56 +72,25 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
     except TEST_FAILURES as error:
         _refuse(run, proposal, "untestable", str(error))
         return
-    shape, corpus = Shape.of(run.model.cfg), _corpus(run, battery)
-
-    def record(slot: int, nonce: str) -> dict[str, Any]:
-        weight = float(slot_weights(slot)[-1])
-        return {
-            "claim": claim_fields(claim),
-            "behaviour": run.behaviour.name,
-            "behaviour_hash": run.row.behaviour_hash,
-            "model": run.row.model,
-            "weights": run.row.weights,
-            "shape": asdict(shape),
-            "role": hypothesis.role,
-            "predicted": hypothesis.predicted,
-            "battery": battery.model_dump(mode="json"),
-            "measures": sorted(measured.values),
-            "controls": controls,
-            "cap": _cap(run),
-            "templates": templates,
-            "corpus": corpus,
-            "nonce": nonce,
-            "family": study.name,
-            "alpha": study.alpha,
-            "slot": slot,
-            "weight": weight,
-            "threshold": success_threshold(weight, study.alpha),
-            "seed_commitment": seed_commitment(run.store.seed(f"{identity}|{nonce}", "pairs")),
-        }
-
-    row = m.HypothesisRow(
-        study_id=study.id,
-        run_id=run.run_id,
+    given = run.behaviour.pairs
+    asked = Registration(
+        run=run.row,
         proposal_id=proposal.id,
+        hypothesis=hypothesis,
         claim_hash=identity,
-        kind=claim.kind,
-        behaviour=run.behaviour.name,
-        behaviour_hash=run.row.behaviour_hash,
-        weights=run.row.weights,
-        subject="+".join(claim.tested.components),
-        atoms=list(atoms(claim, shape.n_heads)),
-        rationale=hypothesis.rationale,
-        calibration={
-            "values": {name: column.tolist() for name, column in measured.values.items()},
-            "templates": list(used.templates),
-            "unigram": measured.unigram,
-        },
+        battery=battery,
+        explored=Data(measured.values, used.templates),
+        shape=Shape.of(run.model.cfg),
+        cap=_cap(run),
+        templates=templates,
+        controls=controls,
+        unigram=measured.unigram,
+        listed=None if given is None else tuple(plain(pair.clean) for pair in given.confirmation),
         forwards=measured.forwards,
         seconds=time.monotonic() - began,
     )
     try:
-        run.store.register(row, record, unburned=bool(corpus and corpus["whole"]))
+        register(run.store, asked)
     except Burned as error:
         _refuse(run, proposal, "untestable", str(error))
     except Duplicate as error:  # another process was faster
@@ -142,15 +111,6 @@ def _read(run: Investigation, proposal: dict[str, Any]) -> Hypothesis:
     if behaviour != run.behaviour.name:
         raise UserError(f"{proposal['claim']!r} is about {behaviour}; this run is about {run.behaviour.name}.")
     return Hypothesis.model_validate({**proposal, "claim": claim})
-
-
-def _corpus(run: Investigation, battery: Battery) -> dict[str, Any] | None:
-    """Of a given list of pairs: how long it is, and whether a test uses it up (more than half of it)."""
-    listed = run.behaviour.pairs
-    if listed is None:
-        return None
-    n = len(listed.confirmation)
-    return {"pairs": n, "whole": 2 * battery.n_max > n}
 
 
 def _cap(run: Investigation) -> int:

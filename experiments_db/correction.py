@@ -1,10 +1,10 @@
 """Verdicts: a correction over a whole family, recomputed from frozen e-values and p-values.
 
 The official verdict is online e-BH over the study with the slot weights fixed in advance. What lowers its bar is the
-number of confirmed groups of claims of the same kind: so neither wordings of one finding nor easy claims of another
-kind (that weak heads have no effect) buy anything, and the false discovery rate is bounded over all claims, over groups
-and within each kind. Every other method is a view of the same rows and marked as one. A test that has not finished, or
-crashed, counts with e = 0 and p = 1: its slot is spent whatever comes of it.
+number of confirmed claims of the same kind that share no component with one before them: so neither wordings of one
+finding nor easy claims of another kind (that weak heads have no effect) buy anything, and the false discovery rate is
+bounded over all claims and within each kind. Every other method is a view of the same rows and marked as one. A test
+that has not finished, or crashed, counts with e = 0 and p = 1: its slot is spent whatever comes of it.
 """
 
 from __future__ import annotations
@@ -26,22 +26,16 @@ OVERLAP = 0.5  # Jaccard index of component sets from which on claims share a gr
 Claims = Callable[[Iterable[int]], Mapping[int, AnyClaim]]  # from ids to claims
 
 
-def confirmed(
-    slots: Sequence[Slot], alpha: float, method: str = OFFICIAL, grouped: Mapping[int, int] | None = None
-) -> list[bool]:
+def confirmed(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> list[bool]:
     """Which hypotheses of a family are confirmed, in the order of `slots`.
 
     Slot weights belong to slots, so a family that is part of the study keeps the weights of its own slots.
-
-    Args:
-        grouped: what `groups` gives for the whole study, if it is known already.
 
     Raises:
         ValueError: an unknown method.
     """
     if not slots:
         return []
-    members = groups(slots) if grouped is None else grouped
     weights = slot_weights(max(s.slot for s in slots))
     kinds = [s.kind for s in slots] if method == OFFICIAL else [""] * len(slots)
     result = np.zeros(len(slots), bool)
@@ -52,7 +46,7 @@ def confirmed(
             e=np.array([slots[k].e for k in some]),
             p=np.array([slots[k].p for k in some]),
             weights=weights[[slots[k].slot - 1 for k in some]],
-            groups=np.array([members[slots[k].id] for k in some]),
+            groups=_counted([slots[k] for k in some]),
             alpha=alpha,
         )
     return [bool(flag) for flag in result]
@@ -68,7 +62,7 @@ def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judg
         claims: looks up the claims of those few whose subject a confirmed claim shares.
     """
     grouped = groups(slots)
-    flags = dict(zip((s.id for s in slots), confirmed(slots, alpha, grouped=grouped), strict=True))
+    flags = dict(zip((s.id for s in slots), confirmed(slots, alpha), strict=True))
     by_subject: dict[tuple[str, str, str], list[Slot]] = defaultdict(list)
     for slot in slots:
         by_subject[slot.about].append(slot)
@@ -120,6 +114,22 @@ def groups(slots: Sequence[Slot]) -> dict[int, int]:
         for atom in own:
             here.setdefault(n, {}).setdefault(atom, []).append(number)
     return {slot.id: found[slot.slot] for slot in slots}
+
+
+def _counted(slots: Sequence[Slot]) -> list[int]:
+    """What counts once when the bar is lowered: a claim and the first before it that shares any head, MLP or stream.
+
+    Stricter than `groups`, which idle components beside a strong one would take apart. In slot order.
+    """
+    first: dict[tuple[str, str, str], int] = {}
+    labels = []
+    for slot in slots:
+        keys = [(slot.weights, slot.behaviour_hash, atom) for atom in slot.atoms]
+        label = min((first[key] for key in keys if key in first), default=slot.slot)
+        for key in keys:
+            first.setdefault(key, label)
+        labels.append(label)
+    return labels
 
 
 def _state(slot: Slot, flag: bool, contradicted: bool) -> State:

@@ -18,6 +18,13 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
 from lakatos.tools.statistics import BATCH
 
+_OF_GAP = (
+    "node_effect",
+    "necessity",
+    "no_effect",
+    "minimality",
+    "mediation",
+)  # main effects that are shares of the gap
 UNSELECTED = 0.95  # level of intervals that were not selected for being confirmed
 FAMILIES = ("study", "behaviour", "run", "kind")
 
@@ -124,9 +131,10 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
         "level": interval.level if interval else None,
-        "fraction": effect.mean / entry.battery.gap if effect else None,
+        "fraction": effect.mean / entry.battery.gap if effect and claim.kind in _OF_GAP else None,
         "margin": entry.battery.lines[0].delta / entry.battery.gap,
         "predicted": entry.record["predicted"],
+        "weakest": _weakest(entry),
         "e": entry.evidence.e if entry.evidence else None,
         "p": entry.evidence.p if entry.evidence else None,
         "n": entry.evidence.n if entry.evidence else BATCH * entry.batches,
@@ -195,7 +203,7 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
     flags = {
         slot.id: flag
         for members in families.values()
-        for slot, flag in zip(members, confirmed(members, used, method, grouped), strict=True)
+        for slot, flag in zip(members, confirmed(members, used, method), strict=True)
     }
     official = method == OFFICIAL and family == "study" and used == store.study.alpha
     return {
@@ -281,8 +289,9 @@ def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> 
 
 
 def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
-    """Task selection: every run in this database before this one, and what became of it."""
-    judged = store.judgements()
+    """Task selection: every run in this database before this one, whatever its study, and what became of it."""
+    studies = [Store(store.engine, study.name) for study in store.all(m.Study)]
+    judged = {key: judgement for study in studies for key, judgement in study.judgements().items()}
     return [
         {
             "run": r.id,
@@ -292,10 +301,16 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
             "tested": counts.tested,
             "confirmed": counts.confirmed,
         }
-        for r in store.runs()
+        for r in sorted((r for study in studies for r in study.runs()), key=lambda r: r.id)
         if r.id < run_id
         for counts in [store.counts(r.id, judged)]
     ]
+
+
+def _weakest(entry: Entry) -> str | None:
+    """The line of the battery that the e-value is of; None before the test has finished."""
+    lines = [line for line in entry.evidence.lines if line.decides] if entry.evidence else []
+    return min(lines, key=lambda line: line.e).name if lines else None
 
 
 def _few_templates(entry: Entry) -> bool:

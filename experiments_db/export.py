@@ -51,6 +51,7 @@ COLUMNS = (
     "fraction",
     "margin",
     "predicted",
+    "weakest",
     "e",
     "p",
     "n",

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, now, open_store, seed_commitment
+from lakatos.experiments_db.registration import Registration, register
+from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, now, open_store
 from lakatos.experiments_db.world import BEHAVIOUR, THRESHOLD, Floats, World, place
 from lakatos.tools.battery import Data, conclude, e_process, fixed, gaps, stopped
 from lakatos.tools.canonical import content_hash
@@ -23,9 +24,8 @@ from lakatos.tools.claim_text import parse_claim
 from lakatos.tools.claims import NodeEffect
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Evidence, crashed
-from lakatos.tools.hypothesis import Battery, Hypothesis, atoms, claim_fields, claim_hash
+from lakatos.tools.hypothesis import Battery, Hypothesis, claim_hash
 from lakatos.tools.matched import draw_matched
-from lakatos.tools.multiplicity import slot_weights, success_threshold
 from lakatos.tools.pairs import PromptPair
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
@@ -184,59 +184,21 @@ class Laboratory:
             raise Duplicate(twins[0])
         matched = draw_matched(claim, self.world.shape, str(self.store.seed(identity, "matched")))
         battery, explored = calibrated(self.world, claim, matched, self._explored, self.n_max)
-        seed = 0
-
-        def record(slot: int, nonce: str) -> dict[str, Any]:
-            nonlocal seed
-            seed = self.store.seed(f"{identity}|{nonce}", "pairs")
-            weight = float(slot_weights(slot)[-1])
-            return {
-                "claim": claim_fields(claim),
-                "behaviour": BEHAVIOUR.name,
-                "behaviour_hash": BEHAVIOUR.hash,
-                "model": MODEL,
-                "weights": WEIGHTS,
-                "shape": asdict(self.world.shape),
-                "role": hypothesis.role,
-                "predicted": hypothesis.predicted,
-                "battery": battery.model_dump(mode="json"),
-                "measures": sorted(explored.values),
-                "controls": {},
-                "cap": self.n_max,
-                "templates": len(BEHAVIOUR.templates_of("confirmation")),
-                "corpus": None,
-                "nonce": nonce,
-                "family": study.name,
-                "alpha": study.alpha,
-                "slot": slot,
-                "weight": weight,
-                "threshold": success_threshold(weight, study.alpha),
-                "seed_commitment": seed_commitment(seed),
-            }
-
-        row = self.store.register(
-            m.HypothesisRow(
-                study_id=study.id,
-                run_id=self._run.id,
+        row = register(
+            self.store,
+            Registration(
+                run=self._run,
                 proposal_id=proposal_id,
+                hypothesis=hypothesis,
                 claim_hash=identity,
-                kind=claim.kind,
-                behaviour=BEHAVIOUR.name,
-                behaviour_hash=BEHAVIOUR.hash,
-                weights=WEIGHTS,
-                subject="+".join(claim.components),
-                atoms=list(atoms(claim, self.world.shape.n_heads)),
-                rationale=hypothesis.rationale,
-                calibration={
-                    "values": {name: column.tolist() for name, column in explored.values.items()},
-                    "templates": list(explored.templates),
-                    "unigram": {},
-                },
-                forwards=0.0,
-                seconds=0.0,
+                battery=battery,
+                explored=explored,
+                shape=self.world.shape,
+                cap=self.n_max,
+                templates=len(BEHAVIOUR.templates_of("confirmation")),
             ),
-            record,
         )
+        seed = self.store.seed(f"{identity}|{row.record['nonce']}", "pairs")
         self.registered[row.id] = Test(claim, battery, float(row.record["threshold"]), identity, seed)
         return row.id
 
@@ -282,15 +244,5 @@ def calibrated(
     template = BEHAVIOUR.templates_of("exploration")[0]
     explored = Data(world.measure(claim, matched, places, "exploration"), (template,) * len(places))
     gap, control_gaps = gaps(explored.values, {})
-    draft = Battery(
-        gap=gap,
-        control_gaps=control_gaps,
-        matched=matched,
-        lines=(),
-        unit="prompt",
-        intraclass_correlation=None,
-        predicted_d=0.0,
-        n_max=n_max,
-        explored=0,
-    )
+    draft = Battery.draft(gap, control_gaps, matched)
     return fixed(claim, draft, explored, n_max, len(BEHAVIOUR.templates_of("confirmation"))), explored

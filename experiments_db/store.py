@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import itertools
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -187,13 +187,13 @@ class Store(Reader):
         self,
         row: m.HypothesisRow,
         finish: Callable[[int, str], dict[str, Any]],
-        unburned: bool = False,
+        unburned: Collection[str] = (),
     ) -> m.HypothesisRow:
         """Give a claim its slot and freeze its record, before any confirmation prompt exists.
 
         Args:
             row: everything but slot, time and record.
-            unburned: whether the claim needs a confirmation list of which this study has seen no number.
+            unburned: clean prompts that the claim's test may use up, of which this study must have seen no number.
             finish: from the slot and the nonce to the record. The nonce is drawn now, so that not even a copy of the
                 database tells beforehand which prompts a claim will get; in a seeded study it follows from the slot.
 
@@ -210,7 +210,7 @@ class Store(Reader):
             ).scalar()
             if twin is not None:
                 raise Duplicate(twin)
-            if unburned and self._seen(append.session, row.behaviour_hash):
+            if unburned and self._seen(append.session, set(unburned)):
                 raise Burned(row.behaviour)
             slots = sa.select(sa.func.max(m.HypothesisRow.slot)).where(m.HypothesisRow.study_id == row.study_id)
             taken = append.session.execute(slots).scalar() or 0
@@ -255,11 +255,15 @@ class Store(Reader):
             m.EvidenceRow(hypothesis_id=hypothesis_id, e=evidence.e, p=evidence.p, stop=evidence.stop, record=record)
         )
 
-    def _seen(self, session: Session, behaviour_hash: str) -> bool:
-        """Whether any number of this behaviour's confirmation pairs is in the study."""
-        batches = sa.select(m.Batch.id).join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
-        own = (m.HypothesisRow.study_id == self.study.id, m.HypothesisRow.behaviour_hash == behaviour_hash)
-        return session.execute(batches.where(*own).limit(1)).scalar() is not None
+    def _seen(self, session: Session, prompts: set[str]) -> bool:
+        """Whether the study has a number of any of these prompts, under whatever name or version of the behaviour."""
+        drawn = (
+            sa.select(m.Effect.prompt)
+            .join(m.Batch, m.Batch.id == m.Effect.batch_id)
+            .join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
+            .where(m.HypothesisRow.study_id == self.study.id)
+        )
+        return any(prompt["clean"] in prompts for prompt in session.scalars(drawn))
 
     def seed(self, key: str, purpose: str) -> int:
         """HMAC-SHA256 under the database's secret: for confirmation prompts the key is `Entry.seed_key`."""

@@ -166,7 +166,7 @@ def _hypothesis(row: m.HypothesisRow, rows: Rows) -> Iterator[str]:
     again = fixed(claim, draft, explored, record["cap"], record["templates"])
     if not same(again.model_dump(), battery.model_dump()):
         yield f"{here}: its constants do not follow from its exploration values"
-    if record["templates"] != len(behaviour.templates_of("confirmation", claim.family)):
+    if record["templates"] != behaviour.frames(claim.family):
         yield f"{here}: its behaviour has another number of templates"
     if set(record["measures"]) != set(explored.values):
         yield f"{here}: its battery is not the one that was calibrated"

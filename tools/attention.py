@@ -26,8 +26,8 @@ def attention_masses(
         source: the named position that looks.
 
     Returns:
-        Position -> [n_pairs], in [0, 1]; and "elsewhere": the mean over all earlier tokens that have no name, the first
-        one (where attention is parked) left out; 0 where there is none.
+        Position -> [n_pairs], in [0, 1]; and "elsewhere": the largest of all earlier tokens that have no name, the
+        first one (where attention is parked) left out; 0 where there is none.
 
     Raises:
         UserError: a head that is not there, or patterns that the model does not show.
@@ -57,6 +57,6 @@ def attention_masses(
         for name, named in batch.positions.items():
             masses.setdefault(name, np.zeros(len(pairs)))[batch.index] = share[rows, named]
             unnamed &= token != named[:, None]
-        rest = (share * unnamed).sum(-1) / np.maximum(unnamed.sum(-1), 1)
+        rest = (share * unnamed).max(-1)
         masses.setdefault("elsewhere", np.zeros(len(pairs)))[batch.index] = rest
     return masses

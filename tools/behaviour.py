@@ -114,6 +114,10 @@ class Behaviour(Frozen):
             return sorted({pair.template for pair in self.pairs.of(split)})
         return [template.id for template in self._templates(split, family)]
 
+    def frames(self, family: str | None = None) -> int:
+        """From how many templates confirmation prompts come; 1 for a given list, which is no sample of templates."""
+        return 1 if self.finite else len(self.templates_of("confirmation", family))
+
     def answers(self, split: Split, limit: int = 20_000) -> list[str]:
         """Every text that `answer` or `wrong` can become, sorted; [] where there are more than `limit`."""
         if self.pairs is not None:

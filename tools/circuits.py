@@ -70,7 +70,12 @@ class Sufficiency(CircuitClaim):
         circuit, model = values["circuit"], values["clean"]
         delta, tau = self.threshold * gauge.gap, self.faithfulness
         parts = [
-            Part("keeps the behaviour", circuit - tau * model, 0.0, self.unit),
+            Part(
+                "keeps the behaviour",
+                circuit - tau * model,
+                0.0,
+                f"{self.unit} beyond {100 * tau:.4g} % of the model's",
+            ),
             Part("not beyond the model", (2 - tau) * model - circuit, 0.0, self.unit),
         ]
         for k in range(len(gauge.matched["random"])):
@@ -93,8 +98,11 @@ class Minimality(CircuitClaim):
     @field_validator("backups", mode="after")
     @classmethod
     def _canonical_backups(cls, backups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        found = {canonical((member,))[0]: canonical(others) for member, others in backups.items() if others}
-        return dict(sorted(found.items()))
+        found: dict[str, tuple[str, ...]] = {}
+        for member, others in backups.items():
+            (name,) = canonical((member,))
+            found[name] = tuple(c for c in canonical(others) if c != name)
+        return {name: others for name, others in sorted(found.items()) if others}
 
     @model_validator(mode="after")
     def _backups_in_circuit(self) -> Minimality:
@@ -106,27 +114,24 @@ class Minimality(CircuitClaim):
         return self
 
     def arms(self, matched: Matched) -> tuple[Arm, ...]:  # noqa: ARG002
-        without = [
-            Arm(
-                f"without.{member}",
-                tuple(c for c in self.components if c not in self._out(member)),
-                self.ablation,
-                keep=True,
-            )
-            for member in self.components
-        ]
-        return (Arm("circuit", self.components, self.ablation, keep=True), *without)
+        def kept(name: str, left_out: tuple[str, ...]) -> Arm:
+            return Arm(name, tuple(c for c in self.components if c not in left_out), self.ablation, keep=True)
+
+        without = [kept(f"without.{member}", self._out(member)) for member in self.components]
+        spared = [kept(f"spared.{member}", others) for member, others in self.backups.items()]
+        return (kept("circuit", ()), *without, *spared)
 
     def parts(self, gauge: Gauge, values: Values) -> list[Part]:
-        return [
-            Part(
-                f"needs {' with '.join(self._out(member))}",
-                values["circuit"] - values[f"without.{member}"],
-                self.threshold * gauge.gap,
-                self.unit,
-            )
-            for member in self.components
+        delta = self.threshold * gauge.gap
+        parts = [
+            Part(f"needs {' with '.join(self._out(m))}", values["circuit"] - values[f"without.{m}"], delta, self.unit)
+            for m in self.components
         ]
+        # without its backups the member itself must matter, or anything would be minimal beside a backup that does
+        for member, others in self.backups.items():
+            lost = values[f"spared.{member}"] - values[f"without.{member}"]
+            parts.append(Part(f"needs {member} without {' and '.join(others)}", lost, delta, self.unit))
+        return parts
 
     def _out(self, member: str) -> tuple[str, ...]:
         return (member, *self.backups.get(member, ()))

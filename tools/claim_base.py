@@ -106,10 +106,13 @@ class BaseClaim(Frozen):
             raise ValueError(f"a claim of this kind is about at most {cls.most} components, not {len(found)}")
         return found
 
-    @field_validator("threshold", "faithfulness", "share", "specificity", mode="after", check_fields=False)
+    @field_validator("threshold", "faithfulness", "share", "specificity", mode="before", check_fields=False)
     @classmethod
-    def _rounded(cls, value: float) -> float:
-        return round(value, DIGITS)
+    def _rounded(cls, value: Any) -> Any:
+        """Before the bounds are checked, so that what is stored is within them too."""
+        if isinstance(value, bool):
+            raise ValueError("a number is asked for")
+        return round(value, DIGITS) if isinstance(value, float) else value
 
     @property
     def tested(self) -> AnyParent:
@@ -155,13 +158,27 @@ class MeasuredClaim(BaseClaim):
 
 
 def canonical(components: tuple[str, ...]) -> tuple[str, ...]:
-    """Components in their one text form, each once, in order. ValueError: one is none."""
+    """Components in their one text form and order, without what others among them hold already.
+
+    Raises:
+        ValueError: one is none.
+    """
     try:
         found = {Component.parse(c) for c in components}
     except UserError as error:
         raise ValueError(str(error)) from error
-    ordered = sorted(found, key=lambda c: (c.layer, c.kind, -1 if c.index is None else c.index, str(c.position)))
-    return tuple(str(c) for c in ordered)
+    own = [c for c in found if not any(_holds(other, c) for other in found if other != c)]
+    own.sort(key=lambda c: (c.layer, c.kind, -1 if c.index is None else c.index, str(c.position)))
+    return tuple(str(c) for c in own)
+
+
+def _holds(whole: Component, part: Component) -> bool:
+    """Whether replacing `whole` replaces `part`: the same at all positions, or a head within its layer's attention."""
+    if whole.layer != part.layer or whole.position not in (None, part.position):
+        return False
+    if whole.kind == "attention" and part.kind == "head":
+        return True
+    return (whole.kind, whole.index) == (part.kind, part.index)
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -22,21 +22,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from lakatos.tools.circuits import Mediation, Minimality, Sufficiency
-from lakatos.tools.claim_base import DEFAULT_FAITHFULNESS, DEFAULT_SHARE, DEFAULT_THRESHOLD, LEAST_RANDOM
+from lakatos.tools.claim_base import LEAST_RANDOM
 from lakatos.tools.claims import AnyParent, AttentionRole, Generalisation, Necessity, NodeEffect, NoEffect
 from lakatos.tools.errors import UserError
 from lakatos.tools.hypothesis import CLAIM, AnyClaim
 
 _SENTENCE = re.compile(
-    r"\s*(?P<components>\S+(?:\s*\+\s*\S+)*)\s+"
+    r"\s*(?P<components>[^\s+]+(?:\s*\+\s*[^\s+]+)*)\s+"
     r"(?:(?P<necessary>necessary\s+for)|(?P<sufficient>sufficient\s+for)|(?P<minimal>minimal\s+for)"
     r"|(?P<none>has\s+no\s+effect\s+on)|(?P<attends>attends\s+from\s+(?P<source>\S+)\s+to\s+(?P<target>\S+)\s+in)"
     r"|(?P<direction>carries|opposes))\s+"
     r"(?P<behaviour>[A-Za-z0-9_]+)(?:/(?P<family>[A-Za-z0-9_]+))?"
-    r"(?:\s+through\s+(?P<receivers>\S+(?:\s*\+\s*\S+)*))?"
+    r"(?:\s+through\s+(?P<receivers>[^\s+]+(?:\s*\+\s*[^\s+]+)*))?"
     r"\s*(?:\((?P<options>[^()]*)\))?\s*"
 )
-_PERCENT = r"(\d+(?:\.\d+)?)\s*%\s+of\s+"
 
 
 def describe(claim: AnyClaim, behaviour: str) -> str:
@@ -92,7 +91,7 @@ def in_words(claim: AnyClaim, behaviour: str) -> str:
         )
     return (
         f"In the circuit {where}, everything else being replaced by {by}, no member can be left out without a loss "
-        f"of at least {amount} in {metric}."
+        f"of at least {amount} in {metric}{_with_backups(claim)}."
     )
 
 
@@ -163,36 +162,42 @@ def _options(claim: Any) -> list[str]:
 
 
 def _read_option(option: str, fields: dict[str, Any], text: str) -> dict[str, Any]:
-    def number(pattern: str) -> float | None:
-        match = re.fullmatch(pattern, option)
-        return float(match[1]) if match else None
-
-    ablates = fields["kind"] in ("necessity", "sufficiency", "minimality")
+    kind = fields["kind"]
+    sign, whole = ("<" if kind == "no_effect" else ">="), ("attention" if kind == "attention_role" else "gap")
+    fractions = {"threshold": f"{sign} N % of {whole}", "faithfulness": ">= N % of model", "share": ">= N % of total"}
+    found: dict[str, Any] = {}
     if option in ("logit_diff", "prob_diff"):
-        return {**fields, "metric": option}
-    if option in ("resample", "zero", "denoising", "noising"):
-        return {**fields, "ablation" if ablates else "intervention": option}
-    for name, pattern in _FRACTIONS.items():
-        if (value := number(r"(?:>=|<)\s*" + _PERCENT + pattern)) is not None:
-            return {**fields, name: value / 100}
-    if (value := number(r"(\d+(?:\.\d+)?)\s*x\s+controls")) is not None:
-        return {**fields, "specificity": value}
-    if (value := number(r"(\d+)\s+random")) is not None:
-        return {**fields, "matched_random": int(value)}
-    if match := re.fullmatch(r"(\S+)\s+with\s+(\S+(?:\s*\+\s*\S+)*)", option):
-        return {**fields, "backups": {**fields.get("backups", {}), match[1]: _list(match[2])}}
-    raise UserError(
-        f"{text!r}: {option!r} is not understood. In the parentheses: resample or zero, denoising or noising; "
-        f"logit_diff or prob_diff; >= {DEFAULT_THRESHOLD:.0%} of gap; 3 x controls; "
-        f">= {DEFAULT_FAITHFULNESS:.0%} of model; >= {DEFAULT_SHARE:.0%} of total; {LEAST_RANDOM} random."
-    )
-
-
-_FRACTIONS = {"threshold": r"(?:the\s+)?(?:gap|attention)", "faithfulness": "model", "share": "total"}
+        found = {"metric": option}
+    elif option in ("resample", "zero", "denoising", "noising"):
+        found = {"ablation" if kind in ("necessity", "sufficiency", "minimality") else "intervention": option}
+    elif match := re.fullmatch(r"(\S+)\s+with\s+([^\s+]+(?:\s*\+\s*[^\s+]+)*)", option):
+        found = {"backups": {**fields.get("backups", {}), match[1]: _list(match[2])}}
+    elif match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*x\s+controls", option):
+        found = {"specificity": float(match[1])}
+    elif match := re.fullmatch(r"(\d+)\s+random", option):
+        found = {"matched_random": int(match[1])}
+    for name, form in fractions.items():
+        pattern = re.sub(r"\s+", r"\\s*", form).replace("N", r"(\d+(?:\.\d+)?)")
+        if match := re.fullmatch(pattern, option):
+            found = {name: float(match[1]) / 100}
+    if not found:
+        raise UserError(
+            f"{text!r}: {option!r} is not understood. In the parentheses: resample or zero, denoising or noising; "
+            f"logit_diff or prob_diff; {'; '.join(fractions.values())}; 3 x controls; {LEAST_RANDOM} random; "
+            "a9.h6 with a10.h0."
+        )
+    if twice := [name for name in found if name in fields and name != "backups"]:
+        raise UserError(f"{text!r}: {option!r} says {twice[0]} a second time.")
+    return {**fields, **found}
 
 
 def _list(text: str) -> list[str]:
     return [item.strip() for item in text.split("+")]
+
+
+def _with_backups(claim: Minimality) -> str:
+    told = [f"{member} being left out with {' and '.join(others)}" for member, others in claim.backups.items()]
+    return f" ({'; '.join(told)}, and mattering by itself where that is missing)" if told else ""
 
 
 _BY = {"resample": "Resample ablation", "zero": "Zero ablation"}

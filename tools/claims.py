@@ -92,7 +92,9 @@ class Necessity(MeasuredClaim):
 
     kind: Literal["necessity"] = "necessity"
     ablation: Ablation = Field("resample", description="what replaces the activation")
-    specificity: float = Field(3.0, ge=3, description="how many times the control damage the target damage must exceed")
+    specificity: float = Field(
+        3.0, ge=3, le=1000, description="how many times the control damage the target damage must exceed"
+    )
 
     def arms(self, matched: Matched) -> tuple[Arm, ...]:  # noqa: ARG002
         return (
@@ -112,21 +114,26 @@ class Necessity(MeasuredClaim):
                 Part(f"specific against {name}", excess, 0.0, "fraction of baseline"),
                 Part(f"not specific against {name}", -excess, 0.0, "fraction of baseline", decides=False),
             ]
+        parts.append(Part("direct effect", direct, delta, self.unit, decides=False))
         parts.append(Part("direct beyond total", direct - total, delta, self.unit, decides=False))
-        return parts + equivalence(total, direct, delta, self.unit, decides=False)
+        margin = min(self.threshold, DEFAULT_THRESHOLD) * gauge.gap  # a bold threshold makes nothing inert
+        return parts + equivalence(total, direct, margin, self.unit, decides=False)
 
     def readings(self, e: Mapping[str, float]) -> dict[str, float]:
         against = [value for name, value in e.items() if name.startswith("not specific")]
         return {
             # of several controls any one suffices: the mean of e-values is one for "specific against all"
             "necessary, not specific": min(e["effect"], float(np.mean(against))),
-            "backed up": e["direct beyond total"],
+            # an ablation that helps has a total below the direct effect as well: there must be something to make up for
+            "backed up": min(e["direct effect"], e["direct beyond total"]),
             "inert": min(e[name] for name in EQUIVALENCE),
         }
 
 
 class AttentionRole(BaseClaim):
     """On the clean run a head attends from one role to another, more than to any other named position or the rest."""
+
+    most: ClassVar[int] = 1  # a mean over heads would let idle ones ride along
 
     kind: Literal["attention_role"] = "attention_role"
     attends_from: str = Field(min_length=1, description="the named position that looks, e.g. END")
@@ -137,6 +144,8 @@ class AttentionRole(BaseClaim):
 
     @model_validator(mode="after")
     def _heads(self) -> AttentionRole:
+        if self.attends_from == self.attends_to:
+            raise ValueError("a position that attends to itself is no role")
         if any(c.kind != "head" or c.position is not None for c in self.parsed()):
             raise ValueError("an attention role is of heads without a position, e.g. a9.h6")
         return self
@@ -160,7 +169,7 @@ class NoEffect(MeasuredClaim):
         "resample", description="an ablation (resample, zero) or a patch (denoising, noising)"
     )
     threshold: float = Field(
-        DEFAULT_THRESHOLD, ge=10.0**-DIGITS, le=0.5, description="the margin, as a fraction of the clean-corrupted gap"
+        DEFAULT_THRESHOLD, ge=10.0**-DIGITS, le=0.2, description="the margin, as a fraction of the clean-corrupted gap"
     )
 
     def arms(self, matched: Matched) -> tuple[Arm, ...]:  # noqa: ARG002

@@ -145,17 +145,7 @@ def calibrate(
     measured = measure(claim, matched, model, sample)
     unigram = {name: unigram_loss(runs.pairs, model) for name, runs in sample.controls.items()}
     gap, control_gaps = gaps(measured.values, unigram)
-    draft = Battery(
-        gap=gap,
-        control_gaps=control_gaps,
-        matched=matched,
-        lines=(),
-        unit="prompt",
-        intraclass_correlation=None,
-        predicted_d=0.0,
-        n_max=cap,
-        explored=0,
-    )
+    draft = Battery.draft(gap, control_gaps, matched)
     battery = fixed(claim, draft, Data(measured.values, sample.templates), cap, templates)
     return battery, replace(measured, unigram=unigram, forwards=measured.forwards + spent)
 

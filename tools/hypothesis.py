@@ -92,6 +92,21 @@ class Battery(_Frozen):
     n_max: int
     explored: int  # exploration pairs used
 
+    @classmethod
+    def draft(cls, gap: float, control_gaps: dict[str, float], matched: dict[str, tuple[str, ...]]) -> Battery:
+        """What is compared with what, before `battery.fixed` adds all that follows from the exploration values."""
+        return cls(
+            gap=gap,
+            control_gaps=control_gaps,
+            matched=matched,
+            lines=(),
+            unit="prompt",
+            intraclass_correlation=None,
+            predicted_d=0.0,
+            n_max=0,
+            explored=0,
+        )
+
     @property
     def deciding(self) -> tuple[Line, ...]:
         """The lines that must all be rejected."""

@@ -67,13 +67,13 @@ def draw_matched(claim: AnyParent, shape: Shape, seed: str) -> dict[str, tuple[s
 
 
 def roles_to_compare(claim: AttentionRole, positions: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """The other named positions, and "elsewhere"; none that ever falls on the same token as the claim's.
+    """The other named positions that can be attended to, and "elsewhere"; none that ever falls on the claim's token.
 
     Args:
         positions: name -> [n] token index on exploration prompts.
 
     Raises:
-        UserError: a role of the claim is no named position, or is never before the token that looks.
+        UserError: a role of the claim is no named position or comes after the token that looks.
     """
     for role in (claim.attends_from, claim.attends_to):
         if role not in positions:
@@ -81,7 +81,8 @@ def roles_to_compare(claim: AttentionRole, positions: dict[str, np.ndarray]) -> 
     target = positions[claim.attends_to]
     if (target > positions[claim.attends_from]).any():
         raise UserError(f"{claim.attends_from} cannot attend to {claim.attends_to}, which comes after it.")
-    others = [name for name, at in positions.items() if not (at == target).any()]
+    looking = positions[claim.attends_from]
+    others = [name for name, at in positions.items() if not (at == target).any() and not (at > looking).any()]
     return (*sorted(others), "elsewhere")
 
 
@@ -155,8 +156,9 @@ def _several(wanted: int, draw: Callable[[], list[Component] | None], own: set[s
     found: set[str] = set()
     for _ in range(_DRAWS * wanted):
         drawn = draw()
-        if drawn is not None and {str(c) for c in drawn} != own:
-            found.add("+".join(canonical(tuple(str(c) for c in drawn))))
+        names = canonical(tuple(str(c) for c in drawn or ()))
+        if drawn and len(names) == len(drawn) and set(names) != own:
+            found.add("+".join(names))
         if len(found) == wanted:
             break
     if not found:
@@ -165,6 +167,8 @@ def _several(wanted: int, draw: Callable[[], list[Component] | None], own: set[s
 
 
 def _like(component: Component, layers: range, shape: Shape) -> Iterator[Component]:
+    if component.kind == "embedding":
+        return  # there is one
     width = component.width(shape)
     for layer in layers:
         for index in range(width) if width is not None else [None]:

@@ -74,7 +74,7 @@ def rules(dialect: str) -> tuple[Rule, ...]:
         Rule(
             "batches_after_registration",
             "batches",
-            "NEW.drawn_at <= (SELECT registered_at FROM hypotheses WHERE id = NEW.hypothesis_id)",
+            "NOT EXISTS (SELECT 1 FROM hypotheses WHERE id = NEW.hypothesis_id AND NEW.drawn_at > registered_at)",
             "a batch must be drawn after its hypothesis was registered",
         ),
         Rule(
@@ -100,6 +100,19 @@ def rules(dialect: str) -> tuple[Rule, ...]:
             "effects",
             f"NEW.claim_hash <> (SELECT h.claim_hash {_CLAIM})",
             "an effect belongs to the claim of its batch",
+        ),
+        Rule(
+            "effects_in_order",
+            "effects",
+            f"NEW.place <> (SELECT COUNT(*) FROM effects WHERE batch_id = NEW.batch_id) OR NEW.place >= {BATCH}",
+            "prompts of a batch follow one another",
+        ),
+        Rule(
+            "effects_before_evidence",
+            "effects",
+            "EXISTS (SELECT 1 FROM evidence e JOIN batches b ON b.hypothesis_id = e.hypothesis_id "
+            "WHERE b.id = NEW.batch_id)",
+            "the evidence of this test is frozen",
         ),
         Rule("effects_whole_battery", "effects", f"EXISTS ({_LACKS[dialect]})", "a prompt carries the whole battery"),
         Rule(

@@ -129,17 +129,7 @@ def test_the_identical_circuit_is_never_rejected(faithfulness):
 
     explored = data("exploration", 64, 1)
     assert explored.values["circuit"] == pytest.approx(explored.values["clean"], abs=1e-4)
-    draft = Battery(
-        gap=gaps(explored.values, {})[0],
-        control_gaps={},
-        matched=none,
-        lines=(),
-        unit="prompt",
-        intraclass_correlation=None,
-        predicted_d=0.0,
-        n_max=128,
-        explored=0,
-    )
+    draft = Battery.draft(gaps(explored.values, {})[0], {}, none)
     battery = fixed(claim, draft, explored, 128, 6)
     for seed in range(20):
         path = e_process(claim, battery, data("confirmation", 64, 100 * seed))

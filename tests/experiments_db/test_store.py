@@ -107,7 +107,7 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
     with sqlite3.connect(toy_copy) as raw:
         before = raw.execute(f"SELECT * FROM {table}").fetchall()
         assert before
-        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|has stopped this test"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|has stopped|is frozen"):
             raw.execute(change.format(table))
         assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 
@@ -223,12 +223,12 @@ def test_a_slot_cannot_be_left_out_or_taken_twice(store, registered):
 def test_a_list_of_pairs_is_burned_once_its_numbers_are_seen(store, registered):
     run = store.all(m.Run)[0]
     early = unregistered(store, run, add_proposal(store, run, 1), "sha256:2")
-    store.register(early, lambda slot, nonce: RECORD, unburned=True)
-    store.add_batch(batch(registered), [effect(registered)])
+    store.register(early, lambda slot, nonce: RECORD, unburned=["A prompt"])
+    store.add_batch(batch(registered), [effect(registered, prompt={"clean": "A prompt"})])
     late = unregistered(store, run, add_proposal(store, run, 2), "sha256:3")
     with pytest.raises(Burned, match="fixed list"):
-        store.register(late, lambda slot, nonce: RECORD, unburned=True)
-    store.register(late, lambda slot, nonce: RECORD)
+        store.register(late, lambda slot, nonce: RECORD, unburned=["Another", "A prompt"])
+    store.register(late, lambda slot, nonce: RECORD, unburned=["Another"])
     assert [s.slot for s in store.slots()] == [1, 2, 3]
 
 

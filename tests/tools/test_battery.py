@@ -291,14 +291,17 @@ class TestOtherKinds:
             "without.a1.h0": (("m0",), True),
             "without.a2.h0": (("m0", "a1.h0"), True),
             "without.m0": (("a1.h0", "a2.h0"), True),
+            "spared.a1.h0": (("m0", "a1.h0"), True),
         }
         values = {"clean": np.array([4.0]), "corrupted": np.zeros(1), "circuit": np.array([3.0])}
+        values |= {"spared.a1.h0": np.array([1.5])}
         values |= {"without.a1.h0": np.array([1.0]), "without.a2.h0": np.array([3.0]), "without.m0": np.array([-1.0])}
         parts = {part.name: (part.effect.tolist(), part.delta) for part in parts_of(claim, DRAFT, values)}
         assert parts == {
             "needs a1.h0 with a2.h0": ([2.0], 0.4),
             "needs a2.h0": ([0.0], 0.4),
             "needs m0": ([4.0], 0.4),
+            "needs a1.h0 without a2.h0": ([0.5], 0.4),
         }
 
     @pytest.mark.parametrize(
@@ -358,6 +361,7 @@ class TestOtherKinds:
             (0.0, 2.0, 0.0, "backed up"),
             (0.0, 0.0, 0.0, "inert"),
             (0.38, 0.42, 0.0, None),  # about the threshold: nothing is shown
+            (-4.0, 0.0, 0.0, None),  # the ablation helps, through what comes later: nothing is backed up
         ],
     )
     def test_the_readings_of_a_necessity_battery(self, total, direct, text, reading) -> None:
