@@ -191,9 +191,7 @@ def log(
     from lakatos.agent import cli_tables
     from lakatos.experiments_db import documents
 
-    store = _open(db, study)
-    if run_id is not None:
-        store.run_row(run_id)
+    store = _open(db, study, run_id)
     if as_json:
         _print_json(documents.log_document(store, run_id, state))
     else:
@@ -295,7 +293,7 @@ def export(
     """Write the log to files: one-file HTML report, CSV, JSON Lines."""
     from lakatos.experiments_db import export as exports
 
-    store = _open(db, study)
+    store = _open(db, study, run_id)
     if not (html or csv or jsonl):
         raise UserError("Say what to write: --html report.html, --csv log.csv or --jsonl log.jsonl.")
     written = []
@@ -368,10 +366,10 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     return Limits.checked(given).model_dump(exclude_unset=True)
 
 
-def _open(db: str, study: str | None) -> Store:
+def _open(db: str, study: str | None, run_id: int | None = None) -> Store:
     from lakatos.experiments_db import open_store
 
-    return open_store(_path(db), create=False, study=study)
+    return open_store(_path(db), create=False, study=study, run=run_id)
 
 
 def _unfinished(store: Store) -> int:

@@ -126,8 +126,7 @@ def resume(
     Raises:
         UserError, Stop: as `investigate`; also where the run has finished.
     """
-    store = open_store(db, create=False)
-    store = open_store(db, create=False, study=store.run(run_id).study)
+    store = open_store(db, create=False, run=run_id)
     if store.run(run_id).status == "finished":
         raise UserError(f"Run {run_id} has finished; `lakatos log --run {run_id}` shows it.")
     return _go(store, run_id, "resumed", watcher or Silent(), llm, None, limits or {}, load)

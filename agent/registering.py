@@ -12,7 +12,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Burned, Duplicate
 from lakatos.tools.battery import Data
-from lakatos.tools.claim_text import describe, parse_claim
+from lakatos.tools.claim_text import describe, mend, parse_claim
 from lakatos.tools.errors import UserError
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
 from lakatos.tools.hypothesis import Hypothesis, claim_hash, control_names
@@ -125,4 +125,4 @@ def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, du
 
 
 def _readable(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+    return "; ".join(dict.fromkeys(mend(e) for e in error.errors()))

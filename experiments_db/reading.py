@@ -145,7 +145,8 @@ class Reader:
     def _with_interval(self, entry: Entry, level: float) -> Entry:
         """A confirmed claim's interval at 1 - alpha |confirmed| / |registered|.
 
-        So the expected share of confirmed claims whose interval misses its mean is at most alpha, under any dependence
+        So the expected share of confirmed claims whose interval misses its mean is at most alpha, under any dependence,
+        where the number of claims is not chosen by how they come out
         (Benjamini & Yekutieli 2005; for e-processes inverted: Xu, Wang & Ramdas 2024, "Post-selection inference for
         e-value based confidence intervals").
         """
@@ -225,6 +226,11 @@ class Reader:
         if row is None:
             raise UserError(f"There is no run {run_id} in {self.engine.url}; `lakatos runs` lists them.")
         return row
+
+    def study_of(self, run_id: int) -> str:
+        """The study that a run belongs to. Raises UserError: there is no such run."""
+        study_id = self.run_row(run_id).study_id
+        return self._read(lambda s: s.scalars(sa.select(m.Study.name).where(m.Study.id == study_id)).one())
 
     def runs(self) -> list[RunRecord]:
         """Every investigation of the study with what it spent."""

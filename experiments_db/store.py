@@ -38,6 +38,7 @@ def open_store(
     url: str,
     *,
     study: str | None = None,
+    run: int | None = None,
     create: bool = True,
     alpha: float = DEFAULT_ALPHA,
     secret_seed: str | None = None,
@@ -46,7 +47,8 @@ def open_store(
 
     Args:
         url: a path or a SQLAlchemy URL.
-        study: the family over which error is controlled; by default everything in the database: its only study.
+        study: the family over which error is controlled; by default `main`, or the only one that there is.
+        run: open the study of this run instead.
         create: whether to make a database, or a study, that does not exist.
         alpha: the false discovery rate of a new study; an existing one keeps its own.
         secret_seed: derive a new study's secret from this instead of drawing it. Then whoever knows the seed can
@@ -55,7 +57,13 @@ def open_store(
     Raises:
         UserError: no such study; or see `lakatos.experiments_db.database.open_engine`.
     """
-    return Store(open_engine(url, create=create), study, create, alpha, secret_seed)
+    engine = open_engine(url, create=create)
+    if run is not None:
+        own = Reader(engine).study_of(run)
+        if study not in (None, own):
+            raise UserError(f"Run {run} is of the study {own}, not of {study}.")
+        study = own
+    return Store(engine, study, create, alpha, secret_seed)
 
 
 def now() -> str:

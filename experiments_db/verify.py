@@ -29,6 +29,7 @@ from lakatos.experiments_db.reading import GENESIS, to_data
 from lakatos.experiments_db.store import Store, derive_seed, seed_commitment
 from lakatos.tools.battery import PER_TEMPLATE, Data, conclude, e_process, fixed, gaps
 from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.claims import AttentionRole
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, crashed
 from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, atoms, claim_hash, control_names
@@ -153,6 +154,20 @@ def _hypothesis(row: m.HypothesisRow, rows: Rows) -> Iterator[str]:
     derived = (claim.kind, run.behaviour_hash, run.weights, "+".join(claim.tested.components))
     if columns != (*derived, list(atoms(claim, shape.n_heads))) or run.study_id != row.study_id:
         yield f"{here}: is filed under another kind, subject, behaviour, model or study than its claim's"
+    proposal = rows["proposals"][row.proposal_id].proposal
+    given = behaviour.pairs and len(behaviour.pairs.confirmation)
+    told = {
+        "behaviour": run.behaviour,
+        "model": run.model,
+        "family": study.name,
+        "alpha": study.alpha,
+        "role": proposal.get("role", "main"),
+        "predicted": proposal.get("predicted"),
+        "corpus": given and {"pairs": given, "whole": 2 * battery.n_max > given},
+    }
+    differ = [name for name, value in told.items() if not same(value, record[name])]
+    if differ or row.behaviour != run.behaviour or row.rationale != proposal.get("rationale", ""):
+        yield f"{here}: its record says otherwise than its run, study and proposal ({', '.join(differ) or 'prose'})"
     threshold = success_threshold(record["weight"], study.alpha)
     if not same(record["threshold"], threshold):
         yield f"{here}: its success threshold is not 1 / (alpha x weight)"
@@ -168,6 +183,10 @@ def _hypothesis(row: m.HypothesisRow, rows: Rows) -> Iterator[str]:
         yield f"{here}: its constants do not follow from its exploration values"
     if record["templates"] != behaviour.frames(claim.family):
         yield f"{here}: its behaviour has another number of templates"
+    if isinstance(claim.tested, AttentionRole):
+        expected_roles = {*battery.matched["positions"], claim.tested.attends_to}
+        if {f"attention.{role}" for role in expected_roles} != set(record["measures"]):
+            yield f"{here}: was not compared with every role that was measured"
     if set(record["measures"]) != set(explored.values):
         yield f"{here}: its battery is not the one that was calibrated"
     seed = derive_seed(study.secret, f"{row.claim_hash}|{record['nonce']}", "pairs")
@@ -205,7 +224,8 @@ def _batches(
             yield f"batches row {batch.id}: has {len(own)} prompts, not {BATCH}"
         for effect in own:
             pair = next(expected)
-            if effect.uid != pair.uid or effect.prompt["clean"] != pair.clean or effect.template != pair.template:
+            texts = {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")}
+            if effect.uid != pair.uid or effect.prompt != texts or effect.template != pair.template:
                 yield f"effects row {effect.id}: is not the prompt that the seed gives"
         effects += own
         e = float(e_process(claim, battery, to_data(effects))[-1])

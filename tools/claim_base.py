@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -105,6 +105,16 @@ class BaseClaim(Frozen):
         if len(found) > cls.most:
             raise ValueError(f"a claim of this kind is about at most {cls.most} components, not {len(found)}")
         return found
+
+    @model_validator(mode="after")
+    def _replaces_something(self) -> Self:
+        patterns = [str(c) for c in self.parsed() if c.kind == "pattern"]
+        if patterns and "resample" in (getattr(self, "ablation", None), getattr(self, "intervention", None)):
+            raise ValueError(
+                f"{patterns[0]}: a donor is of the same template, so that a head looks at the same places there, and "
+                "resampling its pattern replaces nothing; use zero, denoising or noising"
+            )
+        return self
 
     @field_validator("threshold", "faithfulness", "share", "specificity", mode="before", check_fields=False)
     @classmethod

@@ -15,6 +15,7 @@ parentheses may be left out where it is the default, and its order does not matt
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,7 @@ from lakatos.tools.circuits import Mediation, Minimality, Sufficiency
 from lakatos.tools.claim_base import LEAST_RANDOM
 from lakatos.tools.claims import AnyParent, AttentionRole, Generalisation, Necessity, NodeEffect, NoEffect
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import CLAIM, AnyClaim
+from lakatos.tools.hypothesis import CLAIM, KINDS, AnyClaim, Hypothesis
 
 _SENTENCE = re.compile(
     r"\s*(?P<components>[^\s+]+(?:\s*\+\s*[^\s+]+)*)\s+"
@@ -95,6 +96,29 @@ def in_words(claim: AnyClaim, behaviour: str) -> str:
     )
 
 
+def mend(error: Any) -> str:
+    """One of pydantic's errors about a claim in fields as a sentence: the field, what is wrong, how to mend it."""
+    kinds = {kind.model_fields["kind"].default: kind for kind in KINDS}
+    place = [str(part) for part in error["loc"] if part not in ("claim", "parent", *kinds)]
+    field = ".".join(place)
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "union_tag_invalid":
+        near = difflib.get_close_matches(str(error["ctx"]["tag"]), kinds, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        return f"kind: there is no kind {error['ctx']['tag']!r}.{meant} Kinds: {', '.join(kinds)}"
+    if error["type"] == "extra_forbidden":
+        own = next((kinds[str(part)] for part in reversed(error["loc"]) if part in kinds), None)
+        fields = list(own.model_fields if own else Hypothesis.model_fields)
+        near = difflib.get_close_matches(place[-1], fields, n=1)
+        return f"{field}: no such field; " + (f"did you mean {near[0]}?" if near else f"fields are {', '.join(fields)}")
+    hints = {
+        "tuple_type": ": write a list, [a9.h6, m5]",
+        "float_parsing": ": write a fraction, 0.1 for 10 %",
+        "missing": ": add it",
+    }
+    return f"{field}: {said}{hints.get(error['type'], '')}" if field else said + hints.get(error["type"], "")
+
+
 def parse_claim(text: str) -> tuple[AnyClaim, str]:
     """Read a claim and the behaviour that it is about.
 
@@ -126,8 +150,7 @@ def parse_claim(text: str) -> tuple[AnyClaim, str]:
     try:
         return CLAIM.validate_python(whole), part["behaviour"]
     except ValidationError as error:
-        why = "; ".join(f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors())
-        raise UserError(f"{text!r}: {why}") from error
+        raise UserError(f"{text!r}: {'; '.join(dict.fromkeys(mend(e) for e in error.errors()))}") from error
 
 
 _VERBS: dict[str, Callable[[Any], str]] = {

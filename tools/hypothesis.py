@@ -35,6 +35,7 @@ KINDS: tuple[type[AnyClaim], ...] = (
 )
 _KIND_SYNONYMS = {
     "activation_patching": "node_effect",
+    "attention": "attention_role",
     "patching": "node_effect",
     "ablation": "necessity",
     "circuit": "sufficiency",
@@ -49,7 +50,8 @@ def _kind(claim: Any) -> Any:
     if not isinstance(claim, dict) or not isinstance(claim.get("kind"), str):
         return claim
     kind = claim["kind"].strip().lower().replace(" ", "_").replace("-", "_")
-    return {**claim, "kind": _KIND_SYNONYMS.get(kind, kind)}
+    nested = {"parent": _kind(claim["parent"])} if "parent" in claim else {}
+    return {**claim, **nested, "kind": _KIND_SYNONYMS.get(kind, kind)}
 
 
 Claim = Annotated[Annotated[AnyClaim, Field(discriminator="kind")], BeforeValidator(_kind)]

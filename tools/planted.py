@@ -142,7 +142,7 @@ def load_planted(name: str, seed: int = 0, *, device: str = "cpu") -> LoadedMode
         device=device,
         model_name=PLANTED_PREFIX + name,
     )
-    return wrap_model(bridge, name=f"{PLANTED_PREFIX}{name}#{seed}")
+    return wrap_model(bridge, name=f"{PLANTED_PREFIX}{name}#{seed}" if seed else f"{PLANTED_PREFIX}{name}")
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,10 @@ def test_the_hash_of_a_known_claim_stays_what_it_is() -> None:
         ),
         ({"kind": "activation patching"}, {"kind": "node_effect"}),
         ({"kind": "Node-Effect"}, {"kind": "node_effect"}),
+        (
+            {"kind": "generalization", "family": "f", "parent": {"kind": "ablation", "components": ["m5"]}},
+            {"kind": "generalisation", "family": "f", "parent": {"kind": "necessity", "components": ["m5"]}},
+        ),
         ({"kind": "ablation", "ablation": "Resample ablation"}, {"kind": "necessity"}),
         ({"kind": "node_effect", "direction": "positive"}, {"kind": "node_effect"}),
         ({"kind": "node_effect", "metric": "logit difference"}, {"kind": "node_effect"}),
@@ -173,7 +177,8 @@ def test_the_hash_of_a_known_claim_stays_what_it_is() -> None:
     ],
 )
 def test_synonyms_are_one_claim(one: dict[str, Any], same: dict[str, Any]) -> None:
-    first, second = (CLAIM.validate_python({"components": ["m5"]} | fields) for fields in (one, same))
+    shared = {} if "parent" in one else {"components": ["m5"]}
+    first, second = (CLAIM.validate_python(shared | fields) for fields in (one, same))
     assert hash_of(first) == hash_of(second)
 
 
@@ -262,6 +267,8 @@ def test_claims_overlap_in_heads_whatever_their_positions_and_parts() -> None:
         {"components": ["m5"], "threshold": 0},
         {"components": ["m5"], "kind": "minimality"},
         {"components": ["m5"], "kind": "no_effect", "threshold": 0.6},
+        {"components": ["a1.h0.pattern"], "kind": "no_effect"},
+        {"components": ["a1.h0.pattern@END"], "kind": "necessity"},
         {"components": ["m5"], "threshold": 0.00001},
         {"components": ["m5"], "threshold": True},
         {"components": ["m5"], "kind": "mediation", "receivers": ["m6"], "share": 0.00001},

@@ -209,7 +209,10 @@ def test_the_engine_drives_them_and_agrees_with_the_reference(name) -> None:
 
 class TestLoading:
     def test_by_name_and_seed(self) -> None:
-        model, again, other = (load_model("planted:induction", seed=seed) for seed in (3, 3, 4))
+        model, again, other = (load_model(f"planted:induction#{seed}") for seed in (3, 3, 4))
+        assert load_model("planted:induction", seed=9).weight_hash == load_planted("induction").weight_hash
+        with pytest.raises(UserError, match="a number"):
+            load_model("planted:induction#x")
         assert model.name == "planted:induction#3"
         assert model.weight_hash == again.weight_hash == load_planted("induction", 3).weight_hash
         assert len({model.weight_hash, other.weight_hash, load_planted("none", 3).weight_hash}) == 3
