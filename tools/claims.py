@@ -83,9 +83,9 @@ class NodeEffect(MeasuredClaim):
 class Necessity(MeasuredClaim):
     """Ablation: the behaviour needs the components, and other behaviours need them much less.
 
-    Readings (Wang et al. 2022 on backups; Makelov et al. 2023 on specificity): where the claim itself does not hold,
-    the ablation may be damaging but not specific; repaired by what comes later (the direct effect, everything
-    downstream frozen, exceeds the total); or without effect, total and direct.
+    Readings, where the claim itself does not hold: the ablation may be damaging but not specific; repaired by what
+    comes later, so that the direct effect, everything downstream frozen, exceeds the total (backup heads, Wang et al.
+    2022; the Hydra effect, McGrath et al. 2023); or without effect, total and direct.
     """
 
     needs_controls: ClassVar[bool] = True

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lakatos.agent import RunConfig, investigate
+from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import documents, open_store
 from lakatos.tools import battery
 from lakatos.tools.behaviour import load_behaviour
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import Stop, UserError
+
+GENERATOR = ("fillers", "draw", "clean", "corrupted", "answer", "wrong")
 
 
 def changed(behaviour, folder, **changes):
@@ -70,11 +72,18 @@ def test_a_fixed_list_that_tests_use_up_serves_one_round(toy, tmp_path):
         behaviour,
         tmp_path / "b",
         pairs=pairs,
-        **dict.fromkeys(("templates", "fillers", "draw", "clean", "corrupted", "answer", "wrong")),
+        **dict.fromkeys(("templates", *GENERATOR)),
     )
     store = run(own, model, tmp_path / "l.db", "m0@END carries toy", "m1@END carries toy")
     assert [e.record["corpus"] for e in store.hypotheses()] == [{"pairs": 64, "whole": True}] * 2
     assert "nothing beyond it" in documents.scope(store.hypotheses()[0])
+    pairs["exploration"] = pairs["exploration"][:-1] + pairs["exploration"][:1]
+    pairs["exploration"][-1] = (
+        pairs["exploration"][-1]
+        | {"clean": "A " + pairs["exploration"][-1]["clean"]}
+        | {"corrupted": "A " + pairs["exploration"][-1]["corrupted"]}
+    )
+    own = changed(behaviour, tmp_path / "b", pairs=pairs, **dict.fromkeys(("templates", *GENERATOR)))  # another hash
     again = run(own, model, tmp_path / "l.db", "m2@END carries toy", seed=4)
     assert [(r.kind, "fixed list" in r.reason) for r in again.refused()] == [("untestable", True)]
     other = run(own, model, tmp_path / "l.db", "m2@END carries toy", seed=4, study="second")
@@ -127,6 +136,21 @@ def test_a_study_is_a_family_of_its_own(toy, tmp_path):
     assert first.verify() == []
     with pytest.raises(UserError, match="no hypothesis"):
         first.hypothesis(str(two.id))
+    assert open_store(str(db), run=2).study.name == "second"
+    with pytest.raises(UserError, match="Run 2 is of the study second"):
+        open_store(str(db), run=2, study="main")
+    assert [r["run"] for r in documents.run_document(second, 2)["looked_at_before"]] == [1]
+
+
+def test_a_run_is_resumed_in_its_own_study(toy, tmp_path):
+    behaviour, model = toy
+    db = tmp_path / "s.db"
+    run(behaviour, model, db, "m2@END carries toy", study="one")
+    with pytest.raises(Stop):
+        run(behaviour, model, db, "m1@END carries toy", "m0@END carries toy", study="two", max_tests=1)
+    resume(2, db=str(db), limits={"max_tests": None})
+    assert [e.evidence is not None for e in open_store(str(db), study="two").hypotheses()] == [True, True]
+    assert open_store(str(db), study="one").verify() == []
 
 
 def test_the_interval_of_a_confirmed_claim_is_adjusted_for_selection(toy_log):

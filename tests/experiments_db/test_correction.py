@@ -151,6 +151,9 @@ def test_wordings_of_one_finding_do_not_lower_the_bar():
     assert confirmed([*same, other], 0.05) == [True] * 9 + [False]
     numbers = np.array([s.e for s in [*same, other]])
     assert online_ebh(numbers, slot_weights(10), 0.05).all(), "by rows it would be"
+    padded = [entry(k, 1e6, text=f"a1.h0 + m{2 * k} + m{2 * k + 1} carries toy") for k in range(1, 9)]
+    assert len(set(groups(padded).values())) == 8, "a fifth of each other"
+    assert confirmed([*padded, entry(9, 500.0, text="m90 carries toy")], 0.05) == [True] * 8 + [False]
     easy = [entry(k, 1e6, text=f"m{k} has no effect on toy") for k in range(1, 9)]
     assert confirmed([*easy, entry(9, 500.0, text="m9 carries toy")], 0.05) == [True] * 8 + [False]
     apart = [entry(k, 1e6, text=f"m{k} carries toy") for k in range(1, 9)]

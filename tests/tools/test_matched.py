@@ -118,4 +118,9 @@ class TestCircuits:
 def test_roles_that_fall_on_the_same_token_are_no_comparison() -> None:
     claim = AttentionRole(components=("a1.h0",), attends_from="END", attends_to="IO")
     positions = {"IO": np.array([3, 4]), "S1": np.array([4, 5]), "SAME": np.array([9, 4]), "END": np.array([9, 9])}
-    assert roles_to_compare(claim, positions) == ("END", "S1", "elsewhere")
+    assert roles_to_compare(claim, positions | {"LATE": np.array([9, 10])}) == ("END", "S1", "elsewhere")
+
+
+def test_embeddings_have_no_like() -> None:
+    with pytest.raises(UserError, match="to compare with"):
+        draw_matched(NodeEffect(components=("e@END",)), SHAPE, "s")
