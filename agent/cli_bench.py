@@ -15,13 +15,13 @@ from lakatos.tools.errors import UserError
 _FALSE = ("supports", "opposes", "beyond")  # the counts of `effects.false_positives`
 
 app = typer.Typer(
-    help="Measure how fast the patching engine is, and what effects and their e-values look like.", no_args_is_help=True
+    help="Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do.", no_args_is_help=True
 )
 
 
 @app.callback()
 def bench() -> None:
-    """Measure how fast the patching engine is, and what effects and their e-values look like."""
+    """Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do."""
 
 
 @app.command()
