@@ -15,7 +15,8 @@ from lakatos.tools.errors import UserError
 _FALSE = ("supports", "opposes", "beyond")  # the counts of `effects.false_positives`
 
 app = typer.Typer(
-    help="Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do.", no_args_is_help=True
+    help="Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do.",
+    no_args_is_help=True,
 )
 
 

@@ -124,8 +124,9 @@ class Store(Reader):
         if study is None and len(known) > 1 and STUDY not in known:
             raise UserError(f"{engine.url} has the studies {', '.join(known)}: name one with --study.")
         name = study or (next(iter(known)) if len(known) == 1 else STUDY)
-        if name not in known and known and not create:
-            raise UserError(f"{engine.url} has no study {name!r}; it has {', '.join(known)}.")
+        if name not in known and not create:  # who only reads must not found a study: its secret would be another's
+            has = f"it has {', '.join(known)}" if known else "nothing has been begun in it"
+            raise UserError(f"{engine.url} has no study {name!r}; {has}.")
         self.study = known[name] if name in known else self._founded(name, alpha, secret_seed)
 
     # -- appending ---------------------------------------------------------------------------------------------------

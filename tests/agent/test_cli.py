@@ -46,7 +46,7 @@ def test_run_prints_denominators_verdicts_and_where_things_are(finished):
     assert f"{counts.proposed} proposed, {counts.refused} refused, {counts.registered} registered" in out
     assert "online E-BH" in out or "online e-BH" in out
     assert str(db) in out
-    report = db.parent / "lakatos-run-1.html"
+    report = db.parent / f"{db.stem}-run-1.html"
     assert str(report) in out
     assert "m2@END" in report.read_text()
 

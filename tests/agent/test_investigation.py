@@ -255,6 +255,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store
+from lakatos.tools.errors import UserError
 
 behaviour, model, folder, wanted = sys.argv[1:]
 moments, kills, finished = random.Random(0), 0, 0
@@ -264,13 +265,20 @@ def size(db):
     return sum(p.stat().st_size for p in db.parent.glob(db.name + "*") if p.name.endswith(("db", "wal")))
 
 
+def begun(db):
+    try:
+        return db.exists() and bool(open_store(str(db), create=False).runs())
+    except UserError:  # killed before the study was founded
+        return False
+
+
 while kills < int(wanted) or not finished:
     db = Path(folder, f"killed{finished}.db")
-    begun = db.exists() and open_store(str(db)).runs()
+    resuming = begun(db)
     before = size(db)
     child = os.fork()
     if child == 0:
-        if begun:
+        if resuming:
             resume(1, db=str(db))
         else:
             investigate(behaviour, RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4), db=str(db))
@@ -288,7 +296,7 @@ while kills < int(wanted) or not finished:
         status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         kills += 1
-        lies = open_store(str(db)).verify()
+        lies = open_store(str(db)).verify() if begun(db) else []
         assert not lies, (kills, lies)
     else:
         assert open_store(str(db)).run(1).status == "finished", status
