@@ -196,6 +196,8 @@ def test_every_kind_of_claim_that_the_schema_allows_can_be_registered():
         for claim in claims:
             if claim["kind"] == "minimality":
                 claim["components"].append({"kind": "mlp", "layer": 1, "position": None})
+            if claim["kind"] == "attention_role":
+                claim["attends_from"] = "END"
             if claim["kind"] == "generalisation":
                 claim["parent"] = claim["parent"][0]
         found = read_proposals(json.dumps({"hypotheses": [{"claim": claim} for claim in claims]}))
