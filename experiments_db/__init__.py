@@ -2,7 +2,9 @@
 
 models      the tables
 database    engines, migrations, and what differs between SQLite and PostgreSQL
-store       the only owner of sessions: appends, reads, the hash chain
+reading     queries over the log
+store       the only writer: appends rows and chains their hashes
+registration  what is fixed when a claim is given its slot
 records     what a reader gets: hypotheses with their evidence and state
 correction  picks the family, applies a correction, yields verdicts
 verify      re-derives every hash, seed, e-value and verdict from rows

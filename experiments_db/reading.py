@@ -158,14 +158,14 @@ class Reader:
         return replace(entry, selected=Interval(low, high, level))
 
     def _claims(self, ids: Iterable[int]) -> Mapping[int, AnyClaim]:
-        found: dict[int, AnyClaim] = {}
         wanted = list(ids)
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            select = sa.select(m.HypothesisRow.id, m.HypothesisRow.record).where(m.HypothesisRow.id.in_(some))
-            for key, record in self._read(lambda s, select=select: s.execute(select).all()):  # type: ignore[misc]
-                found[key] = CLAIM.validate_python(record["claim"])
-        return found
+        parts = (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE))
+        rows = (row for some in parts for row in self._records(some))
+        return {key: CLAIM.validate_python(record["claim"]) for key, record in rows}
+
+    def _records(self, ids: Sequence[int]) -> Sequence[Any]:
+        select = sa.select(m.HypothesisRow.id, m.HypothesisRow.record).where(m.HypothesisRow.id.in_(ids))
+        return self._read(lambda s: s.execute(select).all())
 
     def texts(self, ids: Iterable[int]) -> dict[int, str]:
         """Claims in one line, by id."""

@@ -15,17 +15,7 @@ from lakatos.tools.claims import AttentionRole, Generalisation, Necessity, NodeE
 from lakatos.tools.hypothesis import AnyClaim, Battery, Line
 from lakatos.tools.statistics import FRACTIONS
 
-DRAFT = Battery(
-    gap=4.0,
-    control_gaps={},
-    matched={"random": ("a1", "a2")},
-    lines=(),
-    unit="prompt",
-    intraclass_correlation=None,
-    predicted_d=0.0,
-    n_max=128,
-    explored=64,
-)
+DRAFT = Battery.draft(4.0, {}, {"random": ("a1", "a2")})
 
 
 def line_effects(claim: AnyClaim, battery: Battery, values: Values) -> Values:
