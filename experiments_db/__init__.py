@@ -5,6 +5,7 @@ database    engines, migrations, and what differs between SQLite and PostgreSQL
 reading     queries over the log
 store       the only writer: appends rows and chains their hashes
 registration  what is fixed when a claim is given its slot
+reviews     what people say of hypotheses, beside the machine's verdicts
 records     what a reader gets: hypotheses with their evidence and state
 correction  picks the family, applies a correction, yields verdicts
 verify      re-derives every hash, seed, e-value and verdict from rows

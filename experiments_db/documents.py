@@ -10,6 +10,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import OFFICIAL, confirmed
 from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord, Slot
+from lakatos.experiments_db.reviews import agreement
 from lakatos.experiments_db.store import Store
 from lakatos.tools.battery import TEMPLATES_DIFFER, parts_of
 from lakatos.tools.claims import AttentionRole
@@ -146,6 +147,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "claim_hash": entry.claim_hash,
         "contradicted_by": entry.judgement.contradicted_by,
         "replicated_by": entry.judgement.replicated_by,
+        "review": entry.standing,
     }
 
 
@@ -158,6 +160,7 @@ def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
         "scope": scope(entry),
         "rationale": entry.rationale,
         "record": entry.record,
+        "reviews": [review_line(r) for r in store.reviews([entry.id])],
         "evidence": entry.evidence.model_dump(mode="json") if entry.evidence else None,
         "batches": [
             {
@@ -181,6 +184,18 @@ def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
             for place, effect in enumerate(effects)
         ],
     }
+
+
+def review_line(review: m.Review) -> dict[str, Any]:
+    """One review as a flat row."""
+    names = ("id", "hypothesis_id", "at", "author", "decision", "score", "reason", "blind")
+    return {name: getattr(review, name) for name in names}
+
+
+def reviews_document(store: Store) -> dict[str, Any]:
+    """Every review of the study, oldest first, and how far reviewers agree."""
+    rows = store.reviews()
+    return {"reviews": [review_line(r) for r in rows], "agreement": [asdict(a) for a in agreement(rows)]}
 
 
 def correction_document(store: Store, method: str, alpha: float | None, family: str) -> dict[str, Any]:

@@ -63,6 +63,7 @@ COLUMNS = (
     "claim_hash",
     "contradicted_by",
     "replicated_by",
+    "review",
 )
 
 _TEMPLATES = "lakatos.experiments_db.templates"

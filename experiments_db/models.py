@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Boolean, Float, ForeignKey, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lakatos.tools.canonical import content_hash
@@ -190,6 +190,37 @@ class EvidenceRow(Row, Base):
     record: Mapped[dict[str, Any]]  # an `Evidence`
 
 
+class Review(Row, Base):
+    """What a person says of a hypothesis, beside the machine's verdict: nothing of it changes a verdict."""
+
+    __tablename__ = "reviews"
+    hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"), index=True)
+    author: Mapped[str] = mapped_column(String(100))  # as given: nobody checks it
+    decision: Mapped[str] = mapped_column(String(20))  # score | accept | dispute | replicate | retract
+    score: Mapped[int | None] = mapped_column(
+        Integer
+    )  # 1 (not credible) to 5 (beyond doubt), where that is the decision
+    reason: Mapped[str] = mapped_column(Text)
+    blind: Mapped[bool] = mapped_column(Boolean)  # the rationale was hidden from the author
+
+
+class Rerun(Row, Base):
+    """A tested claim put to the question again on fresh prompts: does it still hold?"""
+
+    __tablename__ = "reruns"
+    hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"), index=True)
+    model: Mapped[str] = mapped_column(String(400))
+    weights: Mapped[str] = mapped_column(String(71))
+    outcome: Mapped[str] = mapped_column(String(20))  # held | failed | undecided
+    n: Mapped[int] = mapped_column(Integer)  # prompts
+    seed: Mapped[str] = mapped_column(String(80))
+    environment: Mapped[dict[str, Any]]
+    record: Mapped[dict[str, Any]]  # the claim's tolerances, and what each line of its battery showed
+    prompts: Mapped[list[Any]]  # uid, template and measured numbers of each prompt
+    forwards: Mapped[float] = mapped_column(Float)
+    seconds: Mapped[float] = mapped_column(Float)
+
+
 class LedgerEntry(Base):
     """One append: which rows, and the hash that chains it to the one before. No two can follow the same one."""
 
@@ -215,4 +246,6 @@ CHAINED: tuple[type[Row], ...] = (
     Batch,
     Effect,
     EvidenceRow,
+    Review,
+    Rerun,
 )

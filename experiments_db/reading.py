@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import judge
 from lakatos.experiments_db.records import Counts, Entry, Interval, Judgement, Refused, RunRecord, Slot
+from lakatos.experiments_db.reviews import standing
 from lakatos.tools.battery import Data, Values, parts_of
 from lakatos.tools.claim_text import describe
 from lakatos.tools.errors import UserError
@@ -99,8 +101,20 @@ class Reader:
     def _entries(self, where: Sequence[Any]) -> list[Entry]:
         slots = self.slots()
         judged = self.judgements(slots)
-        chosen = sum(j.state == "confirmed" for j in judged.values())
-        level = 1 - self.study.alpha * chosen / max(len(slots), 1)
+        return self.entries(judged, self.selected_level(len(slots), judged.values()), where)
+
+    def selected_level(self, registered: int, judged: Iterable[Judgement]) -> float:
+        """The confidence level of confirmed claims' intervals: 1 - alpha |confirmed| / |registered|."""
+        return 1 - self.study.alpha * sum(j.state == "confirmed" for j in judged) / max(registered, 1)
+
+    def entries(self, judged: Mapping[int, Judgement], level: float, where: Sequence[Any] = ()) -> list[Entry]:
+        """The hypotheses whose rows match, in slot order, for whoever knows already where they stand.
+
+        Args:
+            judged: where each of them stands, by id.
+            level: `selected_level` of the whole study.
+            where: conditions on rows of hypotheses.
+        """
 
         def query(session: Session) -> list[Any]:
             spent = (
@@ -121,6 +135,10 @@ class Reader:
                 )
             )
 
+        found = self._read(query)
+        said: dict[int, list[m.Review]] = defaultdict(list)
+        for review in self.reviews([h.id for h, *_ in found] if where else None):
+            said[review.hypothesis_id].append(review)
         return [
             self._with_interval(
                 Entry(
@@ -136,10 +154,11 @@ class Reader:
                     forwards=h.forwards + (forwards or 0.0),
                     evidence=Evidence.model_validate(e.record) if e is not None else None,
                     judgement=judged[h.id],
+                    standing=standing(said[h.id]),
                 ),
                 level,
             )
-            for h, e, proposer, batches, forwards in self._read(query)
+            for h, e, proposer, batches, forwards in found
         ]
 
     def _with_interval(self, entry: Entry, level: float) -> Entry:
@@ -195,6 +214,16 @@ class Reader:
     def batches(self, hypothesis_id: int) -> list[m.Batch]:
         """The batches of a hypothesis, in order."""
         return self.all(m.Batch, m.Batch.hypothesis_id == hypothesis_id)
+
+    def reviews(self, ids: Sequence[int] | None = None) -> list[m.Review]:
+        """What people said of these hypotheses (of the whole study if None), oldest first."""
+        mine = sa.select(m.HypothesisRow.id).where(self._mine) if ids is None else ids
+        return self.all(m.Review, m.Review.hypothesis_id.in_(mine))
+
+    def reruns(self, ids: Sequence[int] | None = None) -> list[m.Rerun]:
+        """What came of running these hypotheses (those of the whole study if None) again, oldest first."""
+        mine = sa.select(m.HypothesisRow.id).where(self._mine) if ids is None else ids
+        return self.all(m.Rerun, m.Rerun.hypothesis_id.in_(mine))
 
     def refused(self, run_id: int | None = None) -> list[Refused]:
         """Proposals that were not registered, and why."""

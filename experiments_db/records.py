@@ -84,6 +84,7 @@ class Entry:
     forwards: float
     evidence: Evidence | None
     judgement: Judgement
+    standing: str | None = None  # what people say: accepted, disputed, needs replication, retracted
     selected: Interval | None = None  # of a confirmed claim's main effect, adjusted for having been selected
 
     @cached_property

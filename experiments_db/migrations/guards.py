@@ -2,12 +2,13 @@
 
 Tables are append-only. A slot is the study's next. A batch is drawn after its claim was registered, in order, and as
 long as the registered rule has not stopped the test; each of its prompts carries the whole battery. Evidence is frozen
-when the rule stops the test, and its e-value is the one after the last prompt.
+when the rule stops the test, and its e-value is the one after the last prompt. Reviews have an author and a reason; one
+that calls itself blind is its author's first of that hypothesis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -26,6 +27,8 @@ APPEND_ONLY = (
     "effects",
     "evidence",
     "ledger",
+    "reviews",
+    "reruns",
 )
 
 
@@ -129,6 +132,28 @@ def rules(dialect: str) -> tuple[Rule, ...]:
             f"NEW.stop <> 'crashed' AND NOT EXISTS ({fired})",
             "the registered rule has not stopped this test",
         ),
+        Rule(
+            "reviews_signed",
+            "reviews",
+            "TRIM(NEW.author) = '' OR CASE NEW.decision WHEN 'score' THEN NEW.score IS NULL OR NEW.score NOT BETWEEN 1 "
+            "AND 5 ELSE NEW.decision NOT IN ('accept', 'dispute', 'replicate', 'retract') OR NEW.score IS NOT NULL "
+            "OR TRIM(NEW.reason) = '' END",
+            "a review has an author, a known decision, and a score or a reason",
+        ),
+        Rule(
+            "reviews_blind_first",
+            "reviews",
+            "NEW.blind AND EXISTS (SELECT 1 FROM reviews "
+            "WHERE hypothesis_id = NEW.hypothesis_id AND author = NEW.author)",
+            "only the first review that an author makes of a hypothesis can be blind",
+        ),
+        Rule(
+            "reruns_of_tests",
+            "reruns",
+            "NEW.outcome NOT IN ('held', 'failed', 'undecided') OR NOT EXISTS (SELECT 1 FROM evidence "
+            "WHERE hypothesis_id = NEW.hypothesis_id AND stop <> 'crashed')",
+            "what is run again has been tested, and holds, fails or is undecided",
+        ),
     )
 
 
@@ -149,17 +174,18 @@ def missing(connection: sa.Connection) -> list[str]:
     return sorted(triggers(dialect) - set(connection.execute(sa.text(query)).scalars()))
 
 
-def statements(dialect: str) -> Iterator[str]:
-    """The DDL for a dialect. Raises ValueError for one that has none."""
-    asked = rules(dialect)
+def statements(dialect: str, tables: Iterable[str]) -> Iterator[str]:
+    """The DDL that guards these tables in a dialect. Raises ValueError for one that has none."""
+    guarded = tuple(tables)
+    asked = tuple(rule for rule in rules(dialect) if rule.table in guarded)
     if dialect == "sqlite":
-        yield from _sqlite(asked)
+        yield from _sqlite(guarded, asked)
     else:
-        yield from _postgresql(asked)
+        yield from _postgresql(guarded, asked)
 
 
-def _sqlite(asked: tuple[Rule, ...]) -> Iterator[str]:
-    for table in APPEND_ONLY:
+def _sqlite(tables: Iterable[str], asked: Iterable[Rule]) -> Iterator[str]:
+    for table in tables:
         for action in ("update", "delete"):
             yield (
                 f"CREATE TRIGGER {table}_no_{action} BEFORE {action.upper()} ON {table} "
@@ -177,12 +203,12 @@ def _sqlite(asked: tuple[Rule, ...]) -> Iterator[str]:
         )
 
 
-def _postgresql(asked: tuple[Rule, ...]) -> Iterator[str]:
+def _postgresql(tables: Iterable[str], asked: Iterable[Rule]) -> Iterator[str]:
     yield (
-        "CREATE FUNCTION lakatos_append_only() RETURNS trigger AS $$ "
+        "CREATE OR REPLACE FUNCTION lakatos_append_only() RETURNS trigger AS $$ "
         "BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
     )
-    for table in APPEND_ONLY:
+    for table in tables:
         for action in ("update", "delete"):
             yield (
                 f"CREATE TRIGGER {table}_no_{action} BEFORE {action.upper()} ON {table} "

@@ -104,10 +104,13 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
         "prompt_hash": "h",
     }
     log.add(m.LLMCall(**call, request={}, response=None, error="e", tokens_in=0, tokens_out=0, seconds=0.0))
+    log.add(m.Review(hypothesis_id=1, author="a", decision="score", score=3, reason="", blind=True))
+    rerun = {"model": "m", "weights": "w", "outcome": "held", "n": 16, "seed": "1", "environment": {}, "record": {}}
+    log.add(m.Rerun(hypothesis_id=1, **rerun, prompts=[], forwards=1.0, seconds=1.0))
     with sqlite3.connect(toy_copy) as raw:
         before = raw.execute(f"SELECT * FROM {table}").fetchall()
         assert before
-        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|has stopped|is frozen"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"append-only|next slot|has stopped|is frozen|only the first"):
             raw.execute(change.format(table))
         assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 

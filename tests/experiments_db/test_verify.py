@@ -20,7 +20,7 @@ def tamper(db, *changes):
             raw.execute(f"DROP TRIGGER {name}")
         for change in changes:
             assert raw.execute(change).rowcount == 1
-        for statement in statements("sqlite"):
+        for statement in statements("sqlite", APPEND_ONLY):
             raw.execute(statement)
     return open_store(str(db)).verify()
 
@@ -41,7 +41,7 @@ def rechain(db):
                 (json.dumps(fresh), previous, entry.compute_hash(), number),
             )
             previous = entry.compute_hash()
-        for statement in statements("sqlite"):
+        for statement in statements("sqlite", APPEND_ONLY):
             raw.execute(statement)
     return open_store(str(db)).verify()
 

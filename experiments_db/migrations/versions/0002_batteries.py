@@ -8,6 +8,20 @@ from lakatos.experiments_db.migrations.guards import statements
 revision = "0002"
 down_revision = None
 
+TABLES = (
+    "studies",
+    "runs",
+    "events",
+    "llm_calls",
+    "proposals",
+    "refusals",
+    "hypotheses",
+    "batches",
+    "effects",
+    "evidence",
+    "ledger",
+)
+
 
 def upgrade() -> None:
     """Make every table and its guards."""
@@ -146,5 +160,5 @@ def upgrade() -> None:
         column("previous", sa.String(71), unique=True),
         column("entry_hash", sa.String(71), unique=True),
     )
-    for statement in statements(op.get_bind().dialect.name):
+    for statement in statements(op.get_bind().dialect.name, TABLES):
         op.execute(statement)
