@@ -11,22 +11,18 @@ import csv
 import errno
 import json
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
-import jinja2
 from markupsafe import Markup
 
 from lakatos.experiments_db import charts, documents
+from lakatos.experiments_db.rendering import render, static
 from lakatos.experiments_db.store import Store
-from lakatos.tools.claim_text import in_words
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import CLAIM
 
 COLUMNS = (
     "id",
@@ -66,12 +62,7 @@ COLUMNS = (
     "review",
 )
 
-_TEMPLATES = "lakatos.experiments_db.templates"
-_PROMPTS_SHOWN = 5
-_ROWS_SHOWN = 12  # of each table of exploration
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# characters that would reorder or break the page: shown as their number
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def write_report(store: Store, run_id: int, path: Path) -> Path:
@@ -113,64 +104,18 @@ def write_jsonl(store: Store, path: Path) -> Path:
     return path
 
 
-def by_quantile(prompts: list[dict[str, Any]], how_many: int = _PROMPTS_SHOWN) -> list[tuple[str, dict[str, Any]]]:
-    """Prompts spread evenly over the main effect, the worst first, each with the quantile that it stands for."""
-    ranked = sorted(prompts, key=charts.main_effect)
-    last = len(ranked) - 1
-    names = {0.0: "worst", 0.5: "median", 1.0: "best"}
-    chosen: dict[int, str] = {}
-    for k in range(how_many):
-        share = k / (how_many - 1)
-        if ranked:
-            chosen.setdefault(round(share * last), names.get(share, charts.percent(share)))
-    return [(name, ranked[place]) for place, name in chosen.items()]
-
-
 def _render(store: Store, run_id: int) -> str:
     run = documents.run_document(store, run_id)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lakatos.experiments_db", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: "" if value is None else value,
-    )
-    environment.filters |= {
-        "number": _exactly(charts.number),
-        "signed": _exactly(charts.signed),
-        "percent": _exactly(charts.percent),
-        "claim_in_words": lambda record: in_words(CLAIM.validate_python(record["claim"]), record["behaviour"]),
-        "by_quantile": by_quantile,
-        "moment": _moment,
-        "exact_json": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
-    }
-    explored = run["explored"] or {}
-    page = environment.get_template("report.html").render(
+    own = {h["id"] for h in run["hypotheses"]}
+    return render(
+        "report.html",
         run=run,
         study_counts=asdict(store.counts()),
-        charts=charts,
         scale=charts.common_scale(run["hypotheses"]),
-        heat_map=charts.heat_map(documents.heat_map(run), explored.get("attributions", [])),
-        explored=explored,
-        rows_shown=_ROWS_SHOWN,
-        css=Markup(resources.files(_TEMPLATES).joinpath("report.css").read_text("utf-8")),
+        heat_map=charts.heat_map(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
+        link=lambda key: f"#h{key}" if key in own else None,
+        css=Markup(static("report.css")),
     )
-    return _UNSHOWABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", page)
-
-
-def _exactly(form: Callable[..., str]) -> Callable[..., Any]:
-    """A number as people read it, with all its digits beside it for whoever parses the page."""
-
-    def show(value: float | None, *how: Any, **more: Any) -> Any:
-        shown = form(value, *how, **more)
-        return shown if value is None else Markup('<data value="{}">{}</data>').format(repr(value), shown)
-
-    return show
-
-
-def _moment(at: str) -> str:
-    return at[:19].replace("T", " ") + " UTC"
 
 
 def _cell(value: Any) -> Any:

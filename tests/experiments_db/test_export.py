@@ -16,7 +16,8 @@ import pytest
 
 from lakatos.experiments_db import charts, documents, export, open_store
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.export import by_quantile, write_csv, write_jsonl, write_report
+from lakatos.experiments_db.export import write_csv, write_jsonl, write_report
+from lakatos.experiments_db.rendering import by_quantile
 from lakatos.experiments_db.store import from_values, now
 from lakatos.tools.battery import Data, conclude, e_process, stopped
 from lakatos.tools.claim_text import in_words
