@@ -21,6 +21,7 @@ from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file, to_replicate
 from lakatos.agent.watch import Watcher
 from lakatos.experiments_db import models as m
+from lakatos.experiments_db.control import asked
 from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store
@@ -35,6 +36,8 @@ from lakatos.tools.experiment import (
 )
 from lakatos.tools.hypothesis import AnyClaim
 from lakatos.tools.model import LoadedModel, load_model
+
+_PAUSE_SECONDS = 0.5  # between two looks whether a paused run may go on
 
 
 class Investigation:
@@ -242,8 +245,7 @@ class Investigation:
         Raises:
             Stop
         """
-        if self.stop_asked:
-            raise Stop("interrupted")
+        self._obey()
         spent = self.store.run(self.run_id)
         limits: list[tuple[str, float | None, float]] = [
             ("--max-forwards", self.config.max_forwards, spent.forwards),
@@ -259,8 +261,22 @@ class Investigation:
     def going(self, phase: str, done: int, of: int) -> None:
         """Tell how far a phase has come, and stop if the user asked (Stop)."""
         self.watcher.phase(phase, done, of)
+        self._obey()
+
+    def _obey(self) -> None:
+        """Stop (raises Stop) or wait, if that was asked here by Ctrl-C, or anywhere else through the log."""
+        waiting = False
+        while not self.stop_asked and (wish := asked(self.store, self.run_id)) is not None:
+            if wish == "stop":
+                raise Stop("asked to stop")
+            if not waiting:
+                self.watcher.say("paused, as was asked; `lakatos review` resumes it, Ctrl-C stops it")
+                waiting = True
+            time.sleep(_PAUSE_SECONDS)
         if self.stop_asked:
             raise Stop("interrupted")
+        if waiting:
+            self.watcher.say("going on")
 
     def _propose(self, round_: int) -> list[Proposal]:
         config = self.config

@@ -2,7 +2,7 @@
 
     heat_map    every component: how strong exploration found it, and what became of the claims about it
     interval    an effect and its interval as a share of the gap, beside the smallest effect of interest
-    e_path      the e-value after each batch, on a log scale, with the lines at which a test stops
+    e_path      the e-value after each prompt and batch, on a log scale, with the lines at which a test stops
     strip       the effect on every single prompt, by template: failures as visible as successes
 
 All text goes through Markup's escaping. Colours are classes of the style sheet, so that they follow light and dark, and
@@ -138,24 +138,24 @@ def interval(h: dict[str, Any], scale: tuple[float, float], *, axis: bool = Fals
     if effect is not None and low is not None and high is not None:
         said = f"effect {percent(effect)} of the gap, {level(h)} interval {percent(low)} to {percent(high)}; " + said
     top, bottom = middle - 11, middle + 11
-    parts = [_line(x(0), top, x(0), bottom, "zero"), _line(x(threshold), top, x(threshold), bottom, "delta")]
+    parts = [line(x(0), top, x(0), bottom, "zero"), line(x(threshold), top, x(threshold), bottom, "delta")]
     if effect is not None and low is not None and high is not None:
-        parts.append(_line(x(low), middle, x(high), middle, f"bar v-{h['state']}"))
-        parts += [_line(x(end), middle - 4, x(end), middle + 4, f"cap v-{h['state']}") for end in (low, high)]
+        parts.append(line(x(low), middle, x(high), middle, f"bar v-{h['state']}"))
+        parts += [line(x(end), middle - 4, x(end), middle + 4, f"cap v-{h['state']}") for end in (low, high)]
         parts.append(Markup('<circle cx="{}" cy="{}" r="4.2" class="dot v-{}"/>').format(x(effect), middle, h["state"]))
     if h["predicted"] is not None:
         at = x(h["predicted"])
         parts.append(Markup('<path d="M{} {}l4 4l-4 4l-4 -4z" class="predicted"/>').format(at, round(middle - 4, 2)))
     if axis:
-        parts.append(_line(12, bottom + 5, width - 12, bottom + 5, "axis"))
+        parts.append(line(12, bottom + 5, width - 12, bottom + 5, "axis"))
         for tick in x.ticks():
-            parts.append(_line(x(tick), bottom + 5, x(tick), bottom + 9, "axis"))
-            parts.append(_text(x(tick), bottom + 21, percent(tick, 0), "middle"))
-    return _svg(width, height, said, parts, "interval wide" if axis else "interval")
+            parts.append(line(x(tick), bottom + 5, x(tick), bottom + 9, "axis"))
+            parts.append(text(x(tick), bottom + 21, percent(tick, 0), "middle"))
+    return svg(width, height, said, parts, "interval wide" if axis else "interval")
 
 
 def e_path(h: dict[str, Any]) -> Markup:
-    """The e-value after each batch against pairs used, log scale, with the success and the futility line."""
+    """The e-value after each prompt, with the batches at which it decided; log scale, success and futility lines."""
     record = h["record"]
     threshold, n_max = float(record["threshold"]), int(record["battery"]["n_max"])
     path = [(BATCH * (b["number"] + 1), float(b["e_after"])) for b in h["batches"]]
@@ -169,18 +169,21 @@ def e_path(h: dict[str, Any]) -> Markup:
     every = max(1, math.ceil((high - low) / 6))
     for decade in range(low, high + 1):
         if decade % every == 0:
-            parts.append(_line(left, y(decade), width - 14, y(decade), "grid"))
-            parts.append(_text(left - 7, y(decade) + 4, number(10.0**decade, short=True), "end"))
-    parts.append(_line(left, y(_log(threshold)), width - 14, y(_log(threshold)), "success"))
-    parts.append(_text(left + 8, y(_log(threshold)) - 5, f"confirmed alone at {number(threshold)}", "start", "success"))
-    parts.append(_line(left, y(0), width - 14, y(0), "zero"))
+            parts.append(line(left, y(decade), width - 14, y(decade), "grid"))
+            parts.append(text(left - 7, y(decade) + 4, number(10.0**decade, short=True), "end"))
+    parts.append(line(left, y(_log(threshold)), width - 14, y(_log(threshold)), "success"))
+    parts.append(text(left + 8, y(_log(threshold)) - 5, f"confirmed alone at {number(threshold)}", "start", "success"))
+    parts.append(line(left, y(0), width - 14, y(0), "zero"))
     if n_max > MIN_FOR_FUTILITY:
         futile = y(_log(FUTILE_BELOW))
-        parts.append(_line(x(MIN_FOR_FUTILITY), futile, width - 14, futile, "futile"))
-        parts.append(_text(width - 14, futile + 13, f"futile below {FUTILE_BELOW:g}", "end", "futile"))
+        parts.append(line(x(MIN_FOR_FUTILITY), futile, width - 14, futile, "futile"))
+        parts.append(text(width - 14, futile + 13, f"futile below {FUTILE_BELOW:g}", "end", "futile"))
     points = [(x(0), y(0)), *((x(n), y(_log(e))) for n, e in path)]
+    bets = h.get("e_path") or []
+    per_bet = max((n for n, _ in path), default=0) / max(len(bets), 1)  # prompts that make one bet
+    trace = [(x(0), y(0)), *((x(per_bet * k), y(_log(e))) for k, e in enumerate(bets, 1))]
     parts.append(
-        Markup('<polyline points="{}" class="path v-{}"/>').format(" ".join(f"{a},{b}" for a, b in points), h["state"])
+        Markup('<polyline points="{}" class="path v-{}"/>').format(" ".join(f"{a},{b}" for a, b in trace), h["state"])
     )
     for (n, e), (px, py) in zip(path, points[1:], strict=True):
         parts.append(
@@ -188,14 +191,14 @@ def e_path(h: dict[str, Any]) -> Markup:
                 px, py, h["state"], n, number(e)
             )
         )
-    parts.append(_line(left, bottom, width - 14, bottom, "axis"))
+    parts.append(line(left, bottom, width - 14, bottom, "axis"))
     last = int(x.high)
     for tick in range(0, last + 1, BATCH * math.ceil(last / BATCH / 4)):
-        parts.append(_line(x(tick), bottom, x(tick), bottom + 4, "axis"))
-        parts.append(_text(x(tick), bottom + 16, str(tick), "middle"))
-    parts.append(_text((left + width - 14) / 2, bottom + 29, "prompt pairs", "middle"))
+        parts.append(line(x(tick), bottom, x(tick), bottom + 4, "axis"))
+        parts.append(text(x(tick), bottom + 16, str(tick), "middle"))
+    parts.append(text((left + width - 14) / 2, bottom + 29, "prompt pairs", "middle"))
     said = "e-value by batch: " + (", ".join(f"{number(e)} after {n}" for n, e in path) or "no batch yet")
-    return _svg(width, height, f"{said}; success at {number(threshold)}", parts, "path-chart")
+    return svg(width, height, f"{said}; success at {number(threshold)}", parts, "path-chart")
 
 
 def strip(h: dict[str, Any]) -> Markup:
@@ -215,14 +218,14 @@ def strip(h: dict[str, Any]) -> Markup:
     width, row, top, left = 400, 17, 22, 112
     bottom = top + row * len(ranked) + 4
     x = Scale(low - margin, high + margin, left, width - 10)
-    parts = [_line(x(tick), top - 2, x(tick), bottom, "grid") for tick in x.ticks()]
+    parts = [line(x(tick), top - 2, x(tick), bottom, "grid") for tick in x.ticks()]
     if h["low"] is not None:
         band = Markup('<rect x="{}" y="{}" width="{}" height="{}" class="band"/>')
         parts.append(band.format(x(h["low"]), top - 2, round(x(h["high"]) - x(h["low"]), 2), bottom - top + 2))
-        parts.append(_line(x(h["effect"]), top - 2, x(h["effect"]), bottom, "mean"))
-    parts.append(_line(x(0), top - 2, x(0), bottom, "zero"))
-    parts.append(_line(x(delta), top - 6, x(delta), bottom, "delta"))
-    parts.append(_text(x(delta), top - 10, f"null: at most {number(delta)}", _anchor(x(delta), left, width), "delta"))
+        parts.append(line(x(h["effect"]), top - 2, x(h["effect"]), bottom, "mean"))
+    parts.append(line(x(0), top - 2, x(0), bottom, "zero"))
+    parts.append(line(x(delta), top - 6, x(delta), bottom, "delta"))
+    parts.append(text(x(delta), top - 10, f"null: at most {number(delta)}", _anchor(x(delta), left, width), "delta"))
     for place, (template, dots) in enumerate(ranked):
         middle = top + row * place + row / 2 + 2
         shown = template if len(template) <= _LABEL else template[: _LABEL - 1] + "…"
@@ -236,13 +239,13 @@ def strip(h: dict[str, Any]) -> Markup:
             circle = Markup('<circle cx="{}" cy="{}" r="3.3" class="prompt {}"><title>{} {}: {}</title></circle>')
             wobble = ((k % 3) - 1) * 2.2
             parts.append(circle.format(x(effect), middle + wobble, kind, signed(effect), unit, clean))
-    parts.append(_line(left, bottom, width - 10, bottom, "axis"))
-    parts += [_text(x(tick), bottom + 15, number(tick, short=True), "middle") for tick in x.ticks()]
-    parts.append(_text((left + width - 10) / 2, bottom + 30, f"effect on one prompt, in {unit}", "middle"))
+    parts.append(line(left, bottom, width - 10, bottom, "axis"))
+    parts += [text(x(tick), bottom + 15, number(tick, short=True), "middle") for tick in x.ticks()]
+    parts.append(text((left + width - 10) / 2, bottom + 30, f"effect on one prompt, in {unit}", "middle"))
     failing = sum(effect <= delta for effect in every)
     said = f"effects of {len(every)} prompts from {signed(min(every))} to {signed(max(every))} {unit}"
     said += f"; {failing} not above the null"
-    return _svg(width, bottom + 38, said, parts, "strip-chart")
+    return svg(width, bottom + 38, said, parts, "strip-chart")
 
 
 def main_effect(prompt: dict[str, Any]) -> float:
@@ -278,12 +281,12 @@ def heat_map(cells: Sequence[dict[str, Any]], attributions: Sequence[dict[str, A
 
     parts = []
     for head in range(heads):
-        parts.append(_text(left + size * (head + 0.5), top - 7, str(head), "middle"))
+        parts.append(text(left + size * (head + 0.5), top - 7, str(head), "middle"))
     for kind, name in (("attention", "at"), ("mlp", "m"), ("residual", "r")):
         x, _ = at(0, kind, None)
-        parts.append(_text(x + size / 2, top - 7, name, "middle"))
+        parts.append(text(x + size / 2, top - 7, name, "middle"))
     for layer in range(layers):
-        parts.append(_text(left - 8, top + size * (layer + 0.5) + 4, str(layer), "end"))
+        parts.append(text(left - 8, top + size * (layer + 0.5) + 4, str(layer), "end"))
         kinds: list[tuple[str, int | None]] = [("head", i) for i in range(heads)]
         for kind, index in [*kinds, ("attention", None), ("mlp", None), ("residual", None)]:
             x, y = at(layer, kind, index)
@@ -374,18 +377,18 @@ def _anchor(x: float, left: float, right: float) -> str:
     return "start" if x < left + 50 else "end" if x > right - 60 else "middle"
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(
         *(round(v, 2) for v in (x1, y1, x2, y2)), kind
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> Markup:
+def text(x: float, y: float, text: str, anchor: str, kind: str = "") -> Markup:
     return Markup('<text x="{}" y="{}" text-anchor="{}" class="{}">{}</text>').format(
         round(x, 2), round(y, 2), anchor, kind, text
     )
 
 
-def _svg(width: float, height: float, said: str, parts: Iterable[Markup], kind: str) -> Markup:
+def svg(width: float, height: float, said: str, parts: Iterable[Markup], kind: str) -> Markup:
     opening = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">')
     return opening.format(kind, width, height, said) + Markup("").join(parts) + Markup("</svg>")

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import OFFICIAL, confirmed
 from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord, Slot
 from lakatos.experiments_db.reviews import agreement
 from lakatos.experiments_db.store import Store
-from lakatos.tools.battery import TEMPLATES_DIFFER, parts_of
+from lakatos.tools.battery import TEMPLATES_DIFFER, e_process, parts_of
 from lakatos.tools.claims import AttentionRole
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -154,7 +156,8 @@ def entry_line(entry: Entry) -> dict[str, Any]:
 def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
     """One hypothesis whole: the frozen record, every line of its battery, every prompt with its numbers."""
     effects = store.effects(entry.id)
-    parts = parts_of(entry.claim, entry.battery, to_data(effects).values) if effects else []
+    data = to_data(effects)
+    parts = parts_of(entry.claim, entry.battery, data.values) if effects else []
     return {
         **entry_line(entry),
         "scope": scope(entry),
@@ -172,6 +175,8 @@ def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
             }
             for b in store.batches(entry.id)
         ],
+        "e_path": e_process(entry.claim, entry.battery, data).tolist() if effects else [],
+        "explored": _explored(store, entry),
         "runs": _runs(entry, effects[0].measured) if effects else [],
         "prompts": [
             {
@@ -320,6 +325,14 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
         if r.id < run_id
         for counts in [store.counts(r.id, judged)]
     ]
+
+
+def _explored(store: Store, entry: Entry) -> dict[str, Any]:
+    """The main effect on the exploration pairs that the battery's constants come from: seen before registration."""
+    seen = store.all(m.HypothesisRow, m.HypothesisRow.id == entry.id)[0].calibration
+    values = {name: np.array(column) for name, column in seen["values"].items()}
+    main = parts_of(entry.claim, entry.battery, values)[0]
+    return {"mean": float(main.effect.mean()), "effects": main.effect.tolist(), "templates": seen["templates"]}
 
 
 def _weakest(entry: Entry) -> str | None:

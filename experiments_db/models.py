@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Float, ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lakatos.tools.canonical import content_hash
@@ -130,7 +130,11 @@ class HypothesisRow(Row, Base):
     """A registered claim. `record` is what was fixed before any confirmation prompt was drawn."""
 
     __tablename__ = "hypotheses"
-    __table_args__ = (UniqueConstraint("study_id", "claim_hash"), UniqueConstraint("study_id", "slot"))
+    __table_args__ = (
+        UniqueConstraint("study_id", "claim_hash"),
+        UniqueConstraint("study_id", "slot"),
+        Index("ix_hypotheses_about", "study_id", "behaviour_hash", "weights", "subject"),
+    )
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
     proposal_id: Mapped[int] = mapped_column(ForeignKey("proposals.id"), unique=True)

@@ -114,7 +114,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
         subject="+".join(claim.components),
         atoms=list(atoms(claim, 4)),
         rationale=rationale,
-        calibration={},
+        calibration={"values": {name: [0.5, 1.0, 0.0, 2.0] for name in sorted(names)}, "templates": ["t0"] * 4},
         forwards=1.5,
         seconds=0.25,
     )

@@ -45,5 +45,6 @@ def upgrade() -> None:
         sa.Column("forwards", sa.Float, nullable=False),
         sa.Column("seconds", sa.Float, nullable=False),
     )
+    op.create_index("ix_hypotheses_about", "hypotheses", ["study_id", "behaviour_hash", "weights", "subject"])
     for statement in statements(op.get_bind().dialect.name, TABLES):
         op.execute(statement)

@@ -1,0 +1,48 @@
+"""Pausing, resuming and stopping a run from another process: what is asked is an event of the run, like all else."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.store import Store
+from lakatos.tools.errors import UserError
+
+Wish = Literal["pause", "resume", "stop"]
+WISHES: Final[tuple[Wish, ...]] = ("pause", "resume", "stop")
+_PREFIX = "asked to "
+_BEGINNINGS = ("started", "resumed")  # what was asked of a run before it went on is over
+
+
+def ask(store: Store, run_id: int, wish: str, author: str) -> None:
+    """Ask a running investigation to pause, to go on, or to stop after the batch under way.
+
+    Raises:
+        UserError: no such run or wish, or the run is not running.
+    """
+    if wish not in WISHES:
+        raise UserError(f"A run can be asked to {', '.join(WISHES)}, not to {wish!r}.")
+    status = store.run(run_id).status
+    if status != "running":
+        again = f"; `lakatos run --resume --run {run_id}` goes on" if status == "stopped" else ""
+        raise UserError(f"Run {run_id} is not running: it has {status}{again}.")
+    store.event(run_id, _PREFIX + wish, {"author": author})
+
+
+def asked(store: Store, run_id: int) -> Literal["pause", "stop"] | None:
+    """What the newest wish asks of a run; None to go on."""
+    kinds = (*_BEGINNINGS, *(_PREFIX + wish for wish in WISHES))
+    newest = (
+        sa.select(m.Event.kind)
+        .where(m.Event.run_id == run_id, m.Event.kind.in_(kinds))
+        .order_by(m.Event.id.desc())
+        .limit(1)
+    )
+    with Session(store.engine) as session:
+        kind = session.execute(newest).scalar()
+    if kind == _PREFIX + "pause":
+        return "pause"
+    return "stop" if kind == _PREFIX + "stop" else None

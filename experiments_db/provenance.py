@@ -1,0 +1,133 @@
+"""What lies behind a hypothesis: how it was proposed, whom it is kin to, and what did not go straight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.store import Store
+from lakatos.tools.battery import PLANNED_D
+from lakatos.tools.claims import AttentionRole, Generalisation
+from lakatos.tools.hypothesis import CLAIM, AnyClaim, opposes
+from lakatos.tools.statistics import sample_size
+
+_UNCAPPED = 10**9
+_MOST = 50  # relatives of one sort
+
+
+@dataclass(frozen=True)
+class Kin:
+    """Other hypotheses of the study, by number."""
+
+    parents: tuple[int, ...]  # what it generalises
+    replications: tuple[int, ...]  # what generalises it to another prompt family
+    opposites: tuple[int, ...]  # whose confirmation refutes it
+    rivals: tuple[int, ...]  # proposed beside it as the other explanation
+    same_place: tuple[int, ...]  # other claims about exactly these components
+
+    @property
+    def all(self) -> set[int]:
+        """Every one of them."""
+        return {*self.parents, *self.replications, *self.opposites, *self.rivals, *self.same_place}
+
+
+def kin(store: Store, entry: Entry) -> Kin:
+    """Whom a hypothesis is related to. Of each sort, at most the first fifty."""
+    h, p = m.HypothesisRow, m.Proposal
+    record = entry.record
+    about = [
+        h.study_id == store.study.id,
+        h.behaviour_hash == record["behaviour_hash"],
+        h.weights == record["weights"],
+        h.subject == "+".join(entry.claim.tested.components),
+        h.id != entry.id,
+    ]
+    own_round = sa.select(p.round).join(h, h.proposal_id == p.id).where(h.id == entry.id).scalar_subquery()
+    beside = sa.select(p.id).where(p.run_id == entry.run_id, p.round == own_round)
+    claims = {row.id: CLAIM.validate_python(row.record["claim"]) for row in store.all(h, *about)}
+    fellows = store.all(h, h.proposal_id.in_(beside), h.id != entry.id)
+    wanted = "main" if record["role"] == "rival" else "rival"
+    sorts: dict[str, list[int]] = {"parents": [], "replications": [], "opposites": [], "same_place": []}
+    for key, claim in claims.items():
+        sorts[_sort(entry.claim, claim)].append(key)
+    rivals = [row.id for row in fellows if row.record["role"] == wanted and record["role"] != "null"]
+    return Kin(rivals=tuple(rivals[:_MOST]), **{name: tuple(ids[:_MOST]) for name, ids in sorts.items()})
+
+
+def proposal_document(store: Store, entry: Entry) -> dict[str, Any]:
+    """The proposal word for word, and the requests to a language model of its round, failed attempts too."""
+    proposal = store.all(m.Proposal, m.Proposal.id.in_(_proposal_of(entry)))[0]
+    calls = store.all(m.LLMCall, m.LLMCall.run_id == entry.run_id, m.LLMCall.round == proposal.round)
+    return {
+        "round": proposal.round,
+        "place": proposal.place,
+        "at": proposal.at,
+        "proposal": proposal.proposal,
+        "calls": [
+            {
+                "id": call.id,
+                "at": call.at,
+                "purpose": call.purpose,
+                "attempt": call.attempt,
+                "model": call.model,
+                "prompt": call.prompt,
+                "prompt_hash": call.prompt_hash,
+                "tokens": call.tokens_in + call.tokens_out,
+                "error": call.error,
+                "request": call.request,
+                "response": call.response,
+                "proposed_this": call.id == proposal.llm_call_id,
+            }
+            for call in calls
+        ],
+    }
+
+
+def deviations(store: Store, entry: Entry) -> list[str]:
+    """Whatever did not go straight: retries, interruptions, fallbacks, clipping, caps. Empty where all did."""
+    found = []
+    calls = proposal_document(store, entry)["calls"]
+    failed = [call for call in calls if call["error"]]
+    if failed:
+        found.append(f"{len(failed)} of {len(calls)} requests to the language model failed and were repeated")
+    evidence = store.all(m.EvidenceRow, m.EvidenceRow.hypothesis_id == entry.id)
+    until = evidence[0].at if evidence else "9"
+    for event in store.all(m.Event, m.Event.run_id == entry.run_id, m.Event.kind.in_(("stopped", "resumed", "failed"))):
+        if entry.registered_at < event.at < until:
+            reason = f": {event.payload['reason']}" if event.payload.get("reason") else ""
+            found.append(f"between registration and evidence the run was {event.kind}{reason}")
+    engines = {batch.engine for batch in store.batches(entry.id)}
+    if "reference" in engines and not isinstance(entry.claim.tested, AttentionRole):
+        found.append(
+            "measured by the reference engine, one forward pass at a time: the fast one does not fit the model"
+        )
+    if entry.evidence is not None:
+        found += [
+            f"{line.name}: {100 * line.clip_rate:.1f} % of the prompts were clipped, or clipping changed its sign"
+            for line in entry.evidence.lines
+            if line.flagged
+        ]
+        if entry.crashed:
+            found.append(f"the test crashed after {entry.evidence.n} prompts; its slot stays spent")
+    d = entry.battery.predicted_d
+    if sample_size(min(d, PLANNED_D) if d > 0 else PLANNED_D, _UNCAPPED) > entry.battery.n_max:
+        found.append(f"the run's limit cut the planned sample down to {entry.battery.n_max} prompt pairs")
+    if store.study.secret_source == "seed":
+        found.append("the study's secret follows from a seed: whoever knew it could have known the prompts beforehand")
+    return found
+
+
+def _sort(claim: AnyClaim, other: AnyClaim) -> str:
+    if isinstance(claim, Generalisation) and claim.parent == other:
+        return "parents"
+    if isinstance(other, Generalisation) and other.parent == claim:
+        return "replications"
+    return "opposites" if opposes(claim, other) else "same_place"
+
+
+def _proposal_of(entry: Entry) -> Any:
+    return sa.select(m.HypothesisRow.proposal_id).where(m.HypothesisRow.id == entry.id)
