@@ -8,6 +8,8 @@ registration  what is fixed when a claim is given its slot
 reviews     what people say of hypotheses, beside the machine's verdicts
 records     what a reader gets: hypotheses with their evidence and state
 correction  picks the family, applies a correction, yields verdicts
+index       what lists and searches ask for, in a file beside the log that can be thrown away: query has the SQL of a
+            question, index_file the file, index_refresh what brings it up to date
 verify      re-derives every hash, seed, e-value and verdict from rows
 export      the report as one HTML file, CSV and JSON
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -35,10 +36,20 @@ class Reader:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.study: m.Study
+        self._bind: sa.Engine | sa.Connection = engine
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self._bind, expire_on_commit=False) as session:
             return query(session)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """A reader of this study that sees the log as it is now, whatever is appended meanwhile."""
+        level = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with self.engine.connect().execution_options(**level) as connection, connection.begin():
+            reader = Reader(self.engine)
+            reader.study, reader._bind = self.study, connection
+            yield reader
 
     def all(self, table: type[R], *where: Any) -> list[R]:
         """Rows of a table in the order they were appended."""
@@ -107,29 +118,25 @@ class Reader:
         """The confidence level of confirmed claims' intervals: 1 - alpha |confirmed| / |registered|."""
         return 1 - self.study.alpha * sum(j.state == "confirmed" for j in judged) / max(registered, 1)
 
-    def entries(self, judged: Mapping[int, Judgement], level: float, where: Sequence[Any] = ()) -> list[Entry]:
+    def entries(self, judged: Mapping[int, Judgement], level: float | None, where: Sequence[Any] = ()) -> list[Entry]:
         """The hypotheses whose rows match, in slot order, for whoever knows already where they stand.
 
         Args:
             judged: where each of them stands, by id.
-            level: `selected_level` of the whole study.
+            level: `selected_level` of the whole study; None: without the intervals of confirmed claims.
             where: conditions on rows of hypotheses.
         """
 
         def query(session: Session) -> list[Any]:
-            spent = (
-                sa.select(
-                    m.Batch.hypothesis_id, sa.func.count().label("n"), sa.func.sum(m.Batch.forwards).label("forwards")
-                )
-                .group_by(m.Batch.hypothesis_id)
-                .subquery()
-            )
+            h = m.HypothesisRow
+            its_own = m.Batch.hypothesis_id == h.id  # an index leads to a hypothesis's batches
+            n = sa.select(sa.func.count()).select_from(m.Batch).where(its_own).correlate(h).scalar_subquery()
+            spent = sa.select(sa.func.sum(m.Batch.forwards)).where(its_own).correlate(h).scalar_subquery()
             return list(
                 session.execute(
-                    sa.select(m.HypothesisRow, m.EvidenceRow, m.Run.proposer, spent.c.n, spent.c.forwards)
+                    sa.select(h, m.EvidenceRow, m.Run.proposer, n, spent)
                     .join(m.Run, m.Run.id == m.HypothesisRow.run_id)
                     .outerjoin(m.EvidenceRow, m.EvidenceRow.hypothesis_id == m.HypothesisRow.id)
-                    .outerjoin(spent, spent.c.hypothesis_id == m.HypothesisRow.id)
                     .where(self._mine, *where)
                     .order_by(m.HypothesisRow.slot)
                 )
@@ -139,30 +146,28 @@ class Reader:
         said: dict[int, list[m.Review]] = defaultdict(list)
         for review in self.reviews([h.id for h, *_ in found] if where else None):
             said[review.hypothesis_id].append(review)
-        return [
-            self._with_interval(
-                Entry(
-                    id=h.id,
-                    run_id=h.run_id,
-                    slot=h.slot,
-                    claim_hash=h.claim_hash,
-                    registered_at=h.registered_at,
-                    record=h.record,
-                    rationale=h.rationale,
-                    proposer=proposer,
-                    batches=batches or 0,
-                    forwards=h.forwards + (forwards or 0.0),
-                    evidence=Evidence.model_validate(e.record) if e is not None else None,
-                    judgement=judged[h.id],
-                    standing=standing(said[h.id]),
-                ),
-                level,
+        entries = [
+            Entry(
+                id=h.id,
+                run_id=h.run_id,
+                slot=h.slot,
+                claim_hash=h.claim_hash,
+                registered_at=h.registered_at,
+                record=h.record,
+                rationale=h.rationale,
+                proposer=proposer,
+                batches=batches,
+                forwards=h.forwards + (forwards or 0.0),
+                evidence=Evidence.model_validate(e.record) if e is not None else None,
+                judgement=judged[h.id],
+                standing=standing(said[h.id]),
             )
             for h, e, proposer, batches, forwards in found
         ]
+        return entries if level is None else [replace(e, selected=self.interval(e, level)) for e in entries]
 
-    def _with_interval(self, entry: Entry, level: float) -> Entry:
-        """A confirmed claim's interval at 1 - alpha |confirmed| / |registered|.
+    def interval(self, entry: Entry, level: float) -> Interval | None:
+        """A confirmed claim's interval at 1 - alpha |confirmed| / |registered|; None for other claims.
 
         So the expected share of confirmed claims whose interval misses its mean is at most alpha, under any dependence,
         where the number of claims is not chosen by how they come out
@@ -170,11 +175,11 @@ class Reader:
         e-value based confidence intervals").
         """
         if entry.state != "confirmed":
-            return entry
+            return None
         data = self.data(entry.id).by(entry.battery.unit)
         effect = parts_of(entry.claim, entry.battery, data.values)[0].effect
         low, high = confidence_interval(effect, entry.battery.lines[0].scale, level)
-        return replace(entry, selected=Interval(low, high, level))
+        return Interval(low, high, level)
 
     def _claims(self, ids: Iterable[int]) -> Mapping[int, AnyClaim]:
         wanted = list(ids)

@@ -1,0 +1,375 @@
+"""The index of a log: what lists, searches and pages ask for, without judging the study at every request.
+
+Verdicts are functions of all rows. The index holds what followed from them when it last read the log: it is a file
+beside it that can be thrown away at any time (`index_file.py`), brought up to date by what the ledger says is new
+(`index_refresh.py`). Its numbers are those of `lakatos log --json`, to the last digit.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.index_file import Damaged, IndexFile, in_memory
+from lakatos.experiments_db.index_refresh import NOTHING, Read, appended, ledger_head, read_state, update
+from lakatos.experiments_db.query import NOT_REVIEWED, Query, limits, order, selection
+from lakatos.experiments_db.records import STATES, Counts, Entry, Interval, Judgement
+from lakatos.experiments_db.store import Store
+from lakatos.tools.errors import UserError
+
+__all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
+
+AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
+_MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
+_FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer", "review")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How far the index has read the log."""
+
+    read: int  # id of the last ledger entry that it knows; 0: none yet
+    now: int  # id of the newest
+    at: str | None  # when it was last brought up to date; None: never
+    refreshing: bool  # whether this process is doing so
+    done: int = 0  # rows that it has written, of those that it must
+    of: int = 0
+
+    @property
+    def current(self) -> bool:
+        """Whether it knows all of the log."""
+        return self.at is not None and self.read == self.now
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the hypotheses that a query asks for."""
+
+    rows: list[dict[str, Any]]  # `documents.entry_line` of each
+    total: int  # how many it asks for
+    page: int
+    per_page: int
+
+    @property
+    def pages(self) -> int:
+        """How many there are, at least one."""
+        return max(1, -(-self.total // self.per_page))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in the model, whatever the position, and what was found of it."""
+
+    layer: int
+    kind: str  # of `Component`
+    index: int | None
+    counts: dict[str, int]  # hypotheses by state
+    fraction: float | None  # effect of the hypothesis with the largest one, as a fraction of the gap
+
+
+class Index:
+    """What is known of one study's hypotheses.
+
+    Args:
+        store: the log.
+        path: the file; see `IndexFile`.
+    """
+
+    def __init__(self, store: Store, path: Path | None = None) -> None:
+        self.store = store
+        self.file = IndexFile(store, path)
+        self._one = threading.Lock()  # one refresh in this process
+        self._progress = (0, 0)
+        self._error: BaseException | None = None
+
+    # -- being up to date --------------------------------------------------------------------------------------------
+
+    def refresh(self, wait: bool = True) -> Freshness:
+        """Read what was appended to the log since.
+
+        Args:
+            wait: come back when it is done. Otherwise only what takes no time is done now, and the rest goes on in
+                a thread of its own; meanwhile the index shows what it knew.
+        """
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        known = self._state()
+        if known is not None and self._current(known):
+            return self.freshness()
+        if wait or in_memory(self.store) or self._is_little(known):
+            with self._one:
+                self._update()
+        elif self._one.acquire(blocking=False):
+            threading.Thread(target=self._behind, name="lakatos-index", daemon=True).start()
+        return self.freshness()
+
+    def freshness(self) -> Freshness:
+        """How far it has read."""
+        known = self._state() or NOTHING
+        done, of = self._progress
+        return Freshness(known.ledger, ledger_head(self.store)[0], known.at or None, self._one.locked(), done, of)
+
+    def rebuild(self) -> Freshness:
+        """Throw the file away and read the log again."""
+        with self._one:
+            self.file.discard()
+        return self.refresh()
+
+    def _state(self) -> Read | None:
+        try:
+            return self.file.read(read_state)
+        except Damaged:
+            return None
+
+    def _current(self, known: Read) -> bool:
+        return (known.ledger, known.hash) == ledger_head(self.store) and known.study == self.store.study.digest
+
+    def _is_little(self, known: Read | None) -> bool:
+        """Whether what is new is read in no time."""
+        registered = sa.select(sa.func.count(m.HypothesisRow.id)).where(m.HypothesisRow.study_id == self.store.study.id)
+        if self.store._read(lambda s: s.scalar(registered) or 0) < AT_ONCE:
+            return True
+        if known is None or ledger_head(self.store)[0] - known.ledger > _MOST_NEW:
+            return False
+        return not appended(self.store, known).judges and not self._one.locked()
+
+    def _update(self) -> None:
+        for _ in range(2):  # a damaged file is replaced by an empty one
+            try:
+                with self.store.snapshot() as log:
+                    self.file.write(lambda index: update(index, log, self._watch))
+                return
+            except Damaged:
+                continue
+        raise UserError(f"Cannot keep an index in {self.file.path}.")
+
+    def _watch(self, done: int, of: int) -> None:
+        self._progress = (done, of)
+
+    def _behind(self) -> None:
+        try:
+            self._update()
+        except BaseException as error:  # noqa: BLE001 - raised by the next refresh
+            self._error = error
+        finally:
+            self._one.release()
+
+    def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds; in an index that has just been emptied, after reading the log again if that is quick."""
+        for _ in range(2):
+            try:
+                return self.file.read(lambda c: work(c) if read_state(c) else _empty())
+            except Damaged:
+                self.refresh(wait=False)
+        return self.file.read(work)
+
+    # -- lists -------------------------------------------------------------------------------------------------------
+
+    def page(self, query: Query) -> Page:
+        """Hypotheses that a query asks for: `documents.entry_line` of each.
+
+        Raises:
+            UserError: no such order or component.
+        """
+        chosen, ordered, (most, after) = selection(query), order(query), limits(query)
+
+        def find(index: sqlite3.Connection) -> tuple[int, list[Any], float, dict[int, tuple[float, ...]]]:
+            found = index.execute(
+                f"SELECT h.id FROM {chosen.tables} WHERE {chosen.where} ORDER BY {ordered} LIMIT ? OFFSET ?",
+                (*chosen.values, most, after),
+            )
+            ids = [key for (key,) in found]
+            total = index.execute(f"SELECT COUNT(*) FROM {chosen.tables} WHERE {chosen.where}", chosen.values)
+            lines = dict(_among(index, "SELECT id, line FROM lines WHERE id", ids))
+            level = (read_state(index) or NOTHING).level
+            known = _among(index, "SELECT id, level, low, high FROM intervals WHERE id", ids)
+            memo = {key: rest for key, *rest in known}
+            return total.fetchone()[0], [json.loads(lines[key]) for key in ids], level, memo
+
+        total, rows, level, memo = self._ask(find)
+        confirmed = [row["id"] for row in rows if row["state"] == "confirmed"]
+        intervals = self._intervals(confirmed, level, memo)
+        for row in rows:
+            if interval := intervals.get(row["id"]):
+                row |= {"low": interval.low, "high": interval.high, "level": interval.level}
+        return Page(rows, total, max(1, query.page), most)
+
+    def cells(self, query: Query) -> list[Cell]:
+        """The places that the hypotheses of a query are about, in the order of layers."""
+        chosen = selection(query)
+        select = (
+            "SELECT c.layer, c.kind, c.number, h.state, COUNT(*), h.fraction, MAX(ABS(h.fraction)) "
+            f"FROM {chosen.tables} JOIN components c ON c.hypothesis = h.id "
+            f"WHERE c.first AND {chosen.where} GROUP BY c.layer, c.kind, c.number, h.state"
+        )
+
+        def find(index: sqlite3.Connection) -> list[Any]:
+            return [list(row[:6]) for row in index.execute(select, chosen.values)]
+
+        found: dict[tuple[int, str, int | None], tuple[dict[str, int], list[float]]] = {}
+        for layer, kind, number, state, count, fraction in self._memo(f"cells {query.filters}", find):
+            counts, fractions = found.setdefault((layer, kind, number), ({}, []))
+            counts[state] = count
+            fractions += [] if fraction is None else [fraction]
+        return [
+            Cell(*place, dict(sorted(counts.items(), key=_by_state)), max(fractions, key=abs, default=None))
+            for place, (counts, fractions) in sorted(found.items(), key=lambda x: (x[0][0], x[0][1], x[0][2] or 0))
+        ]
+
+    def facets(self) -> dict[str, list[tuple[Any, int]]]:
+        """For each filter of a query, the values that there are and how many hypotheses have them."""
+
+        def find(index: sqlite3.Connection) -> dict[str, list[Any]]:
+            found = {
+                name: index.execute(f"SELECT {name}, COUNT(*) FROM hypotheses GROUP BY {name}").fetchall()
+                for name in _FACETS
+            }
+            found["reviewer"] = index.execute("SELECT author, COUNT(*) FROM reviewers GROUP BY author").fetchall()
+            return found
+
+        found = {name: [(v, n) for v, n in rows] for name, rows in self._memo("facets", find).items()}
+        found["state"].sort(key=_by_state)
+        found["review"] = [(NOT_REVIEWED if value is None else value, n) for value, n in found["review"]]
+        return found
+
+    def counts(self, run: int | None = None, behaviour: str | None = None) -> Counts:
+        """Denominators of the study, or of a run, or of all runs about a behaviour: as `Reader.counts`."""
+        conditions = [name for name, value in (("run", run), ("behaviour", behaviour)) if value is not None]
+        values = tuple(value for value in (run, behaviour) if value is not None)
+        where = " AND ".join(f"{name} = ?" for name in conditions) or "1"
+        of_runs = where.replace("run = ?", "id = ?")
+
+        def find(index: sqlite3.Connection) -> list[int]:
+            proposals = index.execute(
+                f"SELECT COALESCE(SUM(proposed), 0), COALESCE(SUM(refused), 0) FROM runs WHERE {of_runs}", values
+            )
+            hypotheses = index.execute(
+                "SELECT COUNT(*), COUNT(stop), COUNT(*) FILTER (WHERE state = 'confirmed'), "
+                "COUNT(DISTINCT CASE WHEN state = 'confirmed' THEN grp END), "
+                "COUNT(*) FILTER (WHERE state = 'refuted'), COUNT(*) FILTER (WHERE state = 'inconclusive'), "
+                f"COUNT(*) FILTER (WHERE stop = 'crashed') FROM hypotheses WHERE {where}",
+                values,
+            )
+            return [*proposals.fetchone(), *hypotheses.fetchone()]
+
+        return Counts(*self._memo(f"counts {where} {values!r}", find))
+
+    # -- one hypothesis ----------------------------------------------------------------------------------------------
+
+    def judgement(self, hypothesis_id: int) -> Judgement:
+        """Where a hypothesis stands.
+
+        Raises:
+            UserError: there is no such hypothesis.
+        """
+        select = "SELECT state, grp, contradicted_by, replicated_by FROM hypotheses WHERE id = ?"
+        row = self._ask(lambda index: index.execute(select, (hypothesis_id,)).fetchone())
+        if row is None:
+            raise _nothing(str(hypothesis_id))
+        return Judgement(*row)
+
+    def level(self) -> float:
+        """The confidence level of confirmed claims' intervals."""
+        return self._ask(lambda index: (read_state(index) or NOTHING).level)
+
+    def entry(self, key: str) -> Entry:
+        """One hypothesis by its number or by the beginning of its claim hash.
+
+        Raises:
+            UserError: none, or several.
+        """
+        number = self._number(key)
+        entry = self.store.entries({number: self.judgement(number)}, None, [m.HypothesisRow.id == number])[0]
+        if entry.state != "confirmed":
+            return entry
+        level = self.level()
+        return replace(entry, selected=self._intervals([number], level, self._known_intervals([number]))[number])
+
+    def _number(self, key: str) -> int:
+        short = key.removeprefix("sha256:").lower()
+        if key.isascii() and key.isdigit() and len(key) < 10:
+            select = "SELECT id FROM hypotheses WHERE id = ?"
+            if self._ask(lambda index: index.execute(select, (int(key),)).fetchone()):
+                return int(key)
+        if len(short) >= 4 and short.isascii() and short.isalnum():
+            select = "SELECT id FROM hypotheses WHERE claim_hash >= ? AND claim_hash < ?"
+            bounds = (f"sha256:{short}", f"sha256:{short}~")
+            found = self._ask(lambda index: index.execute(select, bounds).fetchall())
+            if len(found) > 1:
+                raise UserError(f"{len(found)} hypotheses match {key!r}; `lakatos log` lists their numbers and hashes.")
+            if found:
+                return int(found[0][0])
+        raise _nothing(key)
+
+    # -- what is remembered ------------------------------------------------------------------------------------------
+
+    def _known_intervals(self, ids: Sequence[int]) -> dict[int, tuple[float, ...]]:
+        select = "SELECT id, level, low, high FROM intervals WHERE id"
+        return self._ask(lambda index: {key: tuple(rest) for key, *rest in _among(index, select, ids)})
+
+    def _intervals(self, ids: Sequence[int], level: float, memo: dict[int, Any]) -> dict[int, Interval]:
+        """The intervals of confirmed claims at the study's level, worked out once for each level."""
+        known = {key: memo[key] for key in ids if key in memo and memo[key][0] == level}
+        found = {key: Interval(low, high, at) for key, (at, low, high) in known.items()}
+        missing = [key for key in ids if key not in found]
+        if not missing:
+            return found
+        judged = dict.fromkeys(missing, Judgement("confirmed", 0))
+        fresh = {
+            entry.id: interval
+            for entry in self.store.entries(judged, None, [m.HypothesisRow.id.in_(missing)])
+            if (interval := self.store.interval(entry, level)) is not None
+        }
+        rows = [(key, i.level, i.low, i.high) for key, i in fresh.items()]
+        self._remember(lambda c: c.executemany("INSERT OR REPLACE INTO intervals VALUES (?, ?, ?, ?)", rows))
+        return found | fresh
+
+    def _memo(self, key: str, find: Callable[[sqlite3.Connection], Any]) -> Any:
+        """What `find` finds, worked out once for each state of the index; JSON-ready."""
+
+        def look(index: sqlite3.Connection) -> tuple[Any, int | None]:
+            revision = (read_state(index) or NOTHING).revision
+            select = "SELECT value FROM memo WHERE key = ? AND revision = ?"
+            if row := index.execute(select, (key, revision)).fetchone():
+                return json.loads(row[0]), None
+            return find(index), revision
+
+        value, revision = self._ask(look)
+        if revision is not None:
+            row = (key, revision, json.dumps(value))
+            self._remember(lambda c: c.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", row))
+        return value
+
+    def _remember(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        """Write what can be worked out again, unless somebody else is writing."""
+        try:
+            self.file.try_write(lambda connection: work(connection) and None)
+        except Damaged:
+            return
+
+
+def _among(index: sqlite3.Connection, select: str, ids: Sequence[int]) -> list[Any]:
+    return index.execute(f"{select} IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)).fetchall()
+
+
+def _by_state(item: tuple[str, int]) -> int:
+    return STATES.index(item[0])
+
+
+def _empty() -> Any:
+    raise Damaged("it is empty")
+
+
+def _nothing(key: str) -> UserError:
+    return UserError(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")

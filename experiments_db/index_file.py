@@ -1,0 +1,234 @@
+"""The index as a file: SQLite beside the log, thrown away and made anew whenever anything is wrong with it.
+
+It is no evidence and nothing is verified against it. Readers see the last finished refresh while another one is being
+written (write-ahead log); two processes that refresh at once follow one another. A file of another schema, a damaged
+one, and one that was deleted while in use are replaced by an empty one, which the next refresh fills.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+from lakatos.experiments_db.store import Store
+from lakatos.tools.errors import UserError
+
+SCHEMA: Final = 1
+_APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
+_PATIENCE: Final = 600.0  # seconds that a refresh waits for another one
+_TABLES: Final = """
+CREATE TABLE meta (
+    ledger INTEGER NOT NULL, hash TEXT NOT NULL, study TEXT NOT NULL, at TEXT NOT NULL,
+    revision INTEGER NOT NULL, evidence INTEGER NOT NULL, level REAL NOT NULL
+);
+CREATE TABLE hypotheses (
+    id INTEGER PRIMARY KEY, slot INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL,
+    grp INTEGER NOT NULL, contradicted_by INTEGER, replicated_by INTEGER, behaviour TEXT NOT NULL, model TEXT NOT NULL,
+    proposer TEXT NOT NULL, effect REAL, fraction REAL, e REAL, p REAL, n INTEGER NOT NULL, stop TEXT,
+    forwards REAL NOT NULL, registered_at TEXT NOT NULL, claim_hash TEXT NOT NULL, review TEXT
+);
+CREATE INDEX by_slot ON hypotheses (slot);
+CREATE INDEX by_hash ON hypotheses (claim_hash);
+CREATE INDEX by_run ON hypotheses (run, state);
+CREATE INDEX by_state ON hypotheses (state);
+CREATE INDEX by_behaviour ON hypotheses (behaviour, state);
+CREATE INDEX by_review ON hypotheses (review);
+CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE components (
+    hypothesis INTEGER NOT NULL, layer INTEGER NOT NULL, kind TEXT NOT NULL, number INTEGER, position TEXT,
+    first INTEGER NOT NULL
+);
+CREATE INDEX components_of ON components (hypothesis);
+CREATE INDEX components_at ON components (layer, kind, number, hypothesis);
+CREATE TABLE reviewers (hypothesis INTEGER NOT NULL, author TEXT NOT NULL, PRIMARY KEY (author, hypothesis))
+    WITHOUT ROWID;
+CREATE INDEX reviewers_of ON reviewers (hypothesis);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, behaviour TEXT NOT NULL, proposed INTEGER NOT NULL, refused INTEGER NOT NULL
+);
+CREATE TABLE intervals (id INTEGER PRIMARY KEY, level REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL);
+CREATE TABLE memo (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE VIRTUAL TABLE search USING fts5 (body, tokenize = 'unicode61', prefix = '1 2');
+"""
+
+T = TypeVar("T")
+
+
+class Damaged(Exception):
+    """The file was of no use and has been replaced by an empty one."""
+
+
+class IndexFile:
+    """One study's index. Each thread has a connection of its own.
+
+    Args:
+        path: where; by default beside the log (`default_path`), or in a folder of its own that goes with this object
+            where that place cannot be written.
+
+    Raises:
+        UserError: the path is another program's database.
+    """
+
+    def __init__(self, store: Store, path: Path | None = None) -> None:
+        beside = default_path(store)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._own = threading.local()
+        self.path = path or beside or self._temporary()
+        try:
+            self._connection()
+        except sqlite3.DatabaseError as error:
+            if path is not None or _damaged(error):
+                raise
+            self.path = self._temporary()
+            self._connection()
+        except Damaged:
+            self._connection()
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds in the state of one moment.
+
+        Raises:
+            Damaged: the file was of no use; it is empty now.
+        """
+        with self._transaction("BEGIN") as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Let `work` change the file, after whoever is changing it.
+
+        Raises:
+            Damaged: the file was of no use; it is empty now.
+        """
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            return work(connection)
+
+    def try_write(self, work: Callable[[sqlite3.Connection], None]) -> bool:
+        """Let `work` change the file unless somebody else is changing it; whether it did."""
+        connection = self._connection()
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            self.write(work)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_READONLY")):
+                return False
+            raise
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
+        return True
+
+    def discard(self) -> None:
+        """Throw the file away: the next use makes an empty one."""
+        self._close()
+        for end in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{end}").unlink()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        try:
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.DatabaseError as error:
+            if not _damaged(error):
+                raise
+            self.discard()
+            raise Damaged(str(error)) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection to the file that is at the path now."""
+        held: tuple[sqlite3.Connection, int] | None = getattr(self._own, "held", None)
+        if held is not None and held[1] == self._inode():
+            return held[0]
+        self._close()
+        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if not _damaged(error):
+                raise
+            self.discard()
+            raise Damaged(str(error)) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._own.held = connection, self._inode()
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables where there are none."""
+        found = self._identity(connection)
+        if found[0] != _APPLICATION and found[2]:
+            raise UserError(f"{self.path} is another program's database; the index needs a file of its own.")
+        if found == (_APPLICATION, SCHEMA, True):
+            return
+        if found[2]:
+            connection.close()
+            self.discard()
+            raise Damaged(f"schema {found[1]}, not {SCHEMA}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN IMMEDIATE")
+        if not self._identity(connection)[2]:
+            for statement in filter(str.strip, _TABLES.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+
+    @staticmethod
+    def _identity(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+        """Whose file it is, its schema, and whether anything is in it."""
+        names = ("PRAGMA application_id", "PRAGMA user_version", "SELECT COUNT(*) FROM sqlite_master")
+        application, version, tables = (connection.execute(name).fetchone()[0] for name in names)
+        return application, version, tables > 0
+
+    def _inode(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _close(self) -> None:
+        held = getattr(self._own, "held", None)
+        self._own.held = None
+        if held is not None:
+            held[0].close()
+
+    def _temporary(self) -> Path:
+        self._folder = tempfile.TemporaryDirectory(prefix="lakatos-index-")
+        return Path(self._folder.name) / "lakatos.index"
+
+
+def default_path(store: Store) -> Path | None:
+    """`<db>.index`, for the second study of a log `<db>.2.index`; None for a log that is only in memory."""
+    number = "" if store.study.id == 1 else f".{store.study.id}"
+    url = store.engine.url
+    if store.engine.dialect.name != "sqlite":
+        return Path(f"lakatos{number}.index")
+    if in_memory(store):
+        return None
+    return Path(f"{url.database}{number}.index")
+
+
+def in_memory(store: Store) -> bool:
+    """Whether the log is in memory, so that only the thread that opened it can read it."""
+    url = store.engine.url
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")) or "no such" in str(error)
