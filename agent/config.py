@@ -71,6 +71,10 @@ class RunConfig(Limits):
     llm_base_url: str | None = Field(
         None, description="Any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY. Default: OpenAI's own."
     )
+    llm_price_in: float | None = Field(
+        None, ge=0, description="Price of a million tokens sent to the LLM, for the record of what a run cost."
+    )
+    llm_price_out: float | None = Field(None, ge=0, description="Price of a million tokens that the LLM returns.")
     llm_timeout: float = Field(120.0, gt=0, description="Seconds to wait for the LLM before trying again.")
 
     @field_validator("llm_base_url")

@@ -28,7 +28,7 @@ _MINUS, _TIMES, _NOTHING = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{EN D
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_TELLING = tuple(MARKS)
 _COLUMNS_AFTER_HEADS = {"attention": 0, "mlp": 1, "residual": 2}
-_SHOWN_AS = {
+SHOWN_AS = {
     "query": "head",
     "pattern": "head",
     "key": "attention",
@@ -116,8 +116,7 @@ def shares(h: dict[str, Any]) -> tuple[float | None, float | None, float | None]
     """Effect, low and high as shares of the gap; None for a test without evidence."""
     if h["fraction"] is None:
         return None, None, None
-    gap = h["record"]["battery"]["gap"]
-    return h["fraction"], h["low"] / gap, h["high"] / gap
+    return h["fraction"], h["low"] / h["gap"], h["high"] / h["gap"]
 
 
 def level(h: dict[str, Any]) -> str:
@@ -263,7 +262,7 @@ def heat_map(cells: Sequence[dict[str, Any]], attributions: Sequence[dict[str, A
     scores = _strengths(attributions)
     tested: dict[tuple[int, str, int | None], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
-        kind = _SHOWN_AS.get(cell["kind"], cell["kind"])
+        kind = SHOWN_AS.get(cell["kind"], cell["kind"])
         tested[cell["layer"], kind, cell["index"] if kind == "head" else None].append(cell)
     places = [*scores, *tested]
     if not places:
@@ -297,7 +296,7 @@ def heat_map(cells: Sequence[dict[str, Any]], attributions: Sequence[dict[str, A
                 parts.append(Markup("/>"))
             else:
                 strength = round(0.04 + 0.96 * math.sqrt(abs(score) / strongest), 3)
-                name = _place_name(layer, kind, index)
+                name = place_name(layer, kind, index)
                 parts.append(
                     Markup(' fill-opacity="{}"><title>{}: attribution {} (exploration)</title></rect>').format(
                         strength, name, signed(score)
@@ -352,7 +351,7 @@ def _strengths(attributions: Sequence[dict[str, Any]]) -> dict[tuple[int, str, i
             component = Component.parse(str(row["component"]))
         except UserError:
             continue
-        if component.kind in _SHOWN_AS:
+        if component.kind in SHOWN_AS:
             continue
         key = (component.layer, component.kind, component.index)
         score = float(row["score"])
@@ -363,7 +362,7 @@ def _strengths(attributions: Sequence[dict[str, Any]]) -> dict[tuple[int, str, i
     return strongest | whole
 
 
-def _place_name(layer: int, kind: str, index: int | None) -> str:
+def place_name(layer: int, kind: str, index: int | None) -> str:
     kinds: dict[str, Any] = {"head": "head", "attention": "attention", "mlp": "mlp", "residual": "residual"}
     return str(Component(layer, kinds[kind], index))
 

@@ -96,16 +96,7 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses(run_id)],
         "refused": [asdict(r) for r in store.refused(run_id)],
         "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
-        "llm": [
-            {
-                "purpose": c.purpose,
-                "model": c.model,
-                "prompt": c.prompt,
-                "tokens": c.tokens_in + c.tokens_out,
-                "error": c.error,
-            }
-            for c in calls
-        ],
+        "llm": [call_line(c) for c in calls],
     }
 
 
@@ -135,6 +126,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "high": interval.high if interval else None,
         "level": interval.level if interval else None,
         "fraction": effect.mean / entry.battery.gap if effect and claim.kind in _OF_GAP else None,
+        "gap": entry.battery.gap,
         "margin": entry.battery.lines[0].delta / entry.battery.gap,
         "predicted": entry.record["predicted"],
         "weakest": _weakest(entry),
@@ -195,6 +187,23 @@ def review_line(review: m.Review) -> dict[str, Any]:
     """One review as a flat row."""
     names = ("id", "hypothesis_id", "at", "author", "decision", "score", "reason", "blind")
     return {name: getattr(review, name) for name in names}
+
+
+def call_line(call: m.LLMCall) -> dict[str, Any]:
+    """One request to a language model as a flat row."""
+    return {
+        "purpose": call.purpose,
+        "model": call.model,
+        "prompt": call.prompt,
+        "tokens": call.tokens_in + call.tokens_out,
+        "error": call.error,
+    }
+
+
+def rerun_line(rerun: m.Rerun) -> dict[str, Any]:
+    """One re-run as a flat row."""
+    names = ("id", "hypothesis_id", "at", "model", "weights", "outcome", "n", "seed", "environment", "record")
+    return {name: getattr(rerun, name) for name in names}
 
 
 def reviews_document(store: Store) -> dict[str, Any]:
@@ -305,6 +314,7 @@ def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> 
         "seconds": run.seconds,
         "tokens": run.tokens,
         "llm_calls": run.llm_calls,
+        "money": run.money,
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from markupsafe import Markup
 
@@ -45,6 +45,7 @@ COLUMNS = (
     "high",
     "level",
     "fraction",
+    "gap",
     "margin",
     "predicted",
     "weakest",
@@ -62,6 +63,8 @@ COLUMNS = (
     "review",
 )
 
+_WHOLE = ("id", "slot", "run", "group", "of_these_templates", "n", "contradicted_by", "replicated_by")
+_REAL = ("effect", "low", "high", "level", "fraction", "gap", "margin", "predicted", "e", "p", "forwards")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -104,6 +107,31 @@ def write_jsonl(store: Store, path: Path) -> Path:
     return path
 
 
+def write_parquet(store: Store, path: Path) -> Path:
+    """Write every hypothesis as a row of a Parquet file, typed; a list stays a list.
+
+    Raises:
+        UserError: the file cannot be written there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lines = [documents.entry_line(entry) for entry in store.hypotheses()]
+    columns = {name: pa.array([line[name] for line in lines], _parquet_type(name, pa)) for name in COLUMNS}
+    with _replaced(path, binary=True) as file:
+        pq.write_table(pa.table(columns), file)
+    return path
+
+
+def _parquet_type(column: str, pa: Any) -> Any:
+    """Types stand beforehand, so that a log without a single effect has the same columns."""
+    if column == "components":
+        return pa.list_(pa.string())
+    if column in _WHOLE:
+        return pa.int64()
+    return pa.bool_() if column == "flagged" else pa.float64() if column in _REAL else pa.string()
+
+
 def _render(store: Store, run_id: int) -> str:
     run = documents.run_document(store, run_id)
     own = {h["id"] for h in run["hypotheses"]}
@@ -129,18 +157,19 @@ def _cell(value: Any) -> Any:
 
 
 @contextmanager
-def _replaced(path: Path) -> Iterator[TextIO]:
+def _replaced(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
     """A file that takes the place of `path` when all is written, and leaves no trace if it is not."""
     target = path.expanduser()
+    how: dict[str, Any] = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": ""}
     try:
         if target.exists() and not target.is_file() and not target.is_dir():  # a pipe or a device: nothing to replace
-            with target.open("w", encoding="utf-8", newline="") as file:
+            with target.open(**how) as file:
                 yield file
             return
         target = target.resolve()  # a link stays a link
         draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            with draft.open("w", encoding="utf-8", newline="") as file:
+            with draft.open(**how) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -8,12 +8,14 @@ versus      pairs of claims, one dot each: the share of the gap on one side agai
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.charts import MARKS, Scale, line, number, percent, signed, svg, text
+from lakatos.experiments_db.charts import MARKS, SHOWN_AS, Scale, line, number, percent, place_name, signed, svg, text
+from lakatos.experiments_db.index import Cell
 
 _LABEL = 34  # characters beside a line of the battery
 _WIDTH = 520
@@ -88,58 +90,61 @@ def seen(h: dict[str, Any]) -> Markup:
     return svg(_WIDTH, bottom + 38, said, parts, "figure")
 
 
-def components(cells: Sequence[Any], href: Callable[[str], str], chosen: str = "") -> Markup:
+def components(cells: Sequence[Cell], href: Callable[[str], str], chosen: str = "") -> Markup:
     """Layers down; heads, attention, MLP and residual stream across. Each cell with hypotheses leads to them.
 
     Args:
-        cells: with layer, kind (head, attention, mlp, residual), index, name, states (state -> how many).
         href: from a component's name to the table filtered to it.
         chosen: the component that the table is filtered to now.
     """
-    if not cells:
+    places: dict[tuple[int, str, int | None], Counter[str]] = defaultdict(Counter)
+    for cell in cells:
+        kind = SHOWN_AS.get(cell.kind, cell.kind)
+        places[cell.layer, kind, cell.index if kind == "head" else None].update(cell.counts)
+    if not places:
         return Markup("")
-    heads = max([0, *(c.index + 1 for c in cells if c.kind == "head")])
-    layers = max(c.layer + 1 for c in cells)
+    heads = max([0, *(index + 1 for _, _, index in places if index is not None)])
+    layers = max(layer + 1 for layer, _, _ in places)
     size = 26 if heads <= 16 else 19 if heads <= 32 else 13
     left, top, space = 30, 22, 8
-    most = max(sum(c.states.values()) for c in cells)
+    most = max(counts.total() for counts in places.values())
     after = {"attention": heads, "mlp": heads + 1, "residual": heads + 2}
     parts = [text(left + size * (k + 0.5), top - 7, str(k), "middle") for k in range(heads)]
     parts += [
         text(left + space + size * (heads + k + 0.5), top - 7, name, "middle")
         for k, name in enumerate(("at", "m", "r"))
     ]
-    every = max(1, round(14 / size))
-    parts += [text(left - 8, top + size * (k + 0.5) + 4, str(k), "end") for k in range(layers) if k % every == 0]
-    for k in range(layers):
-        width = size * heads - 2
+    for layer in range(layers):
+        y = top + size * layer
+        parts.append(text(left - 8, y + size / 2 + 4, str(layer), "end"))
         if heads:
-            parts.append(_rect(left + 1, top + size * k + 1, width, size - 2, "empty"))
-        parts.append(_rect(left + space + size * heads + 1, top + size * k + 1, size * 3 - 2, size - 2, "empty"))
-    for c in cells:
-        column = c.index if c.kind == "head" else after[c.kind]
-        x = left + size * column + (0 if c.kind == "head" else space)
-        y = top + size * c.layer
-        total = sum(c.states.values())
-        best = next((state for state in MARKS if c.states.get(state)), "registered")
-        said = f"{c.name}: " + ", ".join(f"{n} {state}" for state, n in c.states.items() if n)
-        here = " chosen" if c.name == chosen else ""
-        parts.append(
-            Markup(
-                '<a href="{}" aria-label="{}" class="cell"><rect x="{}" y="{}" width="{}" height="{}" rx="2" '
-                'class="heat" fill-opacity="{}"/><rect x="{}" y="{}" width="{}" height="{}" rx="3" '
-                'class="outline v-{}{}"/><text x="{}" y="{}" text-anchor="middle" class="mark v-{}">{}</text>'
-                "<title>{}</title></a>"
-            ).format(
-                *(href(c.name), said, x + 1, y + 1, size - 2, size - 2, round(0.08 + 0.5 * total / most, 3)),
-                *(x + 1, y + 1, size - 2, size - 2, best, here),
-                *(x + size / 2, y + size / 2 + 4, best, MARKS[best] if size >= 19 else "", said),
-            )
-        )
+            parts.append(_rect(left + 1, y + 1, size * heads - 2, size - 2, "empty"))
+        parts.append(_rect(left + space + size * heads + 1, y + 1, size * 3 - 2, size - 2, "empty"))
+    for (layer, kind, index), counts in places.items():
+        x = left + size * (index or 0) if kind == "head" else left + space + size * after[kind]
+        parts.append(_cell(place_name(layer, kind, index), counts, x, top + size * layer, size, most, href, chosen))
     width, height = left + space + size * (heads + 3) + 4, top + size * layers + 4
     opening = Markup('<svg class="heat-map" width="{}" height="{}" viewBox="0 0 {} {}" role="group" aria-label="{}">')
     said = "Components by layer: each leads to the hypotheses about it"
     return opening.format(width, height, width, height, said) + Markup("").join(parts) + Markup("</svg>")
+
+
+def _cell(
+    name: str, counts: Counter[str], x: int, y: int, size: int, most: int, href: Callable[[str], str], chosen: str
+) -> Markup:
+    best = next((state for state in MARKS if counts[state]), "registered")
+    said = f"{name}: " + ", ".join(f"{counts[state]} {state}" for state in MARKS if counts[state])
+    shade = round(0.08 + 0.5 * counts.total() / most, 3)
+    inner = size - 2
+    return Markup(
+        '<a href="{}" aria-label="{}" class="cell"><rect x="{}" y="{}" width="{}" height="{}" rx="2" class="heat" '
+        'fill-opacity="{}"/><rect x="{}" y="{}" width="{}" height="{}" rx="3" class="outline v-{}{}"/>'
+        '<text x="{}" y="{}" text-anchor="middle" class="mark v-{}">{}</text><title>{}</title></a>'
+    ).format(
+        *(href(name), said, x + 1, y + 1, inner, inner, shade, x + 1, y + 1, inner, inner, best),
+        *(" chosen" if name == chosen else "", x + size / 2, y + size / 2 + 4, best),
+        *(MARKS[best] if size >= 19 else "", said),
+    )
 
 
 def versus(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], first: str, second: str) -> Markup:

@@ -205,6 +205,32 @@ class Index:
                 row |= {"low": interval.low, "high": interval.high, "level": interval.level}
         return Page(rows, total, max(1, query.page), most)
 
+    def lines(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """`documents.entry_line` of these hypotheses, as far as they are there, in the order of their numbers."""
+
+        def find(index: sqlite3.Connection) -> tuple[list[Any], float, dict[int, tuple[float, ...]]]:
+            lines = [json.loads(line) for _, line in _among(index, "SELECT id, line FROM lines WHERE id", ids)]
+            known = _among(index, "SELECT id, level, low, high FROM intervals WHERE id", ids)
+            return lines, (read_state(index) or NOTHING).level, {key: tuple(rest) for key, *rest in known}
+
+        rows, level, memo = self._ask(find)
+        intervals = self._intervals([row["id"] for row in rows if row["state"] == "confirmed"], level, memo)
+        for row in rows:
+            if interval := intervals.get(row["id"]):
+                row |= {"low": interval.low, "high": interval.high, "level": interval.level}
+        return sorted(rows, key=lambda row: int(row["id"]))
+
+    def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What a query of your own finds in the index, in the state of one moment."""
+        return self._ask(work)
+
+    def spent(self) -> dict[str, Any]:
+        """What the study has cost; see `Reader.spent`."""
+        total = "SELECT COALESCE(SUM(forwards), 0.0) FROM hypotheses"
+        forwards = self._ask(lambda index: index.execute(total).fetchone()[0])
+        spent = self.store.spent()
+        return {"forwards": forwards + spent.pop("explored"), **spent}
+
     def cells(self, query: Query) -> list[Cell]:
         """The places that the hypotheses of a query are about, in the order of layers."""
         chosen = selection(query)

@@ -23,6 +23,7 @@ _PLAIN: Final = {  # filter -> column
     "model": "model",
     "run": "run",
     "proposer": "proposer",
+    "group": "grp",
 }
 _PARTS: Final[dict[str, tuple[str, ...]]] = {  # what lies within an attention layer, a head, an MLP
     "attention": ("attention", "head", "query", "pattern", "key", "value"),
@@ -51,6 +52,7 @@ class Query:
     reviewer: str | None = None
     review: str | None = None  # a standing (accepted, ...), or `NOT_REVIEWED`
     proposer: str | None = None
+    group: int | None = None  # of overlapping claims: the slot of the first of them
     sort: str = "slot"  # a name of `SORTS`; descending with - before it
     page: int = 1
     per_page: int = 50

@@ -287,13 +287,14 @@ class Reader:
             ]
             calls = sa.select(
                 sa.func.count(),
-                sa.func.coalesce(sa.func.sum(m.LLMCall.tokens_in + m.LLMCall.tokens_out), 0),
+                sa.func.coalesce(sa.func.sum(m.LLMCall.tokens_in), 0),
+                sa.func.coalesce(sa.func.sum(m.LLMCall.tokens_out), 0),
                 sa.func.coalesce(sa.func.sum(m.LLMCall.seconds), 0.0),
             ).where(m.LLMCall.run_id == run_id)
             study = session.scalars(sa.select(m.Study.name).where(m.Study.id == row.study_id)).one()
             return list(kinds), spent, session.execute(calls).one(), study
 
-        kinds, spent, (n_calls, tokens, llm_seconds), study = self._read(query)
+        kinds, spent, (n_calls, tokens_in, tokens_out, llm_seconds), study = self._read(query)
         ends = [kind for kind in kinds if kind in ("started", "resumed", "stopped", "failed", "finished")]
         status: dict[str, Any] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
         return RunRecord(
@@ -309,9 +310,31 @@ class Reader:
             status=status.get(ends[-1] if ends else "", "running"),
             forwards=sum(forwards for forwards, _ in spent),
             seconds=sum(seconds for _, seconds in spent) + llm_seconds,
-            tokens=tokens,
+            tokens=tokens_in + tokens_out,
             llm_calls=n_calls,
+            money=_price(row.config, tokens_in, tokens_out),
         )
+
+    def spent(self) -> dict[str, Any]:
+        """What the study has cost: exploration, tokens and requests of language models, money where it is known."""
+        mine, call = m.Run.study_id == self.study.id, m.LLMCall
+        events = _sums(m.Event).join(m.Run, m.Run.id == m.Event.run_id).where(mine)
+        by_run = (
+            sa.select(call.run_id, sa.func.count(), sa.func.sum(call.tokens_in), sa.func.sum(call.tokens_out))
+            .join(m.Run, m.Run.id == call.run_id)
+            .where(mine)
+            .group_by(call.run_id)
+        )
+        (explored, _), calls = self._read(lambda s: (s.execute(events).one(), s.execute(by_run).all()))
+        asked = [run_id for run_id, *_ in calls]
+        configs = {run.id: run.config for run in self.all(m.Run, m.Run.id.in_(asked))} if asked else {}
+        prices = [_price(configs[run_id], given, got) for run_id, _, given, got in calls]
+        return {
+            "explored": explored,
+            "llm_calls": sum(n for _, n, _, _ in calls),
+            "tokens": sum(given + got for _, _, given, got in calls),
+            "money": sum(p for p in prices if p is not None) if any(p is not None for p in prices) else None,
+        }
 
     def limits(self, run_id: int) -> dict[str, Any]:
         """The limits that a run was last resumed with, where they were changed."""
@@ -367,6 +390,14 @@ def to_data(effects: Sequence[m.Effect]) -> Data:
     names = effects[0].measured if effects else {}
     values: Values = {name: np.array([effect.measured[name] for effect in effects]) for name in names}
     return Data(values, tuple(effect.template for effect in effects))
+
+
+def _price(config: Mapping[str, Any], tokens_in: int, tokens_out: int) -> float | None:
+    """What tokens cost at the prices that a run was told; None where it was told none."""
+    prices = config.get("llm_price_in"), config.get("llm_price_out")
+    if prices == (None, None):
+        return None
+    return ((prices[0] or 0.0) * tokens_in + (prices[1] or 0.0) * tokens_out) / 1e6
 
 
 def _sums(table: type[m.Event] | type[m.HypothesisRow] | type[m.Batch]) -> Any:

@@ -168,6 +168,7 @@ class RunRecord:
     seconds: float
     tokens: int
     llm_calls: int
+    money: float | None  # in the currency of the run's --llm-price-in and -out; None: it was told no price
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,365 @@
+"""The review site: pages rendered by the server over one study, every view an address that can be shared.
+
+Nothing is loaded from elsewhere and nothing is needed but a browser; scripts only spare a reload. What may be asked by
+whom is in `safety.py`, what pages show in `site.py`, how they look in templates/ and static/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote
+
+from fastapi import Depends, FastAPI, Form, HTTPException, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from lakatos.experiments_db import documents, figures
+from lakatos.experiments_db import query as queries
+from lakatos.experiments_db.control import ask
+from lakatos.experiments_db.downloads import downloads
+from lakatos.experiments_db.index import Index
+from lakatos.experiments_db.rendering import render
+from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, SCORES, add_review
+from lakatos.experiments_db.safety import Safety, genuine, int_or, preference
+from lakatos.experiments_db.site import Correction, Reader, Site
+from lakatos.experiments_db.store import Store
+from lakatos.tools.errors import UserError
+
+PULSE_SECONDS = 1.0  # between two looks whether the log has grown
+_QUIET_PULSES = 15  # after so many without news, a sign of life
+_MOST_PAGES = 10**6
+
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+PageNumber = Annotated[int, Query(ge=1, le=_MOST_PAGES)]
+Word = Annotated[str, Query(max_length=500)]
+
+
+class Problem(Exception):
+    """A page that says what is wrong, with a status."""
+
+    def __init__(self, status: int, heading: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.heading, self.message = status, heading, message
+
+
+def create_app(store: Store, *, token: str | None = None, index: Index | None = None) -> FastAPI:
+    """The site over a study's log.
+
+    Args:
+        token: what every request must show; None: anybody on this machine, and nobody else, is answered.
+        index: of the log; made beside it by default.
+    """
+    site = Site(store, index or Index(store))
+    site.index.refresh(wait=False)
+    app = FastAPI(title="lakatos review", docs_url=None, redoc_url=None)
+    pages = _Pages(site)
+    app.mount("/static", _Static(packages=[("lakatos.experiments_db", "static")]), name="static")
+    _pages(app, site, pages)
+    _changes(app, site, pages)
+    _documents(app, site)
+    app.include_router(downloads(site))
+    _problems(app, pages)
+    app.add_middleware(Safety, token=token)
+    return app
+
+
+class _Static(StaticFiles):
+    """Files that change with the version only."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["cache-control"] = "max-age=60"
+        return answer
+
+
+class _Pages:
+    """From documents to answers."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def __call__(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        frame = {
+            "reader": reader(request),
+            "csrf": request.state.csrf,
+            "here": here if request.method == "GET" else "/",
+            "searched": "",
+            "problem": "",
+            "figures": figures,
+            "decisions": DECISIONS,
+            "scores": SCORES,
+            "link": lambda number: f"?page={number}",
+        }
+        return HTMLResponse(render(template, **{**frame, **self.site.frame(), **values}), status)
+
+    def claim(self, request: Request, key: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """The page of one hypothesis."""
+        document = self.site.hypothesis(key, reader(request))
+        more = {"link": lambda number: f"/hypotheses/{number}", "command_text": document.pop("command")}
+        typed = {"author": "", "score": "", "reason": ""}
+        return self(request, "claim.html", status, **{**document, **more, "typed": typed, **values})
+
+
+def reader(request: Request) -> Reader:
+    """Who reads, from the cookies that they had us set."""
+    cookies = request.cookies
+    theme = cookies.get("lakatos_theme", "")
+    return Reader(
+        name=unquote(cookies.get("lakatos_name", ""))[:MOST_AUTHOR],
+        blind=cookies.get("lakatos_blind") == "1",
+        theme=theme if theme in ("light", "dark") else "",
+    )
+
+
+def chosen(
+    q: Word = "",
+    state: Word = "",
+    kind: Word = "",
+    behaviour: Word = "",
+    model: Word = "",
+    run: Word = "",
+    component: Word = "",
+    reviewer: Word = "",
+    review: Word = "",
+    proposer: Word = "",
+    group: Word = "",
+    sort: Word = "slot",
+    page: PageNumber = 1,
+) -> queries.Query:
+    """The hypotheses that an address asks for. Raises Problem: a run or group that is no number."""
+    return queries.Query(
+        text=q,
+        state=state or None,
+        kind=kind or None,
+        behaviour=behaviour or None,
+        model=model or None,
+        run=_whole("run", run),
+        component=component or None,
+        reviewer=reviewer or None,
+        review=review or None,
+        proposer=proposer or None,
+        group=_whole("group", group),
+        sort=sort or "slot",
+        page=page,
+    )
+
+
+def corrected(correction: Word = "", alpha: Word = "", family: Word = "study") -> Correction:
+    """The correction that an address asks for. Raises Problem: an alpha that is none."""
+    if not alpha:
+        return Correction(correction, None, family or "study")
+    try:
+        level = float(alpha)
+    except ValueError:
+        level = 0.0
+    if not 0 < level <= 0.5:
+        raise Problem(422, "No such alpha", f"α is a number above 0 and at most 0.5, not {alpha!r}.")
+    return Correction(correction, level, family or "study")
+
+
+Chosen = Annotated[queries.Query, Depends(chosen)]
+Corrected = Annotated[Correction, Depends(corrected)]
+
+
+def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
+    @app.get("/", response_class=HTMLResponse)
+    def overview(request: Request, page: PageNumber = 1) -> Response:
+        return page_of(request, "overview.html", **site.overview(page))
+
+    @app.get("/hypotheses", response_class=HTMLResponse)
+    def table(request: Request, query: Chosen, correction: Corrected) -> Response:
+        found = site.table(query, correction)
+        return page_of(
+            request,
+            "table.html",
+            **found,
+            searched=query.text,
+            page_link=lambda number: found["link"](page=number),
+            family_link=lambda name: "?" + site.family_link(correction, name),
+        )
+
+    @app.get("/hypotheses/{key}", response_class=HTMLResponse)
+    def hypothesis(request: Request, key: str) -> Response:
+        return page_of.claim(request, key)
+
+    @app.get("/hypotheses/{key}/prompts", response_class=HTMLResponse)
+    def prompts(request: Request, key: str) -> Response:
+        h = documents.hypothesis_document(site.store, site.index.entry(key))
+        rows = sorted(h["prompts"], key=lambda prompt: float(next(iter(prompt["effects"].values()))))
+        return page_of(request, "prompts.html", h=h, rows=[(prompt["template"], prompt) for prompt in rows])
+
+    @app.get("/runs/{run_id}", response_class=HTMLResponse)
+    def run(request: Request, run_id: Number) -> Response:
+        return page_of(request, "run_page.html", **site.run(run_id))
+
+    @app.get("/runs/{run_id}/events")
+    async def events(run_id: Number) -> Response:
+        await run_in_threadpool(site.store.run, run_id)
+        return StreamingResponse(_pulse(site.store, run_id), media_type="text/event-stream")
+
+    @app.get("/compare", response_class=HTMLResponse)
+    def compare(request: Request, a: Word = "", b: Word = "", by: Word = "claim", page: PageNumber = 1) -> Response:
+        return page_of(request, "compare.html", **site.comparison(a, b, by or "claim", page))
+
+    @app.get("/reviews", response_class=HTMLResponse)
+    def reviews(request: Request) -> Response:
+        return page_of(request, "reviews.html", **site.reviews())
+
+    @app.get("/refused", response_class=HTMLResponse)
+    def refused(request: Request, page: PageNumber = 1) -> Response:
+        return page_of(request, "refused.html", **site.refused(page))
+
+
+def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
+    Field = Annotated[str, Form()]
+
+    @app.post("/hypotheses/{key}/reviews", response_class=HTMLResponse)
+    def review(
+        request: Request,
+        key: str,
+        csrf: Field = "",
+        decision: Field = "",
+        author: Field = "",
+        reason: Field = "",
+        score: Field = "",
+        blind: Field = "",
+    ) -> Response:
+        _genuine(request, csrf)
+        entry = site.index.entry(key)
+        own = decision == "score"
+        try:
+            add_review(
+                site.store,
+                entry.id,
+                author=author,
+                decision=decision,
+                reason=reason,
+                score=int_or(score, 0) if own else None,
+                blind=blind == "1",
+            )
+        except UserError as error:
+            typed = {"author": author, "score": score, "reason": reason}
+            return page_of.claim(request, str(entry.id), 422, problem=str(error), typed=typed)
+        answer = RedirectResponse(f"/hypotheses/{entry.id}#review", 303)
+        answer.headers.append("set-cookie", preference("lakatos_name", quote(author.strip()[:MOST_AUTHOR])))
+        return answer
+
+    @app.post("/runs/{run_id}/ask")
+    def ask_run(request: Request, run_id: Number, csrf: Field = "", wish: Field = "") -> Response:
+        _genuine(request, csrf)
+        ask(site.store, run_id, wish, reader(request).name)
+        return RedirectResponse(f"/runs/{run_id}", 303)
+
+    @app.post("/preferences")
+    def preferences(
+        request: Request,
+        csrf: Field = "",
+        name: Field = "",
+        blind: Field = "",
+        theme: Field = "",
+        next: Field = "/",
+    ) -> Response:
+        _genuine(request, csrf)
+        answer = RedirectResponse(next if _local(next) else "/", 303)
+        answer.headers.append("set-cookie", preference("lakatos_name", quote(name.strip()[:MOST_AUTHOR])))
+        answer.headers.append("set-cookie", preference("lakatos_blind", "1" if blind == "1" else "0"))
+        answer.headers.append("set-cookie", preference("lakatos_theme", theme if theme in ("light", "dark") else ""))
+        return answer
+
+
+def _documents(app: FastAPI, site: Site) -> None:
+    """The same as JSON: what `lakatos ... --json` prints."""
+
+    @app.get("/api/study")
+    def study() -> Response:
+        return _json({"study": documents.study_document(site.store), "counts": documents.asdict(site.index.counts())})
+
+    @app.get("/api/hypotheses")
+    def hypotheses(query: Chosen) -> Response:
+        site.index.refresh(wait=False)
+        page = site.index.page(query)
+        return _json({"total": page.total, "page": page.page, "pages": page.pages, "hypotheses": page.rows})
+
+    @app.get("/api/hypotheses/{key}")
+    def hypothesis(key: str) -> Response:
+        site.index.refresh(wait=False)
+        return _json(documents.hypothesis_document(site.store, site.index.entry(key)))
+
+    @app.get("/api/reviews")
+    def reviews() -> Response:
+        return _json(documents.reviews_document(site.store))
+
+
+def _problems(app: FastAPI, page_of: _Pages) -> None:
+    def page(request: Request, status: int, heading: str, message: str) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": message}, status)
+        return page_of(request, "message.html", status, heading=heading, message=message)
+
+    @app.exception_handler(UserError)
+    def mendable(request: Request, error: UserError) -> Response:
+        missing = str(error).startswith("There is no")
+        return page(request, 404 if missing else 422, "Not here" if missing else "That cannot be done", str(error))
+
+    @app.exception_handler(Problem)
+    def problem(request: Request, error: Problem) -> Response:
+        return page(request, error.status, error.heading, error.message)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> Response:
+        told = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+        return page(request, 422, "That cannot be read", told)
+
+    @app.exception_handler(StarletteHTTPException)
+    def http(request: Request, error: HTTPException) -> Response:
+        return page(request, error.status_code, "Not here" if error.status_code == 404 else "No", str(error.detail))
+
+
+async def _pulse(store: Store, run_id: int) -> AsyncIterator[str]:
+    """Server-sent events: `grown` whenever the log has new entries, `over` when the run has come to an end."""
+    look: Callable[[], tuple[str, str]] = lambda: (store.ledger_head(), store.run(run_id).status)  # noqa: E731
+    head, status = await run_in_threadpool(look)
+    quiet = 0
+    yield "retry: 3000\n\n"
+    while status == "running":
+        await asyncio.sleep(PULSE_SECONDS)
+        before = head
+        head, status = await run_in_threadpool(look)
+        quiet = 0 if head != before else quiet + 1
+        if head != before:
+            yield f"event: grown\ndata: {json.dumps(head)}\n\n"
+        elif quiet % _QUIET_PULSES == 0:
+            yield ": still here\n\n"
+    yield "event: over\ndata: 1\n\n"
+
+
+def _json(document: Any) -> Response:
+    return Response(json.dumps(document, allow_nan=False), media_type="application/json")
+
+
+def _genuine(request: Request, csrf: str) -> None:
+    if not genuine(request, csrf):
+        raise Problem(
+            403, "Not from this page", "The form is older than this server. Go back, reload, and send it again."
+        )
+
+
+def _local(address: str) -> bool:
+    """Whether an address is a page of this site."""
+    return address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+
+
+def _whole(name: str, text: str) -> int | None:
+    if not text:
+        return None
+    number = int_or(text, -1)
+    if not 0 <= number < 2**31:
+        raise Problem(422, f"No such {name}", f"A {name} is a number, not {text!r}.")
+    return number
