@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lakatos.experiments_db.records import Judgement, Slot, State
 from lakatos.tools.claims import Generalisation
 from lakatos.tools.hypothesis import AnyClaim, opposes
-from lakatos.tools.multiplicity import apply, slot_weights
+from lakatos.tools.multiplicity import METHODS, apply, slot_weights
+from lakatos.tools.multiplicity import corrected as numbers
 
 OFFICIAL = "online-ebh"
 OVERLAP = 0.5  # Jaccard index of component sets from which on claims share a group
@@ -34,22 +37,35 @@ def confirmed(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> li
     Raises:
         ValueError: an unknown method.
     """
-    if not slots:
-        return []
-    weights = slot_weights(max(s.slot for s in slots))
+    return [bool(flag) for flag in _by_parts(slots, alpha, method, apply)]
+
+
+def corrected(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> list[float]:
+    """The number that a correction gives to each hypothesis of a family, in the order of `slots`: an adjusted p, the
+    level or the e-value needed (`lakatos.tools.multiplicity.CORRECTED`).
+
+    Raises:
+        ValueError: an unknown method.
+    """
+    return [float(number) for number in _by_parts(slots, alpha, method, numbers)]
+
+
+def _by_parts(slots: Sequence[Slot], alpha: float, method: str, work: Callable[..., Any]) -> NDArray[np.float64]:
+    """What `work` says of each hypothesis: officially of each kind by itself, otherwise of all together."""
+    weights = slot_weights(max((s.slot for s in slots), default=0))
     kinds = [s.kind for s in slots] if method == OFFICIAL else [""] * len(slots)
-    result = np.zeros(len(slots), bool)
+    result = np.zeros(len(slots))
     for kind in set(kinds):
         some = sorted((k for k, name in enumerate(kinds) if name == kind), key=lambda k: slots[k].slot)
-        result[some] = apply(
+        result[some] = work(
             method,
             e=np.array([slots[k].e for k in some]),
             p=np.array([slots[k].p for k in some]),
             weights=weights[[slots[k].slot - 1 for k in some]],
-            groups=_counted([slots[k] for k in some]),
+            groups=_counted([slots[k] for k in some]) if METHODS[method].weighted else None,
             alpha=alpha,
         )
-    return [bool(flag) for flag in result]
+    return result
 
 
 def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judgement]:

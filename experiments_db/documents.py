@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.correction import OFFICIAL, confirmed
+from lakatos.experiments_db.corrected import correct, family_of
+from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord, Slot
+from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord
 from lakatos.experiments_db.reviews import agreement
 from lakatos.experiments_db.store import Store
 from lakatos.tools.battery import TEMPLATES_DIFFER, e_process, parts_of
 from lakatos.tools.claims import AttentionRole
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
-from lakatos.tools.multiplicity import METHODS
 from lakatos.tools.statistics import BATCH
 
 _OF_GAP = (
@@ -29,7 +29,6 @@ _OF_GAP = (
     "mediation",
 )  # main effects that are shares of the gap
 UNSELECTED = 0.95  # level of intervals that were not selected for being confirmed
-FAMILIES = ("study", "behaviour", "run", "kind")
 
 
 def study_document(store: Store) -> dict[str, Any]:
@@ -216,33 +215,20 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
     """A correction over the same rows: per hypothesis, what it says, beside the official verdict.
 
     Raises:
-        UserError: no such method or family.
+        UserError: no such method or family, or alpha is none.
     """
-    if method not in METHODS:
-        raise UserError(f"There is no correction {method!r}; there are {', '.join(METHODS)}.")
-    if family not in FAMILIES:
-        raise UserError(f"There is no family {family!r}; there are {', '.join(FAMILIES)}.")
-    used = store.study.alpha if alpha is None else alpha
     slots = store.slots()
+    found = correct(slots, store.study.alpha, method, alpha, family)
     judged = store.judgements(slots)
-    grouped = {slot.id: judged[slot.id].group for slot in slots}
-    families: dict[str, list[Slot]] = {}
-    for slot in slots:
-        families.setdefault(_family(slot, family), []).append(slot)
-    flags = {
-        slot.id: flag
-        for members in families.values()
-        for slot, flag in zip(members, confirmed(members, used, method), strict=True)
-    }
-    official = method == OFFICIAL and family == "study" and used == store.study.alpha
     return {
         "method": method,
-        "works_on": METHODS[method].works_on,
-        "alpha": used,
+        "works_on": found.works_on,
+        "corrected": found.number_is,
+        "alpha": found.alpha,
         "family": family,
-        "families": {name: len(members) for name, members in families.items()},
-        "official": official,
-        "confirmed": sum(flags.values()),
+        "families": found.families,
+        "official": found.official,
+        "confirmed": found.total,
         "officially_confirmed": sum(j.state == "confirmed" for j in judged.values()),
         "hypotheses": [
             {
@@ -251,13 +237,14 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
                 "run": slot.run_id,
                 "kind": slot.kind,
                 "behaviour": slot.behaviour,
-                "group": grouped[slot.id],
+                "group": judged[slot.id].group,
                 "components": slot.subject.split("+"),
                 "e": slot.frozen_e,
                 "p": slot.frozen_p,
                 "state": judged[slot.id].state,
-                "family": _family(slot, family),
-                "confirmed": flags[slot.id],
+                "family": family_of(slot, family),
+                "confirmed": found.confirmed(slot.id),
+                "corrected": found.number(slot.id),
             }
             for slot in slots
         ],
@@ -364,8 +351,3 @@ def _runs(entry: Entry, measured: Mapping[str, float]) -> list[str]:
         roles = (claim.attends_to, *entry.battery.matched["positions"])
         return [f"attention.{role}" for role in roles]
     return [name for name in ("clean", "corrupted", "intervened", "circuit", "path") if name in measured]
-
-
-def _family(slot: Slot, family: str) -> str:
-    names = {"behaviour": slot.behaviour, "run": f"run {slot.run_id}", "kind": slot.kind}
-    return names.get(family, "study")

@@ -18,6 +18,8 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 
 from lakatos.experiments_db import models as m
+from lakatos.experiments_db.corrected import Corrected, check, correct
+from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.index_file import Damaged, IndexFile, in_memory
 from lakatos.experiments_db.index_refresh import NOTHING, Read, appended, ledger_head, read_state, update
 from lakatos.experiments_db.query import NOT_REVIEWED, Query, limits, order, selection
@@ -29,6 +31,7 @@ __all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
 
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
+_MOST_KEPT: Final = 40  # corrections
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer", "review")
 
 T = TypeVar("T")
@@ -91,6 +94,8 @@ class Index:
         self._one = threading.Lock()  # one refresh in this process
         self._progress = (0, 0)
         self._error: BaseException | None = None
+        self._correcting = threading.Lock()  # one correction at a time
+        self._computed: set[str] = set()  # corrections that are being computed
 
     # -- being up to date --------------------------------------------------------------------------------------------
 
@@ -137,8 +142,7 @@ class Index:
 
     def _is_little(self, known: Read | None) -> bool:
         """Whether what is new is read in no time."""
-        registered = sa.select(sa.func.count(m.HypothesisRow.id)).where(m.HypothesisRow.study_id == self.store.study.id)
-        if self.store._read(lambda s: s.scalar(registered) or 0) < AT_ONCE:
+        if self._registered() < AT_ONCE:
             return True
         if known is None or ledger_head(self.store)[0] - known.ledger > _MOST_NEW:
             return False
@@ -337,6 +341,56 @@ class Index:
             if found:
                 return int(found[0][0])
         raise _nothing(key)
+
+    # -- corrections -------------------------------------------------------------------------------------------------
+
+    def corrected(
+        self, method: str = OFFICIAL, alpha: float | None = None, family: str = "study", wait: bool = False
+    ) -> Corrected | None:
+        """A correction over all hypotheses: see `lakatos.experiments_db.corrected`. None: it is being computed.
+
+        Args:
+            alpha: the study's own if None.
+            wait: come back when it is computed, however large the study is.
+
+        Raises:
+            UserError: no such method or family, or alpha is none.
+        """
+        used = self.store.study.alpha if alpha is None else alpha
+        check(method, used, family)
+        key = f"corrected {method} {used!r} {family}"
+        select = "SELECT value FROM memo WHERE key = ? AND revision = (SELECT evidence FROM meta)"
+        row = self._ask(lambda index: index.execute(select, (key,)).fetchone())
+        if row is not None:
+            return Corrected.from_bytes(row[0])
+        if wait or in_memory(self.store) or self._registered() < AT_ONCE:
+            return self._correct(key, method, used, family)
+        if key not in self._computed:
+            self._computed.add(key)
+            threading.Thread(target=self._correct, args=(key, method, used, family), daemon=True).start()
+        return None
+
+    def _correct(self, key: str, method: str, alpha: float, family: str) -> Corrected:
+        try:
+            with self._correcting:
+                evidence = (self._state() or NOTHING).evidence
+                found = correct(self.store.slots(), self.store.study.alpha, method, alpha, family)
+            row = (key, evidence, found.to_bytes())
+
+            def keep(index: sqlite3.Connection) -> None:
+                index.execute("DELETE FROM memo WHERE key LIKE 'corrected %' AND revision <> ?", (evidence,))
+                if index.execute("SELECT COUNT(*) FROM memo WHERE key LIKE 'corrected %'").fetchone()[0] >= _MOST_KEPT:
+                    index.execute("DELETE FROM memo WHERE key LIKE 'corrected %'")
+                index.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", row)
+
+            self._remember(keep)
+            return found
+        finally:
+            self._computed.discard(key)
+
+    def _registered(self) -> int:
+        count = sa.select(sa.func.count(m.HypothesisRow.id)).where(m.HypothesisRow.study_id == self.store.study.id)
+        return self.store._read(lambda s: s.scalar(count) or 0)
 
     # -- what is remembered ------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ rejected: well under a second).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,22 +94,7 @@ def online_ebh(e: ArrayLike, weights: ArrayLike, alpha: float, groups: ArrayLike
         ValueError: NaN, a negative e, unequal lengths, weights not positive or summing to more than 1, alpha
             outside.
     """
-    _check_alpha(alpha)
-    values, shares = _e_values(e), np.asarray(weights, dtype=np.float64)
-    if shares.shape != values.shape:
-        raise ValueError(f"one weight per e-value: got {values.size} e-values and {shares.size} weights")
-    if not (shares > 0).all() or shares.sum() > 1 + 1e-9:
-        raise ValueError("slot weights are positive and sum to at most 1")
-    with np.errstate(divide="ignore", over="ignore"):
-        rank_needed = 1 / (alpha * shares) / values
-    counted = rank_needed
-    if groups is not None:
-        labels = np.asarray(groups)
-        if labels.shape != values.shape:
-            raise ValueError(f"one group per e-value: got {values.size} e-values and {labels.size} groups")
-        _, member = np.unique(labels, return_inverse=True)
-        counted = np.full(int(member.max(initial=-1)) + 1, np.inf)
-        np.minimum.at(counted, member, rank_needed)
+    rank_needed, counted, _ = _ranks(e, weights, alpha, groups)
     return rank_needed <= _last_true(np.sort(counted) <= np.arange(1, counted.size + 1))
 
 
@@ -181,6 +166,25 @@ def adjusted_p(p: ArrayLike, method: Adjustable) -> Floats:
     adjusted = np.empty(m)
     adjusted[order] = np.minimum(sequence, 1)
     return adjusted
+
+
+def bars(e: ArrayLike, weights: ArrayLike, alpha: float, groups: ArrayLike | None = None) -> Floats:
+    """The e-value from which on `online_ebh` would confirm each, the others being as they are, [m].
+
+    Hypothesis i is confirmed where E_i >= 1 / (k alpha g_i), with k the k* that there would be if E_i were infinite: a
+    smaller E_i that reaches this bar gives the same k*, one that does not gives none that would do. With all weights
+    1/m it is the bar of `e_bh`. Arguments and errors as in `online_ebh`.
+    """
+    _, counted, member = _ranks(e, weights, alpha, groups)
+    ordered, ranks = np.sort(counted), np.arange(1, counted.size + 1)
+    reached = _last_true(ordered <= ranks)
+    # beyond k*, a group that does not count at rank k lifts k* to it where it is the only one that lacks
+    lacking_one = ranks[reached:][np.searchsorted(ordered, ranks[reached:], side="right") == ranks[reached:] - 1]
+    own = np.concatenate(([reached], lacking_one))
+    highest = own[np.maximum(np.searchsorted(own, counted, side="left") - 1, 0)]
+    highest = np.where(counted <= reached, reached, highest)
+    result: Floats = 1 / (alpha * np.asarray(weights, dtype=np.float64)) / highest[member]
+    return result
 
 
 def lord_plus_plus(
@@ -286,6 +290,17 @@ METHODS: Final[dict[str, Method]] = {
     "none": Method("p", False, uncorrected),
 }
 
+CORRECTED: Final[dict[str, str]] = {  # what `corrected` gives to each hypothesis
+    "online-ebh": "e-value needed",
+    "e-bh": "e-value needed",
+    "bh": "adjusted p",
+    "by": "adjusted p",
+    "holm": "adjusted p",
+    "bonferroni": "adjusted p",
+    "lord++": "level of p",
+    "none": "p",
+}
+
 
 def apply(
     method: str,
@@ -311,6 +326,52 @@ def apply(
     if weights is None:
         raise ValueError(f"{method} needs the slot weights; give weights=")
     return chosen.run(values, weights, alpha, groups)
+
+
+def corrected(
+    method: str,
+    *,
+    e: ArrayLike | None = None,
+    p: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    alpha: float = 0.05,
+) -> Floats:
+    """The number that a method of `METHODS` gives to each of a family, [m]: which one, says `CORRECTED`.
+
+    Arguments and errors as in `apply`.
+    """
+    chosen = apply(method, e=e, p=p, weights=weights, groups=groups, alpha=alpha)
+    if METHODS[method].works_on == "e":
+        shares = weights if METHODS[method].weighted else np.full(chosen.size, 1 / max(chosen.size, 1))
+        return bars(np.asarray(e), np.asarray(shares), alpha, groups if METHODS[method].weighted else None)
+    values = np.asarray(p, dtype=np.float64)
+    if method in get_args(Adjustable):
+        return adjusted_p(values, method)  # type: ignore[arg-type]
+    return lord_plus_plus(values, alpha).levels if method == "lord++" else values
+
+
+def _ranks(
+    e: ArrayLike, weights: ArrayLike, alpha: float, groups: ArrayLike | None
+) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """r of each hypothesis [m]; the least r of each group [groups]; which group each belongs to [m]."""
+    _check_alpha(alpha)
+    values, shares = _e_values(e), np.asarray(weights, dtype=np.float64)
+    if shares.shape != values.shape:
+        raise ValueError(f"one weight per e-value: got {values.size} e-values and {shares.size} weights")
+    if not (shares > 0).all() or shares.sum() > 1 + 1e-9:
+        raise ValueError("slot weights are positive and sum to at most 1")
+    with np.errstate(divide="ignore", over="ignore"):
+        rank_needed = 1 / (alpha * shares) / values
+    if groups is None:
+        return rank_needed, rank_needed, np.arange(values.size)
+    labels = np.asarray(groups)
+    if labels.shape != values.shape:
+        raise ValueError(f"one group per e-value: got {values.size} e-values and {labels.size} groups")
+    _, member = np.unique(labels, return_inverse=True)
+    counted = np.full(int(member.max(initial=-1)) + 1, np.inf)
+    np.minimum.at(counted, member, rank_needed)
+    return rank_needed, counted, member
 
 
 def _invest(

@@ -18,13 +18,16 @@ from online_fdr import p_values as other_p
 from statsmodels.stats.multitest import multipletests
 
 from lakatos.tools.multiplicity import (
+    CORRECTED,
     METHODS,
     addis,
     adjusted_p,
     apply,
+    bars,
     bh,
     bonferroni,
     by,
+    corrected,
     e_bh,
     holm,
     lond,
@@ -421,3 +424,71 @@ def test_groups_count_once(pairs):
 def test_groups_need_a_label_each():
     with pytest.raises(ValueError, match="one group per e-value"):
         online_ebh([1.0, 2.0], slot_weights(2), 0.05, [1])
+
+
+# --- the e-value needed, and the other numbers ---------------------------------------------------------------------
+
+
+def with_one(numbers, k, value):
+    changed = numbers.copy()
+    changed[k] = value
+    return changed
+
+
+def needed(confirms, e, k, candidates):
+    """The least of the candidates at which claim k is confirmed, by trying each."""
+    return next((x for x in sorted(candidates) if confirms(with_one(e, k, x * (1 + 1e-9)))[k]), math.inf)
+
+
+@given(
+    st.lists(st.tuples(st.one_of(st.floats(0, 3000), st.just(math.inf)), st.integers(0, 5)), min_size=1, max_size=12),
+    alphas,
+    st.booleans(),
+)
+def test_bars_are_where_a_flipped_e_value_becomes_confirmed(pairs, alpha, grouped):
+    e = np.array([x for x, _ in pairs])
+    groups = np.array([label for _, label in pairs]) if grouped else None
+    weights = np.array([0.3, 0.2, *(0.5 / 2 ** (k + 1) for k in range(20))])[: e.size]
+    found = bars(e, weights, alpha, groups)
+    confirmed = online_ebh(e, weights, alpha, groups)
+    for k, bar in enumerate(found):
+        possible = 1 / (alpha * weights[k] * np.arange(1, e.size + 1))
+        twin = needed(lambda x: online_ebh(x, weights, alpha, groups), e, k, possible)
+        assert bar == pytest.approx(twin)
+        assert not online_ebh(with_one(e, k, bar * (1 - 1e-9)), weights, alpha, groups)[k]
+        if abs(e[k] - bar) > 1e-9 * bar:
+            assert confirmed[k] == (e[k] >= bar)
+
+
+@given(st.lists(st.one_of(st.floats(0, 500), st.just(math.inf)), min_size=1, max_size=15).map(np.array), alphas)
+def test_bars_of_e_bh(e, alpha):
+    found = corrected("e-bh", e=e, alpha=alpha)
+    for k, bar in enumerate(found):
+        assert bar == pytest.approx(needed(lambda x: e_bh(x, alpha), e, k, e.size / alpha / np.arange(1, e.size + 1)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_corrected_numbers_say_what_the_method_decides(method):
+    rng = np.random.default_rng(3)
+    p, e = rng.random(300) ** 6, np.exp(rng.normal(3, 4, 300))
+    groups, weights = rng.integers(0, 100, 300), slot_weights(300)
+    arrays = {"e": e, "p": p, "weights": weights, "groups": groups, "alpha": 0.05}
+    numbers, decided = corrected(method, **arrays), apply(method, **arrays)
+    assert decided.any()
+    assert not decided.all()
+    said = {
+        "e-value needed": e >= numbers,
+        "adjusted p": numbers <= 0.05,
+        "level of p": p <= numbers,
+        "p": numbers <= 0.05,
+    }
+    assert said[CORRECTED[method]].tolist() == decided.tolist()
+
+
+def test_corrected_numbers_of_nothing_and_of_very_many():
+    for method in METHODS:
+        assert corrected(method, e=[], p=[], weights=[], groups=[]).size == 0
+    rng = np.random.default_rng(0)
+    began = time.process_time()
+    bars(np.exp(rng.normal(0, 6, 100_000)), slot_weights(100_000), 0.05, rng.integers(0, 50_000, 100_000))
+    assert time.process_time() - began < 1
