@@ -13,6 +13,7 @@ from lakatos.experiments_db import charts, documents, figures
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.comparison import Side, compare
 from lakatos.experiments_db.control import asked
+from lakatos.experiments_db.corrected import FAMILIES
 from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.provenance import deviations, kin, proposal_document
 from lakatos.experiments_db.records import Entry
@@ -99,8 +100,6 @@ class Site:
         rows = page.rows
         corrected = None
         if correction.method:
-            if correction.method not in METHODS:
-                raise UserError(f"There is no correction {correction.method!r}; there are {', '.join(METHODS)}.")
             corrected = self.index.corrected(correction.method, correction.alpha, correction.family)
         filters = {name: value for name in _FILTERS if (value := getattr(query, name)) not in (None, "")}
         return {
@@ -121,7 +120,7 @@ class Site:
             "corrected": corrected,
             "correction": correction,
             "methods": METHODS,
-            "families": documents.FAMILIES,
+            "families": FAMILIES,
             "link": lambda **changes: "?" + self.link(query, correction, **changes),
         }
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Literal
+from dataclasses import asdict
+from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
 from fastapi import Depends, FastAPI, Form, HTTPException, Path, Query, Request
@@ -38,6 +39,7 @@ _MOST_PAGES = 10**6
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 PageNumber = Annotated[int, Query(ge=1, le=_MOST_PAGES)]
 Word = Annotated[str, Query(max_length=500)]
+Text = Annotated[str, Form()]
 
 
 class Problem(Exception):
@@ -160,7 +162,7 @@ def corrected(correction: Word = "", alpha: Word = "", family: Word = "study") -
     except ValueError:
         level = 0.0
     if not 0 < level <= 0.5:
-        raise Problem(422, "No such alpha", f"α is a number above 0 and at most 0.5, not {alpha!r}.")
+        raise Problem(422, "No such alpha", f"Alpha is a number above 0 and at most 0.5, not {alpha!r}.")
     return Correction(correction, level, family or "study")
 
 
@@ -218,18 +220,17 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
 
 def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
-    Field = Annotated[str, Form()]
 
     @app.post("/hypotheses/{key}/reviews", response_class=HTMLResponse)
     def review(
         request: Request,
         key: str,
-        csrf: Field = "",
-        decision: Field = "",
-        author: Field = "",
-        reason: Field = "",
-        score: Field = "",
-        blind: Field = "",
+        csrf: Text = "",
+        decision: Text = "",
+        author: Text = "",
+        reason: Text = "",
+        score: Text = "",
+        blind: Text = "",
     ) -> Response:
         _genuine(request, csrf)
         entry = site.index.entry(key)
@@ -252,7 +253,7 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         return answer
 
     @app.post("/runs/{run_id}/ask")
-    def ask_run(request: Request, run_id: Number, csrf: Field = "", wish: Field = "") -> Response:
+    def ask_run(request: Request, run_id: Number, csrf: Text = "", wish: Text = "") -> Response:
         _genuine(request, csrf)
         ask(site.store, run_id, wish, reader(request).name)
         return RedirectResponse(f"/runs/{run_id}", 303)
@@ -260,11 +261,11 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
     @app.post("/preferences")
     def preferences(
         request: Request,
-        csrf: Field = "",
-        name: Field = "",
-        blind: Field = "",
-        theme: Field = "",
-        next: Field = "/",
+        csrf: Text = "",
+        name: Text = "",
+        blind: Text = "",
+        theme: Text = "",
+        next: Text = "/",
     ) -> Response:
         _genuine(request, csrf)
         answer = RedirectResponse(next if _local(next) else "/", 303)
@@ -279,7 +280,7 @@ def _documents(app: FastAPI, site: Site) -> None:
 
     @app.get("/api/study")
     def study() -> Response:
-        return _json({"study": documents.study_document(site.store), "counts": documents.asdict(site.index.counts())})
+        return _json({"study": documents.study_document(site.store), "counts": asdict(site.index.counts())})
 
     @app.get("/api/hypotheses")
     def hypotheses(query: Chosen) -> Response:
