@@ -17,8 +17,8 @@ from markupsafe import Markup
 from lakatos.experiments_db.charts import MARKS, SHOWN_AS, Scale, line, number, percent, place_name, signed, svg, text
 from lakatos.experiments_db.index import Cell
 
-_LABEL = 34  # characters beside a line of the battery
-_WIDTH = 520
+_LABEL = 25  # characters beside a line of the battery
+_WIDTH = 400
 
 
 def lines(h: dict[str, Any]) -> Markup:
@@ -35,7 +35,7 @@ def lines(h: dict[str, Any]) -> Markup:
     values = [0.0, *(v for _, three in rows for v in three)]
     low, high = min(values), max(values)
     margin = 0.06 * (high - low or 1.0)
-    left, top, row = 212, 18, 24
+    left, top, row = 156, 18, 24
     bottom = top + row * len(rows)
     x = Scale(low - margin, high + margin, left, _WIDTH - 10)
     parts = [line(x(tick), top - 4, x(tick), bottom, "grid") for tick in x.ticks()]
@@ -65,7 +65,7 @@ def seen(h: dict[str, Any]) -> Markup:
     delta = float(main["delta"])
     every = [0.0, delta, *explored, *confirmed]
     margin = 0.05 * (max(every) - min(every) or 1.0)
-    left, top, row = 112, 24, 46
+    left, top, row = 84, 24, 46
     x = Scale(min(every) - margin, max(every) + margin, left, _WIDTH - 10)
     bottom = top + 2 * row
     parts = [line(x(tick), top - 4, x(tick), bottom, "grid") for tick in x.ticks()]

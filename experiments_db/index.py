@@ -25,7 +25,7 @@ from lakatos.experiments_db.index_refresh import NOTHING, Read, appended, ledger
 from lakatos.experiments_db.query import NOT_REVIEWED, Query, limits, order, selection
 from lakatos.experiments_db.records import STATES, Counts, Entry, Interval, Judgement
 from lakatos.experiments_db.store import Store
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import NotThere, UserError
 
 __all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
 
@@ -451,5 +451,5 @@ def _empty() -> Any:
     raise Damaged("it is empty")
 
 
-def _nothing(key: str) -> UserError:
-    return UserError(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
+def _nothing(key: str) -> NotThere:
+    return NotThere(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")

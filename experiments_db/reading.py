@@ -18,7 +18,7 @@ from lakatos.experiments_db.records import Counts, Entry, Interval, Judgement, R
 from lakatos.experiments_db.reviews import standing
 from lakatos.tools.battery import Data, Values, parts_of
 from lakatos.tools.claim_text import describe
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import NotThere, UserError
 from lakatos.tools.evidence import Evidence
 from lakatos.tools.hypothesis import CLAIM, AnyClaim
 from lakatos.tools.statistics import confidence_interval
@@ -99,7 +99,7 @@ class Reader:
                 raise UserError(f"{len(found)} hypotheses match {key!r}; `lakatos log` lists their numbers and hashes.")
             if found:
                 return self._entries([m.HypothesisRow.id == found[0]])[0]
-        raise UserError(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
+        raise NotThere(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
 
     def ids(self, match: Any) -> list[int]:
         """The numbers of the study's hypotheses whose rows match."""
@@ -258,7 +258,7 @@ class Reader:
         """
         row = self._read(lambda s: s.get(m.Run, run_id))
         if row is None:
-            raise UserError(f"There is no run {run_id} in {self.engine.url}; `lakatos runs` lists them.")
+            raise NotThere(f"There is no run {run_id} in {self.engine.url}; `lakatos runs` lists them.")
         return row
 
     def study_of(self, run_id: int) -> str:

@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from lakatos.experiments_db import models as m
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import NotThere, UserError
 
 if TYPE_CHECKING:
     from lakatos.experiments_db.store import Store
@@ -75,7 +75,7 @@ def add_review(
     if decision != SCORE and not reason:
         raise UserError(f"Say why: to {decision} without a reason tells the next reader nothing.")
     if not store.ids(m.HypothesisRow.id == hypothesis_id):
-        raise UserError(f"There is no hypothesis {hypothesis_id} here; `lakatos log` lists their numbers.")
+        raise NotThere(f"There is no hypothesis {hypothesis_id} here; `lakatos log` lists their numbers.")
     if blind and any(r.author == author for r in store.reviews([hypothesis_id])):
         raise UserError(f"{author} has reviewed hypothesis {hypothesis_id} before: only a first review can be blind.")
     row = m.Review(

@@ -18,7 +18,7 @@ from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.provenance import deviations, kin, proposal_document
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import NotThere
 from lakatos.tools.multiplicity import METHODS, slot_weights
 
 RUNS_SHOWN = 25
@@ -66,7 +66,7 @@ class Site:
         """What stands on every page: the study, and how fresh its verdicts are."""
         return {
             "study": documents.study_document(self.store),
-            "fresh": self.index.refresh(wait=False),
+            "fresh": self.index.freshness(),
             "database": self.store.engine.url.render_as_string(hide_password=True),
         }
 
@@ -176,7 +176,7 @@ class Site:
         """
         row, record = self.store.run_row(run_id), self.store.run(run_id)
         if row.study_id != self.store.study.id:
-            raise UserError(f"Run {run_id} is of another study: {record.study}.")
+            raise NotThere(f"Run {run_id} is of another study: {record.study}.")
         events = self.store.all(m.Event, m.Event.run_id == run_id)
         payloads = {event.kind: event.payload for event in events}
         definition = row.behaviour_definition

@@ -30,7 +30,7 @@ from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, SCORES, add_r
 from lakatos.experiments_db.safety import Safety, genuine, int_or, preference
 from lakatos.experiments_db.site import Correction, Reader, Site
 from lakatos.experiments_db.store import Store
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import NotThere, UserError
 
 PULSE_SECONDS = 1.0  # between two looks whether the log has grown
 _QUIET_PULSES = 15  # after so many without news, a sign of life
@@ -58,8 +58,12 @@ def create_app(store: Store, *, token: str | None = None, index: Index | None = 
         index: of the log; made beside it by default.
     """
     site = Site(store, index or Index(store))
-    site.index.refresh(wait=False)
-    app = FastAPI(title="lakatos review", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="lakatos review",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(lambda: site.index.refresh(wait=False))],
+    )
     pages = _Pages(site)
     app.mount("/static", _Static(packages=[("lakatos.experiments_db", "static")]), name="static")
     _pages(app, site, pages)
@@ -284,13 +288,11 @@ def _documents(app: FastAPI, site: Site) -> None:
 
     @app.get("/api/hypotheses")
     def hypotheses(query: Chosen) -> Response:
-        site.index.refresh(wait=False)
         page = site.index.page(query)
         return _json({"total": page.total, "page": page.page, "pages": page.pages, "hypotheses": page.rows})
 
     @app.get("/api/hypotheses/{key}")
     def hypothesis(key: str) -> Response:
-        site.index.refresh(wait=False)
         return _json(documents.hypothesis_document(site.store, site.index.entry(key)))
 
     @app.get("/api/reviews")
@@ -306,8 +308,8 @@ def _problems(app: FastAPI, page_of: _Pages) -> None:
 
     @app.exception_handler(UserError)
     def mendable(request: Request, error: UserError) -> Response:
-        missing = str(error).startswith("There is no")
-        return page(request, 404 if missing else 422, "Not here" if missing else "That cannot be done", str(error))
+        status, heading = (404, "Not here") if isinstance(error, NotThere) else (422, "That cannot be done")
+        return page(request, status, heading, str(error))
 
     @app.exception_handler(Problem)
     def problem(request: Request, error: Problem) -> Response:

@@ -12,6 +12,10 @@ class UserError(Exception):
     """Something the user can mend. The message says what is wrong and what to do about it."""
 
 
+class NotThere(UserError):
+    """What was asked for by its number, name or hash is not in the log."""
+
+
 class ProposalError(Exception):
     """A proposal that cannot be registered: malformed, a duplicate, or about a component that is not there."""
 

@@ -1,0 +1,415 @@
+"""The review site over the log of a real run: what pages show, who may ask, what a form may change."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import re
+import sqlite3
+from html.parser import HTMLParser
+
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+
+from lakatos.experiments_db import documents, open_store, web
+from lakatos.experiments_db.control import ask, asked
+from lakatos.experiments_db.index import Index
+from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.web import create_app
+from lakatos.tools.errors import UserError
+
+HOME = "http://127.0.0.1:8000"
+PAGES = (
+    "/",
+    "/hypotheses",
+    "/hypotheses/1",
+    "/hypotheses/1/prompts",
+    "/runs/1",
+    "/compare",
+    "/compare?a=run:1&b=run:1&by=component",
+    "/reviews",
+    "/refused",
+)
+
+
+@pytest.fixture
+def store(toy_copy):
+    return open_store(str(toy_copy), create=False)
+
+
+@pytest.fixture
+def client(store, tmp_path):
+    return TestClient(create_app(store, index=Index(store, tmp_path / "index")), base_url=HOME)
+
+
+def csrf_of(client, page="/hypotheses/1"):
+    return re.search(r'name="csrf" value="(\w+)"', client.get(page).text)[1]
+
+
+def send(client, path, page="/hypotheses/1", **fields):
+    return client.post(path, data={"csrf": csrf_of(client, page), **fields}, follow_redirects=False)
+
+
+class Cells(HTMLParser):
+    """Exact values of <data> elements by table row: a row is what its first link leads to."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.row = {}, None
+        self.values, self.inside = [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "tr":
+            self.row, self.values, self.inside = None, [], True
+        elif self.inside and tag == "a" and self.row is None:
+            self.row = attributes["href"]
+        elif self.inside and tag == "data":
+            self.values.append(float(attributes["value"]))
+
+    def handle_endtag(self, tag):
+        if tag == "tr" and self.row:
+            self.rows[self.row] = self.values
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_there_and_loads_nothing_from_elsewhere(client, page):
+    answer = client.get(page)
+    assert answer.status_code == 200
+    assert not re.search(r"""(src|href|action)=["'](?!/|#|\?)""", answer.text)
+    assert "<style" not in answer.text
+    assert not re.search(r"\son\w+=|\sstyle=|<script(?! src=\"/static/site.js\")", answer.text)
+
+
+def test_site_command_line_and_exports_show_the_same_numbers_to_the_last_digit(client, store):
+    """`lakatos log --json` is documents.log_document; all others are held to it."""
+    truth = documents.log_document(store)["hypotheses"]
+    assert client.get("/api/hypotheses").json()["hypotheses"] == truth
+    assert [json.loads(line) for line in client.get("/export/log.jsonl").text.splitlines()] == truth
+    table = pq.read_table(io.BytesIO(client.get("/export/log.parquet").content)).to_pylist()
+    assert table == truth
+    rows = Cells(client.get("/hypotheses").text).rows
+    for h, row in zip(truth, csv.DictReader(io.StringIO(client.get("/export/log.csv").text)), strict=True):
+        shown = rows[f"/hypotheses/{h['id']}"]
+        assert shown == [h[name] for name in ("effect", "low", "high", "fraction", "e", "p") if h[name] is not None]
+        for name in ("effect", "low", "high", "level", "fraction", "gap", "e", "p", "forwards"):
+            assert row[name] == ("" if h[name] is None else repr(h[name]))
+        page = client.get(f"/hypotheses/{h['id']}").text
+        for name in ("effect", "low", "high", "fraction", "e", "p", "predicted"):
+            assert h[name] is None or f'<data value="{h[name]!r}">' in page
+        whole = client.get(f"/api/hypotheses/{h['id']}").json()
+        assert whole == json.loads(json.dumps(documents.hypothesis_document(store, store.hypothesis(str(h["id"])))))
+
+
+def test_denominators_come_before_hypotheses(client, store):
+    counts = store.counts()
+    for page in ("/", "/hypotheses", "/runs/1"):
+        text = client.get(page).text
+        assert 0 < text.index("<dt>proposed</dt>") < text.index("<tbody>")
+        for name in ("proposed", "refused", "registered", "tested", "confirmed", "refuted", "inconclusive"):
+            assert re.search(rf"<dt>{name}</dt><dd>{getattr(counts, name)}</dd>", text), (page, name)
+
+
+def test_the_reason_for_the_question_and_what_was_dropped_are_on_the_first_page(client, store):
+    store.event(1, "failed", {"reason": "the model does not show it, see <b>above</b>"})
+    page = client.get("/").text
+    assert store.run_row(1).behaviour_definition["selected_because"] in page
+    assert "the model does not show it, see &lt;b&gt;above&lt;/b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("state=confirmed", lambda h: h["state"] == "confirmed"),
+        ("kind=necessity", lambda h: h["kind"] == "necessity"),
+        ("component=0", lambda h: any(c[1] == "0" for c in h["components"])),
+        ("q=necessary", lambda h: "necessary" in h["text"]),
+        ("run=1", lambda h: True),
+        ("run=2", lambda h: False),
+        ("review=accepted", lambda h: h["id"] == 2),
+        ("reviewer=Ada", lambda h: h["id"] == 2),
+    ],
+)
+def test_filters_show_what_they_say(client, store, query, wanted):
+    add_review(store, 2, author="Ada", decision="accept", reason="r")
+    expected = [h["id"] for h in documents.log_document(store)["hypotheses"] if wanted(h)]
+    shown = re.findall(
+        r'<th scope="row" class="claim"><a href="/hypotheses/(\d+)">', client.get(f"/hypotheses?{query}").text
+    )
+    assert [int(key) for key in shown] == expected
+
+
+def test_sorting_turns_round(client, store):
+    lines = [h for h in documents.log_document(store)["hypotheses"] if h["e"] is not None]
+    for sort, falling in (("e", False), ("-e", True)):
+        shown = client.get(f"/api/hypotheses?sort={sort}").json()["hypotheses"]
+        assert [h["e"] for h in shown if h["e"] is not None] == sorted((h["e"] for h in lines), reverse=falling)
+
+
+def test_another_correction_stands_beside_and_is_called_a_view(client, store):
+    page = client.get("/hypotheses?correction=bonferroni&family=kind").text
+    document = documents.correction_document(store, "bonferroni", None, "kind")
+    assert "a view, not a verdict" in page
+    assert f"It confirms {document['confirmed']};" in page
+    for h in document["hypotheses"]:
+        assert f'<data value="{h["corrected"]!r}">' in page
+    for name, size in document["families"].items():
+        assert f"<bdi>{name}</bdi> ({size})</a>" in page
+    assert "official verdicts" in client.get("/hypotheses?correction=online-ebh").text
+
+
+def test_a_hypothesis_shows_all_its_sides(client, store):
+    page = client.get("/hypotheses/1").text
+    for part in (
+        "e-value over prompts",
+        "The effect beside its controls",
+        "Exploration against confirmation",
+        "By quantile of the effect, the failures first",
+        "By lot",
+        "Frozen record",
+        "Retries and deviations",
+        "Lineage",
+        "The proposal word for word",
+        "lakatos rerun ",
+    ):
+        assert part in page
+    assert store.hypothesis("1").claim_hash in page
+
+
+def test_a_hypothesis_is_found_by_its_hash(client, store):
+    short = store.hypothesis("3").claim_hash[7:19]
+    assert client.get(f"/hypotheses/{short}").text.count("Hypothesis 3") == 1
+
+
+# -- who may ask, and what a page may do -----------------------------------------------------------------------------
+
+
+def test_pages_may_load_and_run_nothing_of_others(client):
+    headers = client.get("/").headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    cookie = headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8000", "", "["])
+def test_without_a_token_only_names_of_this_machine_are_answered(client, host):
+    assert client.get("/", headers={"host": host}).status_code == 400
+
+
+def test_with_a_token_nothing_is_shown_without_it(store, tmp_path):
+    app = create_app(store, token="s3cret", index=Index(store, tmp_path / "index"))
+    stranger = TestClient(app, base_url="http://lab.example:8000")
+    for page in (*PAGES, "/static/site.css", "/api/hypotheses", "/export/log.csv", "/nope"):
+        for wrong in ({}, {"authorization": "Bearer s3cre"}, {"cookie": "lakatos_token=x"}):
+            answer = stranger.get(page, headers=wrong)
+            assert answer.status_code == 401
+            assert "s3cret" not in answer.text
+    assert stranger.get("/?token=wrong").status_code == 401
+    assert stranger.get("/", headers={"authorization": "Bearer s3cret"}).status_code == 200
+    answer = stranger.get("/hypotheses?token=s3cret&kind=necessity", follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/hypotheses?kind=necessity"
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert stranger.get("/").status_code == 200
+
+
+def test_a_redirect_with_the_token_stays_here(store, tmp_path):
+    app = create_app(store, token="s3cret", index=Index(store, tmp_path / "index"))
+    stranger = TestClient(app, base_url="http://lab:8000")
+    answer = stranger.get("http://lab:8000//evil.example/?token=s3cret", follow_redirects=False)
+    assert answer.headers["location"] == "/evil.example/"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_forms_of_other_sites_change_nothing(client, store, headers):
+    fields = {"csrf": csrf_of(client), "decision": "accept", "author": "Ada", "reason": "r"}
+    assert client.post("/hypotheses/1/reviews", data=fields, headers=headers).status_code == 403
+    assert store.reviews() == []
+
+
+def test_a_form_without_the_secret_of_its_session_changes_nothing(client, store):
+    stolen = csrf_of(TestClient(client.app, base_url=HOME))
+    for csrf in ("", "x", stolen):
+        fields = {"csrf": csrf, "decision": "accept", "author": "Ada", "reason": "r"}
+        assert client.post("/hypotheses/1/reviews", data=fields).status_code == 403
+    assert client.post("/runs/1/ask", data={"wish": "stop"}).status_code == 403
+    assert client.post("/preferences", data={"name": "x"}).status_code == 403
+    assert store.reviews() == []
+
+
+def test_a_large_body_is_refused(client):
+    assert client.post("/preferences", data={"name": "x" * 70_000}).status_code == 413
+
+
+@pytest.mark.parametrize("address", ["//evil.example", "/\\evil.example", "http://evil.example", "javascript:alert(1)"])
+def test_preferences_lead_back_to_a_page_of_this_site(client, address):
+    assert send(client, "/preferences", name="Ada", next=address).headers["location"] == "/"
+    assert send(client, "/preferences", name="Ada", next="/reviews?x=1").headers["location"] == "/reviews?x=1"
+
+
+# -- reviewing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_review_from_the_page_is_a_row_and_shown(client, store):
+    answer = send(client, "/hypotheses/1/reviews", decision="accept", author="Ada Lovelace", reason="<i>clean</i>")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/hypotheses/1#review")
+    (row,) = store.reviews()
+    assert (row.author, row.decision, row.reason, row.blind) == ("Ada Lovelace", "accept", "<i>clean</i>", False)
+    page = client.get("/hypotheses/1").text
+    assert "&lt;i&gt;clean&lt;/i&gt;" in page
+    assert 'value="Ada Lovelace"' in page, "the name is remembered"
+
+
+def test_a_review_that_is_refused_loses_no_word(client, store):
+    answer = send(client, "/hypotheses/1/reviews", decision="dispute", author="", reason="a long thought")
+    assert answer.status_code == 422
+    assert "A review is signed" in answer.text
+    assert ">a long thought</textarea>" in answer.text
+    assert store.reviews() == []
+
+
+def test_a_blind_reviewer_sees_neither_rationale_nor_reviews_until_they_have_scored(client, store):
+    rationale = store.hypothesis("1").rationale
+    add_review(store, 1, author="Bob", decision="accept", reason="Bob's secret reason")
+    secrets = (rationale.replace("+", "&#43;") if rationale not in client.get("/hypotheses/1").text else rationale,)
+    assert secrets[0] in client.get("/hypotheses/1").text
+    send(client, "/preferences", name="Ada", blind="1")
+    for page in ("/hypotheses/1", "/hypotheses", "/reviews", "/runs/1"):
+        text = client.get(page).text
+        assert secrets[0] not in text, page
+        assert "Bob's secret" not in text, page
+        assert "Bob&#39;s secret" not in text, page
+    send(client, "/hypotheses/1/reviews", decision="score", score="4", author="Ada", blind="1")
+    page = client.get("/hypotheses/1").text
+    assert secrets[0] in page
+    assert "Bob&#39;s secret reason" in page
+    assert [(r.author, r.blind) for r in store.reviews()] == [("Bob", False), ("Ada", True)]
+
+
+# -- a run in progress -----------------------------------------------------------------------------------------------
+
+
+def running(store):
+    store.event(1, "resumed", {"limits": {}})
+
+
+def test_a_running_run_can_be_asked_and_the_wish_is_an_event(client, store):
+    running(store)
+    assert asked(store, 1) is None
+    send(client, "/preferences", name="Ada")
+    assert send(client, "/runs/1/ask", page="/runs/1", wish="pause").status_code == 303
+    assert asked(store, 1) == "pause"
+    assert "asked to pause" in client.get("/runs/1").text
+    send(client, "/runs/1/ask", page="/runs/1", wish="resume")
+    assert asked(store, 1) is None
+    send(client, "/runs/1/ask", page="/runs/1", wish="stop")
+    assert asked(store, 1) == "stop"
+    running(store)
+    assert asked(store, 1) is None, "a run that was resumed is asked anew"
+
+
+def test_a_run_that_is_over_cannot_be_asked(client, store):
+    answer = send(client, "/runs/1/ask", page="/runs/1", wish="pause")
+    assert answer.status_code == 422
+    assert "not running" in answer.text
+    running(store)
+    with pytest.raises(UserError, match="not to 'explode'"):
+        ask(store, 1, "explode", "Ada")
+
+
+def test_events_tell_that_the_log_has_grown_and_that_the_run_is_over(store, monkeypatch):
+    monkeypatch.setattr(web, "PULSE_SECONDS", 0.01)
+    running(store)
+
+    async def listen():
+        heard = []
+        async for text in web._pulse(store, 1):
+            heard.append(text.partition("\n")[0])
+            if heard == ["retry: 3000"]:
+                store.event(1, "checked", {})
+            elif heard[-1] == "event: grown" and len(heard) == 2:
+                store.event(1, "finished", {"confirmed": []})
+        return heard
+
+    assert asyncio.run(listen()) == ["retry: 3000", "event: grown", "event: grown", "event: over"]
+
+
+def test_the_stream_of_a_finished_run_ends(client):
+    answer = client.get("/runs/1/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.endswith("event: over\ndata: 1\n\n")
+
+
+# -- what is not there -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        ("/hypotheses/999", 404),
+        ("/hypotheses/zzzz", 404),
+        ("/hypotheses/%00", 404),
+        ("/hypotheses/1%0a", 404),
+        ("/runs/99", 404),
+        ("/runs/x", 422),
+        ("/runs/99999999999999999999", 422),
+        ("/nope", 404),
+        ("/hypotheses?page=0", 422),
+        ("/hypotheses?page=999999", 200),
+        ("/hypotheses?sort=nope", 422),
+        ("/hypotheses?run=x", 422),
+        ("/hypotheses?component=a9.h", 422),
+        ("/hypotheses?correction=nope", 422),
+        ("/hypotheses?alpha=2", 422),
+        ("/hypotheses?alpha=nan", 422),
+        ("/hypotheses?q=" + "x" * 501, 422),
+        ("/compare?a=run:1&b=nope", 422),
+        ("/compare?a=run:1&b=run:77", 200),
+        ("/static/../web.py", 404),
+        ("/static/%2e%2e/web.py", 404),
+        ("/export/run-99.html", 404),
+    ],
+)
+def test_what_is_not_there_is_said_and_is_no_crash(client, page, status):
+    answer = client.get(page)
+    assert answer.status_code == status
+    assert "Traceback" not in answer.text
+
+
+def test_a_study_of_its_own_is_served_alone(toy_copy, tmp_path):
+    open_store(str(toy_copy), study="pilot")
+    pilot = open_store(str(toy_copy), study="pilot", create=False)
+    client = TestClient(create_app(pilot, index=Index(pilot, tmp_path / "index")), base_url=HOME)
+    assert client.get("/hypotheses/1").status_code == 404
+    assert client.get("/runs/1").status_code == 404
+    assert "Other studies here" in client.get("/").text
+
+
+def test_the_site_writes_nothing_by_being_read(client, toy_copy):
+    def rows():
+        with sqlite3.connect(toy_copy) as raw:
+            return raw.execute("SELECT COUNT(*), MAX(entry_hash) FROM ledger").fetchone()
+
+    before = rows()
+    for page in PAGES:
+        client.get(page)
+    assert rows() == before
