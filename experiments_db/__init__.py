@@ -11,7 +11,14 @@ correction  picks the family, applies a correction, yields verdicts
 index       what lists and searches ask for, in a file beside the log that can be thrown away: query has the SQL of a
             question, index_file the file, index_refresh what brings it up to date
 verify      re-derives every hash, seed, e-value and verdict from rows
-export      the report as one HTML file, CSV and JSON
+export      the report as one HTML file, CSV, Parquet and JSON Lines
+
+web         the review site: site.py has what pages show, addresses.py what an address asks for, safety.py who may ask,
+            downloads.py the files; rendering, charts and figures are how it looks
+index       a file beside the log, made anew at any time, that answers lists and searches: index_file, index_refresh,
+            query; corrected.py has the other corrections, comparison.py pairs
+provenance  what lies behind a hypothesis: proposal, kin, deviations
+control     pausing and stopping a run from another process
 
 simulation  whole studies of honest and cheating agents, in worlds whose truth is known: simulated_agents put claims
             to a laboratory (the protocol), or work freehand (without it); world draws the effects

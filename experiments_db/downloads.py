@@ -1,42 +1,49 @@
-"""What the review site hands out as files: the log as CSV, JSON Lines and Parquet, a run's report."""
+"""Files that the review site hands out: what filters leave as CSV, JSON Lines or Parquet, and a run's report."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 from fastapi import APIRouter
-from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from lakatos.experiments_db import export
+from lakatos.experiments_db.addresses import Chosen, Number
+from lakatos.experiments_db.query import Query
 from lakatos.experiments_db.site import Site
 
 Write = Callable[[Path], Path]
+_ALL = 10**9
 
 
 def downloads(site: Site) -> APIRouter:
     """The routes under /export."""
     router = APIRouter(prefix="/export")
 
+    def lines(query: Query) -> export.Lines:
+        return site.index.page(replace(query, page=1, per_page=_ALL)).rows
+
     @router.get("/log.csv")
-    def csv() -> Response:
-        return _file(lambda path: export.write_csv(site.store, path), "lakatos.csv", "text/csv; charset=utf-8")
+    def csv(query: Chosen) -> Response:
+        found = lines(query)
+        return _file(lambda path: export.write_csv(site.store, path, found), "lakatos.csv", "text/csv; charset=utf-8")
 
     @router.get("/log.jsonl")
-    def jsonl() -> Response:
-        return _file(lambda path: export.write_jsonl(site.store, path), "lakatos.jsonl", "application/jsonl")
+    def jsonl(query: Chosen) -> Response:
+        found = lines(query)
+        return _file(lambda path: export.write_jsonl(site.store, path, found), "lakatos.jsonl", "application/jsonl")
 
     @router.get("/log.parquet")
-    def parquet() -> Response:
-        kind = "application/vnd.apache.parquet"
-        return _file(lambda path: export.write_parquet(site.store, path), "lakatos.parquet", kind)
+    def parquet(query: Chosen) -> Response:
+        found, kind = lines(query), "application/vnd.apache.parquet"
+        return _file(lambda path: export.write_parquet(site.store, path, found), "lakatos.parquet", kind)
 
     @router.get("/run-{run_id}.html")
-    def report(run_id: Annotated[int, InPath(ge=1, le=2**31 - 1)]) -> Response:
+    def report(run_id: Number) -> Response:
         name = f"lakatos-run-{run_id}.html"
         return _file(lambda path: export.write_report(site.store, run_id, path), name, "text/html; charset=utf-8")
 

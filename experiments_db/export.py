@@ -11,7 +11,7 @@ import csv
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -80,8 +80,13 @@ def write_report(store: Store, run_id: int, path: Path) -> Path:
     return path
 
 
-def write_csv(store: Store, path: Path) -> Path:
-    """Write every hypothesis as a row. A list is joined by spaces; text that a spreadsheet would run gets a ' in front.
+Lines = Iterable[dict[str, Any]]  # `documents.entry_line` of hypotheses
+
+
+def write_csv(store: Store, path: Path, lines: Lines | None = None) -> Path:
+    """Write every hypothesis (or these) as a row.
+
+    A list is joined by spaces; text that a spreadsheet would run gets a ' in front.
 
     Raises:
         UserError: the file cannot be written there.
@@ -89,26 +94,25 @@ def write_csv(store: Store, path: Path) -> Path:
     with _replaced(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for entry in store.hypotheses():
-            row = documents.entry_line(entry)
+        for row in _lines(store) if lines is None else lines:
             writer.writerow([_cell(row[column]) for column in COLUMNS])
     return path
 
 
-def write_jsonl(store: Store, path: Path) -> Path:
-    """Write every hypothesis as a line of JSON.
+def write_jsonl(store: Store, path: Path, lines: Lines | None = None) -> Path:
+    """Write every hypothesis (or these) as a line of JSON.
 
     Raises:
         UserError: the file cannot be written there.
     """
     with _replaced(path) as file:
-        for entry in store.hypotheses():
-            file.write(json.dumps(documents.entry_line(entry), allow_nan=False) + "\n")
+        for line in _lines(store) if lines is None else lines:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
     return path
 
 
-def write_parquet(store: Store, path: Path) -> Path:
-    """Write every hypothesis as a row of a Parquet file, typed; a list stays a list.
+def write_parquet(store: Store, path: Path, lines: Lines | None = None) -> Path:
+    """Write every hypothesis (or these) as a row of a Parquet file, typed; a list stays a list.
 
     Raises:
         UserError: the file cannot be written there.
@@ -116,11 +120,15 @@ def write_parquet(store: Store, path: Path) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lines = [documents.entry_line(entry) for entry in store.hypotheses()]
-    columns = {name: pa.array([line[name] for line in lines], _parquet_type(name, pa)) for name in COLUMNS}
+    rows = list(_lines(store) if lines is None else lines)
+    columns = {name: pa.array([row[name] for row in rows], _parquet_type(name, pa)) for name in COLUMNS}
     with _replaced(path, binary=True) as file:
         pq.write_table(pa.table(columns), file)
     return path
+
+
+def _lines(store: Store) -> Lines:
+    return (documents.entry_line(entry) for entry in store.hypotheses())
 
 
 def _parquet_type(column: str, pa: Any) -> Any:

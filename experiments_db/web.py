@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from fastapi import Depends, FastAPI, Form, HTTPException, Path, Query, Request
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -21,33 +21,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from lakatos.experiments_db import documents, figures
-from lakatos.experiments_db import query as queries
+from lakatos.experiments_db.addresses import Chosen, Corrected, Number, PageNumber, Problem, Word
 from lakatos.experiments_db.control import ask
 from lakatos.experiments_db.downloads import downloads
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.rendering import render
 from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, SCORES, add_review
 from lakatos.experiments_db.safety import Safety, genuine, int_or, preference
-from lakatos.experiments_db.site import Correction, Reader, Site
+from lakatos.experiments_db.site import Reader, Site
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import NotThere, UserError
 
 PULSE_SECONDS = 1.0  # between two looks whether the log has grown
 _QUIET_PULSES = 15  # after so many without news, a sign of life
-_MOST_PAGES = 10**6
-
-Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
-PageNumber = Annotated[int, Query(ge=1, le=_MOST_PAGES)]
-Word = Annotated[str, Query(max_length=500)]
 Text = Annotated[str, Form()]
-
-
-class Problem(Exception):
-    """A page that says what is wrong, with a status."""
-
-    def __init__(self, status: int, heading: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.heading, self.message = status, heading, message
 
 
 def create_app(store: Store, *, token: str | None = None, index: Index | None = None) -> FastAPI:
@@ -122,56 +109,6 @@ def reader(request: Request) -> Reader:
         blind=cookies.get("lakatos_blind") == "1",
         theme=theme if theme in ("light", "dark") else "",
     )
-
-
-def chosen(
-    q: Word = "",
-    state: Word = "",
-    kind: Word = "",
-    behaviour: Word = "",
-    model: Word = "",
-    run: Word = "",
-    component: Word = "",
-    reviewer: Word = "",
-    review: Word = "",
-    proposer: Word = "",
-    group: Word = "",
-    sort: Word = "slot",
-    page: PageNumber = 1,
-) -> queries.Query:
-    """The hypotheses that an address asks for. Raises Problem: a run or group that is no number."""
-    return queries.Query(
-        text=q,
-        state=state or None,
-        kind=kind or None,
-        behaviour=behaviour or None,
-        model=model or None,
-        run=_whole("run", run),
-        component=component or None,
-        reviewer=reviewer or None,
-        review=review or None,
-        proposer=proposer or None,
-        group=_whole("group", group),
-        sort=sort or "slot",
-        page=page,
-    )
-
-
-def corrected(correction: Word = "", alpha: Word = "", family: Word = "study") -> Correction:
-    """The correction that an address asks for. Raises Problem: an alpha that is none."""
-    if not alpha:
-        return Correction(correction, None, family or "study")
-    try:
-        level = float(alpha)
-    except ValueError:
-        level = 0.0
-    if not 0 < level <= 0.5:
-        raise Problem(422, "No such alpha", f"Alpha is a number above 0 and at most 0.5, not {alpha!r}.")
-    return Correction(correction, level, family or "study")
-
-
-Chosen = Annotated[queries.Query, Depends(chosen)]
-Corrected = Annotated[Correction, Depends(corrected)]
 
 
 def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
@@ -357,12 +294,3 @@ def _genuine(request: Request, csrf: str) -> None:
 def _local(address: str) -> bool:
     """Whether an address is a page of this site."""
     return address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
-
-
-def _whole(name: str, text: str) -> int | None:
-    if not text:
-        return None
-    number = int_or(text, -1)
-    if not 0 <= number < 2**31:
-        raise Problem(422, f"No such {name}", f"A {name} is a number, not {text!r}.")
-    return number

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.watch import Silent
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.control import ask
 from lakatos.tools.errors import Stop, UserError
 
 CONFIG = {"seed": 3, "hypotheses": 8, "attribution_pairs": 4}
@@ -384,3 +386,49 @@ def test_raised_limits_last_beyond_the_process_that_was_given_them(toy, tmp_path
         resume(1, db=db)
     with pytest.raises(UserError, match="model"):
         resume(1, db=db, limits={"model": "other"})
+
+
+class Asking(Silent):
+    """Asks the run through the log while a test is under way, as the review site does."""
+
+    def __init__(self, db, *wishes):
+        self.db, self.wishes, self.said = str(db), list(wishes), []
+
+    def testing(self, text, pairs, n_max, e, forwards):
+        if pairs and self.wishes:
+            store = open_store(self.db, create=False)
+            ask(store, 1, self.wishes.pop(0), "Ada")
+
+    def say(self, text):
+        self.said.append(text)
+        if text.startswith("paused") and self.wishes:
+            before = open_store(self.db, create=False).ledger_head()
+            time.sleep(0.2)
+            assert open_store(self.db, create=False).ledger_head() == before, "a paused run appends nothing"
+            ask(open_store(self.db, create=False), 1, self.wishes.pop(0), "Ada")
+
+
+def test_a_run_that_is_paused_and_resumed_through_the_log_ends_like_an_undisturbed_one(
+    toy, toy_log, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lakatos.agent.investigation._PAUSE_SECONDS", 0.02)
+    behaviour, model = toy
+    db = tmp_path / "asked.db"
+    watcher = Asking(db, "pause", "resume")
+    assert investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=watcher).status == "finished"
+    assert [text.split(",")[0] for text in watcher.said if text.startswith(("paused", "going on"))] == [
+        "paused",
+        "going on",
+    ]
+    assert story(db) == story(toy_log)
+    assert open_store(str(db)).verify() == []
+
+
+def test_a_run_that_is_asked_to_stop_through_the_log_stops_after_the_batch_and_goes_on_later(toy, toy_log, tmp_path):
+    behaviour, model = toy
+    db = tmp_path / "asked.db"
+    with pytest.raises(Stop, match="asked to stop"):
+        investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=Asking(db, "stop"))
+    assert open_store(str(db)).run(1).status == "stopped"
+    assert resume(1, db=str(db)).status == "finished"
+    assert story(db) == story(toy_log)

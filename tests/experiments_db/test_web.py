@@ -141,6 +141,8 @@ def test_filters_show_what_they_say(client, store, query, wanted):
         r'<th scope="row" class="claim"><a href="/hypotheses/(\d+)">', client.get(f"/hypotheses?{query}").text
     )
     assert [int(key) for key in shown] == expected
+    table = csv.DictReader(io.StringIO(client.get(f"/export/log.csv?{query}").text))
+    assert [int(row["id"]) for row in table] == expected
 
 
 def test_sorting_turns_round(client, store):
