@@ -26,6 +26,7 @@ from lakatos.experiments_db.reading import GENESIS
 from lakatos.tools.battery import Data, conclude, fixed, gaps
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.canonical import content_hash
+from lakatos.tools.claims import NodeEffect
 from lakatos.tools.evidence import crashed
 from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, atoms, claim_fields
 from lakatos.tools.multiplicity import slot_weights, success_threshold
@@ -34,6 +35,7 @@ from lakatos.tools.statistics import BATCH
 LAYERS, HEADS = 48, 25
 BATCHES = (6, 6, 6, 7)  # of a test, in turn: 100 prompts on average
 VARIANTS = 8  # of each kind: what its effects are like
+STRONG = 6  # a variant of node effects that is confirmed
 CHUNK = 1000  # claims in one ledger entry
 MODELS = ("gpt2-xl", "pythia-1.4b", "smollm2-135m", "llama-3.2-1b", "qwen3-0.6b")
 BEHAVIOURS = ("ioi", "greater_than", "induction", "capital_of", "subject_verb", "successor", "antonym", "docstring")
@@ -82,12 +84,13 @@ def write(path: Path, tests: int, runs: int, progress: Callable[[int, int], None
     _runs(raw, rng, store.study.id, runs)
     hashes = sorted(content_hash(number) for number in range(tests))  # in order: an index is appended to, not searched
     shares = slot_weights(tests)
+    strong: dict[Any, NodeEffect] = {}
     kept = raw.execute("SELECT behaviour, behaviour_hash, weights, model FROM runs ORDER BY id").fetchall()
     for start in range(1, tests + 1, CHUNK):
         ids = range(start, min(start + CHUNK, tests + 1))
         for number in ids:
             run = 1 + (number - 1) * runs // tests
-            _claim(raw, rng, variants, store.study.id, number, run, kept[run - 1], hashes[number - 1], shares)
+            _claim(raw, rng, variants, store.study.id, number, run, kept[run - 1], hashes[number - 1], shares, strong)
         raw.execute(_EFFECTS, (ids[0], ids[-1]))
         _ledger(raw, ids)
         progress(ids[-1], tests)
@@ -227,12 +230,18 @@ def _claim(
     about: tuple[str, str, str, str],
     identity: str,
     weights_of: NDArray[np.float64],
+    strong: dict[Any, NodeEffect],
 ) -> None:
     """A proposal, its hypothesis, its batches and its evidence; every tenth proposal is refused."""
     behaviour, behaviour_hash, weights, model = about
     which = int(rng.choice(len(variants), p=_shares(len(variants))))
     variant, n_batches = variants[which], BATCHES[number % len(BATCHES)]
     claim = _drawn(rng, KINDS[which // VARIANTS])
+    if which == STRONG and isinstance(claim, NodeEffect):
+        strong[about] = claim
+    elif which == 0 and about in strong and rng.random() < 0.3:  # nothing is found of what the study has confirmed
+        turned = {"supports": "opposes", "opposes": "supports"}[strong[about].direction]
+        claim = strong[about].model_copy(update={"direction": turned})
     weight = float(weights_of[number - 1])
     n_max = BATCH * max(BATCHES)
     record = {

@@ -7,6 +7,7 @@ one, and one that was deleted while in use are replaced by an empty one, which t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from lakatos.tools.errors import UserError
 SCHEMA: Final = 1
 _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
 _PATIENCE: Final = 600.0  # seconds that a refresh waits for another one
+_SOON: Final = 5.0  # seconds to look at a file
 _TABLES: Final = """
 CREATE TABLE meta (
     ledger INTEGER NOT NULL, hash TEXT NOT NULL, study TEXT NOT NULL, at TEXT NOT NULL,
@@ -152,9 +154,13 @@ class IndexFile:
         if held is not None and held[1] == self._inode():
             return held[0]
         self._close()
-        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        inode = self._inode()
+        if inode is None:
+            self._create()
+            inode = self._inode()
+        connection = sqlite3.connect(self.path, timeout=_SOON, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare(connection)
+            self._check(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
             if not _damaged(error):
@@ -164,29 +170,42 @@ class IndexFile:
         except BaseException:
             connection.close()
             raise
-        self._own.held = connection, self._inode()
+        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        self._own.held = connection, inode
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables where there are none."""
-        found = self._identity(connection)
-        if found[0] != _APPLICATION and found[2]:
+    def _create(self) -> None:
+        """Put an empty index at the path, unless somebody else has just done so: whole, or not at all."""
+        self.discard()  # what a file that was deleted has left
+        fresh = Path(f"{self.path}.{os.getpid()}-{threading.get_ident()}")
+        fresh.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            connection = sqlite3.connect(fresh)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_TABLES)
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            finally:
+                connection.close()
+            try:
+                os.link(fresh, self.path)
+            except FileExistsError:
+                raise
+            except OSError:  # no links on this file system
+                fresh.rename(self.path)
+        fresh.unlink(missing_ok=True)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Ask whether the file is an index of this schema."""
+        application, version, tables = self._identity(connection)
+        if application != _APPLICATION and tables:
             raise UserError(f"{self.path} is another program's database; the index needs a file of its own.")
-        if found == (_APPLICATION, SCHEMA, True):
-            return
-        if found[2]:
+        if (application, version) != (_APPLICATION, SCHEMA):
             connection.close()
             self.discard()
-            raise Damaged(f"schema {found[1]}, not {SCHEMA}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        if not self._identity(connection)[2]:
-            for statement in filter(str.strip, _TABLES.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        connection.execute("COMMIT")
+            raise Damaged(f"schema {version}, not {SCHEMA}")
 
     @staticmethod
     def _identity(connection: sqlite3.Connection) -> tuple[int, int, bool]:
@@ -231,4 +250,6 @@ def in_memory(store: Store) -> bool:
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:
     name = getattr(error, "sqlite_errorname", "")
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")) or "no such" in str(error)
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_PROTOCOL")) or "no such" in str(
+        error
+    )

@@ -89,7 +89,7 @@ def selection(query: Query) -> Selection:
         if words is None:
             conditions.append("0")
         else:
-            tables = "search JOIN hypotheses h ON h.id = search.rowid"
+            tables = "search CROSS JOIN hypotheses h ON h.id = search.rowid"  # in this order
             conditions.append("search MATCH ?")
             values.append(words)
     for name, column in _PLAIN.items():
