@@ -419,7 +419,7 @@ def check_behaviour(
 @app.command()
 def version() -> int:
     """Print the versions of lakatos and of what decides its numbers."""
-    from lakatos.agent.environment import packages
+    from lakatos.tools.environment import packages
 
     for name, found in packages().items():
         _out().print(f"{name} {found}", highlight=False)

@@ -16,7 +16,6 @@ import numpy as np
 
 from lakatos.agent.asking import ask_for_proposals
 from lakatos.agent.config import Limits, RunConfig
-from lakatos.agent.environment import environment
 from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file, to_replicate
 from lakatos.agent.watch import Watcher
@@ -28,6 +27,7 @@ from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.behaviour_check import Presence, measure_presence
 from lakatos.tools.encoding import static_problems
+from lakatos.tools.environment import environment
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.experiment import (
     EXPLORED,
