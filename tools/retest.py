@@ -1,0 +1,83 @@
+"""A confirmed claim put to the question again: does it hold, has it failed, or can nobody tell yet?
+
+For each line of its battery two gamblers bet on fresh prompts (`statistics.e_path`):
+
+    against "the mean is at least kept"    failed as soon as, for any of k lines, this capital reaches k / alpha
+    against "the mean is at most lost"     held as soon as, for every line, this capital has reached 1 / .005
+
+Both are supermartingales under what they bet against, so that by Ville's inequality one may look after every prompt
+and stop at any time: a claim whose means are all at least kept fails with probability at most alpha (union bound over
+the lines), and one of whose means is at most lost holds with probability at most .005 (whichever line it is, its
+capital must have been raised by chance). If neither has happened after n prompts it is undecided, and more prompts can
+decide it; n is planned such that this is rare where half of the effect is gone (`tolerance.pairs_needed`). Failing goes
+before holding.
+
+Bets are on clipped effects, at the scale that exploration gave. Cost: 12 logarithms per line, prompt and side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakatos.tools.statistics import clip, confidence_interval, e_path
+from lakatos.tools.tolerance import ALPHA, MISSED, Tolerance, fail_bar
+
+Outcome = Literal["held", "failed", "undecided"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LineFound:
+    """What fresh prompts showed of one line. Raw units; the interval is of the clipped mean, at 95 %, at any n."""
+
+    line: str
+    mean: float  # of the clipped effects
+    low: float
+    high: float
+    e_failed: float  # largest capital so far against "at least kept"
+    e_held: float  # largest capital so far against "at most lost"
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from all prompts so far."""
+
+    outcome: Outcome
+    lines: tuple[LineFound, ...]
+
+
+def decide(tolerances: Sequence[Tolerance], effects: Mapping[str, Floats], alpha: float = ALPHA) -> Decision:
+    """Decide on the bets so far.
+
+    Args:
+        tolerances: of every line, see `tolerance.tolerances`.
+        effects: line -> [bets] oriented effects, raw units, in the order in which they were drawn.
+        alpha: how often a true claim may fail.
+
+    Raises:
+        ValueError: an effect is not finite.
+    """
+    bar = fail_bar(len(tolerances), alpha)
+    lines = tuple(_line(t, effects[t.line], bar) for t in tolerances)
+    outcome: Outcome = "undecided"
+    if any(line.outcome == "failed" for line in lines):
+        outcome = "failed"
+    elif all(line.outcome == "held" for line in lines):
+        outcome = "held"
+    return Decision(outcome, lines)
+
+
+def _line(t: Tolerance, x: Floats, bar: float) -> LineFound:
+    c = clip(x, t.scale)
+    failed = float(e_path(-c, -t.kept / t.scale).max(initial=1.0))
+    held = float(e_path(c, t.lost / t.scale).max(initial=1.0))
+    outcome: Outcome = "failed" if failed >= bar else "held" if held >= 1 / MISSED else "undecided"
+    low, high = confidence_interval(x, t.scale)
+    return LineFound(t.line, t.scale * float(c.mean()) if c.size else float("nan"), low, high, failed, held, outcome)
