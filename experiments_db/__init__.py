@@ -20,12 +20,28 @@ index       a file beside the log, made anew at any time, that answers lists and
 provenance  what lies behind a hypothesis: proposal, kin, deviations
 control     pausing and stopping a run from another process
 
+hypothesis_file  a confirmed claim as a *.hypothesis.yaml file
+regression  runs one again, on fresh prompts;  pytest_plugin collects the files as tests
+reruns      re-runs in the log: appending, deriving again;  drift a claim over models and versions;  drift_chart
+
 simulation  whole studies of honest and cheating agents, in worlds whose truth is known: simulated_agents put claims
             to a laboratory (the protocol), or work freehand (without it); world draws the effects
 """
 
 from __future__ import annotations
 
-from lakatos.experiments_db.store import Store, open_store
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db.store import Store, open_store
 
 __all__ = ["Store", "open_store"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, loaded when they are asked for: the pytest plugin lives here too, and needs no database."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lakatos.experiments_db import store
+
+    return getattr(store, name)

@@ -6,6 +6,7 @@
                   seed commitment
     batches       seed, order, drawn after registration; the prompts themselves, generated again
     evidence      e-value, p-value, interval, stopping reason from the stored per-prompt numbers
+    re-runs       tolerances from the confirmation, prompts from the seed, the outcome from the stored numbers
     verdicts      no confirmation that a run reported has been undone
 
 It cannot notice a log that was cut short, put back to an earlier copy, or rewritten whole with every hash computed
@@ -26,6 +27,7 @@ from sqlalchemy.orm import Session
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.migrations import guards
 from lakatos.experiments_db.reading import GENESIS, to_data
+from lakatos.experiments_db.reruns import rerun_lies
 from lakatos.experiments_db.store import Store, derive_seed, seed_commitment
 from lakatos.tools.battery import PER_TEMPLATE, Data, conclude, e_process, fixed, gaps
 from lakatos.tools.behaviour import Behaviour
@@ -84,6 +86,11 @@ def _lies(store: Store, progress: Callable[[int, int], None]) -> Iterator[str]:
                 yield from _hypothesis(row, rows)
             except _UNREADABLE as error:
                 yield f"hypotheses row {row.id}: cannot be derived again ({type(error).__name__}: {error})"
+        for again in rows["reruns"].values():
+            try:
+                yield from _rerun(again, rows)
+            except _UNREADABLE as error:
+                yield f"reruns row {again.id}: cannot be derived again ({type(error).__name__}: {error})"
         progress(len(hypotheses), len(hypotheses))
     try:
         for study in rows["studies"].values():
@@ -260,6 +267,14 @@ def _evidence(
             yield f"evidence row {stored.id} (hypothesis {row.id}): {', '.join(names)} do not follow from its prompts"
         if again.stop == "interrupted":
             yield f"evidence row {stored.id}: was frozen although its stopping rule had not fired"
+
+
+def _rerun(again: m.Rerun, rows: Rows) -> Iterator[str]:
+    row = rows["hypotheses"][again.hypothesis_id]
+    batches = {b.id: b.number for b in rows["batches"].values() if b.hypothesis_id == row.id}
+    effects = [e for e in rows["effects"].values() if e.batch_id in batches]
+    effects.sort(key=lambda e: (batches[e.batch_id], e.place))
+    yield from rerun_lies(again, row, rows["runs"][row.run_id], effects)
 
 
 def _verdicts(store: Store) -> Iterator[str]:

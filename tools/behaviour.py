@@ -39,6 +39,7 @@ from lakatos.tools.templates import BySplit, Frozen, GivenPair, Template, all_di
 
 _GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong", "families"}
 _NOT_HASHED = {"name", "version", "question", "selected_because", "considered", "changelog", "controls"}
+PROMPT_GENERATOR = 1  # raised where the same behaviour and seed come to give other prompts
 _REDRAWS = 10_000  # as many draws in a row without a new pair, and the space counts as exhausted
 
 

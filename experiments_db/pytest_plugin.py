@@ -1,0 +1,156 @@
+"""Collects `*.hypothesis.yaml` files as tests: one confirmed claim is one test.
+
+pytest loads this in every project in whose environment lakatos is installed. So it imports nothing but pytest until
+such a file turns up, and no torch before the first claim is tested; the model is loaded once in each process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db.hypothesis_file import HypothesisFile
+    from lakatos.experiments_db.regression import Outcome
+    from lakatos.tools.model import LoadedModel
+
+_SUFFIX = ".hypothesis.yaml"
+_OUTCOME = "lakatos"  # the key of a report's property
+_MODELS = pytest.StashKey[dict[tuple[str, str], "LoadedModel"]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options."""
+    group = parser.getgroup("lakatos", "confirmed hypotheses about models (*.hypothesis.yaml)")
+    group.addoption("--lakatos-model", metavar="MODEL", help="test this model in place of each claim's own")
+    group.addoption("--lakatos-device", metavar="DEVICE", default="cpu", help="the torch device (cpu)")
+    group.addoption(
+        "--lakatos-alpha", metavar="A", type=float, help="how often a true claim may fail by chance (the file's, .001)"
+    )
+    group.addoption("--lakatos-max-pairs", metavar="N", type=int, help="most prompt pairs per claim (as planned)")
+    group.addoption("--lakatos-seed", metavar="N", type=int, help="of the prompts: repeats a run (random)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker that every such test has."""
+    config.addinivalue_line("markers", "lakatos: a confirmed hypothesis about a model, tested again on fresh prompts")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Such a file is a collector."""
+    return ClaimFile.from_parent(parent, path=file_path) if file_path.name.endswith(_SUFFIX) else None
+
+
+class ClaimFile(pytest.File):
+    """A file with one claim."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """The claim as a test.
+
+        Raises:
+            CollectError: the file cannot be read.
+        """
+        from lakatos.experiments_db.hypothesis_file import read
+        from lakatos.tools.errors import UserError
+
+        try:
+            file = read(self.path)
+        except UserError as error:
+            raise self.CollectError(str(error)) from None
+        yield ClaimTest.from_parent(self, name=file.title, file=file)
+
+
+class ClaimTest(pytest.Item):
+    """One claim, tested again."""
+
+    def __init__(self, *, file: HypothesisFile, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.file = file
+        self.add_marker("lakatos")
+
+    def runtest(self) -> None:
+        """Hold, fail, or skip as undecided."""
+        from lakatos.experiments_db import outcome_text
+        from lakatos.experiments_db.regression import rerun
+
+        option = self.config.option
+        outcome = rerun(
+            self.file,
+            self._model(),
+            alpha=option.lakatos_alpha,
+            max_pairs=option.lakatos_max_pairs,
+            seed=option.lakatos_seed,
+        )
+        self.user_properties.append((_OUTCOME, outcome.outcome))
+        if outcome.outcome == "undecided":
+            pytest.skip(outcome_text.undecided(outcome, "--lakatos-max-pairs"))
+        if outcome.outcome == "failed":
+            raise ClaimFailed(outcome_text.report(outcome, self._again(outcome)))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
+        """What was claimed and found, or what the user can mend, without a traceback."""
+        from lakatos.tools.errors import UserError
+
+        if isinstance(excinfo.value, ClaimFailed | UserError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, *args, **kwargs)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where it stands, and its heading (which pytest would take apart at dots if it were the name alone)."""
+        return self.path, None, f"claim {self.name}"
+
+    def _model(self) -> LoadedModel:
+        option = self.config.option
+        key = option.lakatos_model or self.file.model.name, option.lakatos_device
+        models = self.config.stash.setdefault(_MODELS, {})
+        if key not in models:
+            models[key] = _load(*key)
+        return models[key]
+
+    def _again(self, outcome: Outcome) -> str:
+        option = self.config.option
+        given = {
+            "seed": outcome.seed,
+            "model": option.lakatos_model,
+            "alpha": option.lakatos_alpha,
+            "max-pairs": option.lakatos_max_pairs,
+        }
+        told = [f"--lakatos-{name} {value}" for name, value in given.items() if value is not None]
+        return f"pytest {self.nodeid.partition('::')[0]} {' '.join(told)}"
+
+
+class ClaimFailed(Exception):
+    """A claim does not hold any more; the text says all."""
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many held, failed and were undecided, and what the undecided need."""
+    told: dict[str, list[Any]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            outcome = dict(getattr(report, "user_properties", ())).get(_OUTCOME)
+            if outcome is not None and getattr(report, "when", None) == "call":
+                told.setdefault(str(outcome), []).append(report)
+    if not told:
+        return
+    counts = ", ".join(f"{len(told.get(name, ()))} {name}" for name in ("held", "failed", "undecided"))
+    terminalreporter.write_line(f"lakatos: {counts}")
+    for report in told.get("undecided", ()):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"  {report.nodeid.split('::')[-1]}: {str(why).removeprefix('Skipped: ')}")
+
+
+def _load(name: str, device: str) -> LoadedModel:
+    """Boot a model, once in this process; processes that work side by side share the cores."""
+    import torch
+
+    from lakatos.tools.model import load_model
+
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    return load_model(name, device=device)
