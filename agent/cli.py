@@ -6,17 +6,20 @@ Exit status: 0 done, 1 a check failed, 2 wrong usage or something the user can m
 from __future__ import annotations
 
 import inspect
-import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from lakatos.agent import cli_bench, cli_review
+from lakatos.agent import cli_bench, cli_regression, cli_review
+from lakatos.agent.cli_options import DB, Db, Json, Quiet, Study
+from lakatos.agent.cli_options import database_path as _path
+from lakatos.agent.cli_options import err as _err
+from lakatos.agent.cli_options import open_log as _open
+from lakatos.agent.cli_options import out as _out
+from lakatos.agent.cli_options import print_json as _print_json
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.agent.watch import showable
 from lakatos.tools.errors import Stop, UserError
@@ -35,17 +38,7 @@ app = typer.Typer(
 behaviours_app = typer.Typer(help="List the behaviours, or check one against a model.", invoke_without_command=True)
 app.add_typer(behaviours_app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
-
-Db = Annotated[str, typer.Option("--db", envvar="LAKATOS_DB", help="The log: a file (SQLite) or a SQLAlchemy URL.")]
-Study = Annotated[
-    str | None,
-    typer.Option(
-        "--study", help="The family over which error is controlled. Default: main, the only one unless you name others."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
-DB = "lakatos.db"
+app.add_typer(cli_regression.app)
 
 
 def main() -> None:
@@ -288,18 +281,27 @@ def export(
     csv: Annotated[str | None, typer.Option(help="Write every hypothesis as CSV.")] = None,
     parquet: Annotated[str | None, typer.Option(help="Write every hypothesis as Parquet.")] = None,
     jsonl: Annotated[str | None, typer.Option(help="Write every hypothesis as JSON Lines.")] = None,
+    tests: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write every confirmed claim as a test for pytest to this folder.")
+    ] = None,
+    accepted_only: Annotated[
+        bool, typer.Option("--accepted-only", help="With --tests: only claims whose reviews say accepted.")
+    ] = False,
     run_id: Annotated[int | None, typer.Option("--run", help="Which run (HTML). Default: the newest.")] = None,
     db: Db = DB,
     study: Study = None,
 ) -> int:
-    """Write the log to files: one-file HTML report, CSV, Parquet, JSON Lines."""
+    """Write the log to files: one-file HTML report, CSV, Parquet, JSON Lines, confirmed claims as tests."""
     from lakatos.experiments_db import export as exports
 
     store = _open(db, study, run_id)
-    if not (html or csv or jsonl or parquet):
+    if not (html or csv or parquet or jsonl or tests):
         raise UserError(
-            "Say what to write: --html report.html, --csv log.csv, --parquet log.parquet, --jsonl log.jsonl."
+            "Say what to write: --html report.html, --csv log.csv, --parquet log.parquet, --jsonl log.jsonl "
+            "or --tests folder."
         )
+    if accepted_only and not tests:
+        raise UserError("--accepted-only says which claims become tests: name a folder for them with --tests.")
     written = []
     if html:
         newest = store.runs()[-1].id if store.runs() else None
@@ -313,6 +315,8 @@ def export(
         written.append(exports.write_parquet(store, Path(parquet)))
     if jsonl:
         written.append(exports.write_jsonl(store, Path(jsonl)))
+    if tests:
+        written += cli_regression.write_tests(store, Path(tests), accepted_only)
     for path in written:
         _out().print(str(path), markup=False, highlight=False, soft_wrap=True)
     return 0
@@ -436,12 +440,6 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     return Limits.checked(given).model_dump(exclude_unset=True)
 
 
-def _open(db: str, study: str | None, run_id: int | None = None) -> Store:
-    from lakatos.experiments_db import open_store
-
-    return open_store(_path(db), create=False, study=study, run=run_id)
-
-
 def _unfinished(store: Store) -> int:
     waiting = [r.id for r in store.runs() if r.status in ("running", "stopped")]
     if not waiting:
@@ -449,23 +447,6 @@ def _unfinished(store: Store) -> int:
     return waiting[-1]
 
 
-def _path(db: str) -> str:
-    return db if "://" in db else str(Path(db).expanduser())
-
-
 def _report_path(db: str, run_id: int) -> Path:
     folder = Path(db.removeprefix("sqlite:///")).parent if "://" not in db or db.startswith("sqlite:///") else Path()
     return folder / f"{Path(db).stem if '://' not in db else 'lakatos'}-run-{run_id}.html"
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _out() -> Console:
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or "140")
-    return Console(width=width)
-
-
-def _err() -> Console:
-    return Console(stderr=True)

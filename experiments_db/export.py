@@ -1,4 +1,4 @@
-"""The log as files: a report of one run as a single HTML page, and every hypothesis as CSV or JSON Lines.
+"""The log as files: a report of one run as a single HTML page, every hypothesis as CSV or JSON Lines, claims as tests.
 
 All of it shows the documents of `documents.py`, so the numbers are those of `--json`. The page needs no network and
 runs no script; whatever a language model, a behaviour file or the database says is text in it and never markup. A file
@@ -20,7 +20,10 @@ from typing import IO, Any
 from markupsafe import Markup
 
 from lakatos.experiments_db import charts, documents
+from lakatos.experiments_db.drift_chart import drift_svg
+from lakatos.experiments_db.hypothesis_file import to_text
 from lakatos.experiments_db.rendering import render, static
+from lakatos.experiments_db.reruns import file_of, regressions
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
@@ -124,6 +127,39 @@ def write_parquet(store: Store, path: Path, lines: Lines | None = None) -> Path:
     columns = {name: pa.array([row[name] for row in rows], _parquet_type(name, pa)) for name in COLUMNS}
     with _replaced(path, binary=True) as file:
         pq.write_table(pa.table(columns), file)
+    return path
+
+
+def write_tests(store: Store, folder: Path, accepted_only: bool = False) -> list[Path]:
+    """Write every confirmed claim that nobody retracted as a test, and leave other files in the folder alone.
+
+    Args:
+        accepted_only: only claims whose reviews say accepted.
+
+    Raises:
+        UserError: the folder or a file in it cannot be written.
+    """
+    files = [file_of(store, entry) for entry in regressions(store, accepted_only)]
+    try:
+        folder.expanduser().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {folder}: {error.strerror or error}; name another.") from error
+    written = []
+    for claim in files:
+        with _replaced(folder / claim.file_name) as file:
+            file.write(to_text(claim))
+        written.append(folder / claim.file_name)
+    return written
+
+
+def write_drift(histories: list[dict[str, Any]], path: Path) -> Path:
+    """Write claims over their re-runs (`drift.drift_document`) as an SVG picture.
+
+    Raises:
+        UserError: the file cannot be written there.
+    """
+    with _replaced(path) as file:
+        file.write(drift_svg(histories))
     return path
 
 

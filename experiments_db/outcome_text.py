@@ -17,10 +17,14 @@ def headline(outcome: Outcome) -> str:
     return f"{outcome.outcome} after {outcome.n} pairs on {where}"
 
 
-def reason(outcome: Outcome) -> str:
-    """Why, in a line per battery line that decided."""
+def reason(outcome: Outcome, option: str = "--max-pairs") -> str:
+    """Why, naming every line of the battery that failed.
+
+    Args:
+        option: what raises the number of pairs here.
+    """
     if outcome.outcome == "undecided":
-        return undecided(outcome, "--lakatos-max-pairs")
+        return undecided(outcome, option)
     pairs = list(zip(outcome.hypothesis.tolerance, outcome.decision.lines, strict=True))
     telling = [(t, f) for t, f in pairs if f.outcome == "failed"] or pairs[:1]
     return "; ".join(f"{t.line}: {_left(t, f)}" for t, f in telling)
@@ -80,7 +84,7 @@ def _row(t: Tolerance, f: LineFound) -> tuple[str, ...]:
         f"{t.kept:+.3g}",
         f"{t.lost:+.3g}",
         f"{f.mean:+.3g} [{f.low:+.3g}, {f.high:+.3g}] {t.unit}",
-        f"{share_left(t, f.mean):.0%}",
+        _percent(share_left(t, f.mean)),
         f.outcome,
     )
 
@@ -94,8 +98,12 @@ def share_left(t: Tolerance, mean: float) -> float:
 def _left(t: Tolerance, f: LineFound) -> str:
     return (
         f"confirmed at {t.confirmed:+.3g}, found {f.mean:+.3g} [{f.low:+.3g}, {f.high:+.3g}] {t.unit}: "
-        f"{share_left(t, f.mean):.0%} is left"
+        f"{_percent(share_left(t, f.mean))} is left"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share)}%"
 
 
 def _templates(outcome: Outcome) -> list[str]:

@@ -7,6 +7,7 @@ such a file turns up, and no torch before the first claim is tested; the model i
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,8 @@ class ClaimTest(pytest.Item):
             "max-pairs": option.lakatos_max_pairs,
         }
         told = [f"--lakatos-{name} {value}" for name, value in given.items() if value is not None]
-        return f"pytest {self.nodeid.partition('::')[0]} {' '.join(told)}"
+        path = os.path.relpath(self.path, self.config.invocation_params.dir)
+        return f"pytest {shlex.quote(path)} {' '.join(told)}"
 
 
 class ClaimFailed(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,11 @@ from lakatos.tools.battery import Data
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
 from lakatos.tools.errors import UserError
 from lakatos.tools.hypothesis import CLAIM, Battery, control_names
-from lakatos.tools.retest import decide
+from lakatos.tools.retest import decide, decided_after
 from lakatos.tools.statistics import BATCH
 from lakatos.tools.tolerance import ALPHA, Tolerance, effects_of, pairs_needed, short, tolerances
 
-_SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  # kinds whose main effect is of the gap
+SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  # kinds whose main effect is of the gap
 
 
 def regressions(store: Store, accepted_only: bool = False) -> list[Entry]:
@@ -49,7 +48,7 @@ def file_of(store: Store, entry: Entry) -> HypothesisFile:
     confirmed = store.data(entry.id)
     levels = tolerances(entry.claim, entry.battery, _explored(row), confirmed)
     main, line = entry.selected, entry.evidence.lines[0]
-    share = short(line.mean / entry.battery.gap) if entry.claim.tested.kind in _SHARES else None
+    share = short(line.mean / entry.battery.gap) if entry.claim.tested.kind in SHARES else None
     return HypothesisFile(
         lakatos=FORMAT,
         claim=entry.text,
@@ -128,14 +127,11 @@ def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, effects: Sequen
         yield f"{here}: has {len(rerun.prompts)} prompts, and says {rerun.n} of at most {rerun.record['pairs']}"
     alpha = float(rerun.record["alpha"])
 
-    def decided(prompts: list[Any]) -> Any:
-        return decide(levels, effects_of(claim, battery, data_of(prompts)), alpha)
-
-    again = decided(rerun.prompts)
+    data = data_of(rerun.prompts)
+    again = decide(levels, effects_of(claim, battery, data), alpha)
     if again.outcome != rerun.outcome or not same([asdict(f) for f in again.lines], rerun.record["lines"]):
         yield f"{here}: {rerun.outcome} does not follow from its prompts ({again.outcome})"
-    before = rerun.prompts[:-BATCH]
-    if before and decided(before).outcome != "undecided":
+    if decided_after(levels, effects_of(claim, battery, data), alpha, BATCH) != (again.outcome, rerun.n):
         yield f"{here}: was decided a batch earlier, and went on"
     if again.outcome == "undecided" and rerun.n < rerun.record["pairs"] and not rerun.record["exhausted"]:
         yield f"{here}: stopped before its last batch, undecided"

@@ -74,10 +74,37 @@ def decide(tolerances: Sequence[Tolerance], effects: Mapping[str, Floats], alpha
     return Decision(outcome, lines)
 
 
-def _line(t: Tolerance, x: Floats, bar: float) -> LineFound:
+def decided_after(
+    tolerances: Sequence[Tolerance], effects: Mapping[str, Floats], alpha: float, batch: int
+) -> tuple[Outcome, int]:
+    """What a retest that is asked after each whole batch of these bets comes to, and after how many bets.
+
+    Arguments as of `decide`, which gives the same when it is asked batch by batch.
+    """
+    n = len(effects[tolerances[0].line])
+    bar = fail_bar(len(tolerances), alpha)
+    failed, held = np.zeros(n, dtype=bool), np.ones(n, dtype=bool)
+    for t in tolerances:
+        against_kept, against_lost = _capitals(t, effects[t.line])
+        failed |= np.maximum.accumulate(against_kept) >= bar
+        held &= np.maximum.accumulate(against_lost) >= 1 / MISSED
+    for end in range(batch, n + 1, batch):
+        if failed[end - 1]:
+            return "failed", end
+        if held[end - 1]:
+            return "held", end
+    return "undecided", n
+
+
+def _capitals(t: Tolerance, x: Floats) -> tuple[Floats, Floats]:
     c = clip(x, t.scale)
-    failed = float(e_path(-c, -t.kept / t.scale).max(initial=1.0))
-    held = float(e_path(c, t.lost / t.scale).max(initial=1.0))
+    return e_path(-c, -t.kept / t.scale), e_path(c, t.lost / t.scale)
+
+
+def _line(t: Tolerance, x: Floats, bar: float) -> LineFound:
+    against_kept, against_lost = _capitals(t, x)
+    failed, held = float(against_kept.max(initial=1.0)), float(against_lost.max(initial=1.0))
     outcome: Outcome = "failed" if failed >= bar else "held" if held >= 1 / MISSED else "undecided"
     low, high = confidence_interval(x, t.scale)
-    return LineFound(t.line, t.scale * float(c.mean()) if c.size else float("nan"), low, high, failed, held, outcome)
+    mean = t.scale * float(clip(x, t.scale).mean()) if len(x) else 0.0
+    return LineFound(t.line, mean, low, high, failed, held, outcome)
