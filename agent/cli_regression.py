@@ -33,7 +33,7 @@ def rerun(
     max_pairs: Annotated[
         int | None,
         typer.Option(
-            min=16, help="Most prompt pairs per claim. Default: as planned, at most 1,024; less decides less."
+            min=16, help="Most prompt pairs per claim. Default: as planned, at most 4,096; less decides less."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the prompts, to repeat a re-run. Default: random.")] = None,

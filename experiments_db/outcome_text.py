@@ -41,7 +41,8 @@ def undecided(outcome: Outcome, option: str) -> str:
         return (
             f"undecided after {outcome.n} pairs: {given} has no more distinct pairs to give; add fillers or templates"
         )
-    return f"undecided after {outcome.n} pairs, raise n: {option} {2 * outcome.pairs}"
+    planned = outcome.hypothesis.pairs
+    return f"undecided after {outcome.n} pairs, raise n: {option} {max(planned, 2 * outcome.pairs)}"
 
 
 def report(outcome: Outcome, again: str) -> str:

@@ -3,11 +3,11 @@
 For each line of its battery two gamblers bet on fresh prompts (`statistics.e_path`):
 
     against "the mean is at least kept"    failed as soon as, for any of k lines, this capital reaches k / alpha
-    against "the mean is at most lost"     held as soon as, for every line, this capital has reached 1 / .005
+    against "the mean is at most lost"     held as soon as, for every line, this capital has reached 1 / .002
 
 Both are supermartingales under what they bet against, so that by Ville's inequality one may look after every prompt
 and stop at any time: a claim whose means are all at least kept fails with probability at most alpha (union bound over
-the lines), and one of whose means is at most lost holds with probability at most .005 (whichever line it is, its
+the lines), and one of whose means is at most lost holds with probability at most .002 (whichever line it is, its
 capital must have been raised by chance). If neither has happened after n prompts it is undecided, and more prompts can
 decide it; n is planned such that this is rare where half of the effect is gone (`tolerance.pairs_needed`). Failing goes
 before holding.

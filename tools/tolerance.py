@@ -2,9 +2,8 @@
 
 Each line of a battery that decides gets two levels, between its confirmed mean m and the zero z of what it says:
 
-    lost    z + (m - z) / 2      half of it is gone: a claim whose effect fell this far must fail
-    kept    z + r (m - z)        r as far as the confirmation reaches down: m less `REACH` standard errors, but within
-                                 [.6, .75]; a claim whose effect is at least this must not fail
+    lost    z + .5 (m - z)      half of it is gone: a claim whose effect fell this far must fail
+    kept    z + .7 (m - z)      a claim whose effect is at least this must not fail
 
 What is bet on is a prompt, also where the confirmation bet on templates: a retest asks whether the claim still holds
 of prompts like those that confirmed it, and draws the template of each anew. It does not ask about other templates.
@@ -16,9 +15,10 @@ were clipped would seem to have lost something on the first day. Both levels are
 That something "has no effect on a behaviour" is vacuous in a model without the behaviour, so an equivalence claim has
 one line more: the clean-corrupted difference, held to the same tolerance.
 
-What it does not give. m was selected for being large (winner's curse), the more so the fewer prompts it comes from; the
-floor of .6 is for that, and `benchmarks/regression_errors.py` measures what is left of it. Between lost and kept
-nothing is promised. Lines with a small mean beside their spread need very many prompts, and then are undecided.
+What it does not give. m was selected for being large (winner's curse), the more so the fewer prompts it comes from:
+the room between kept and m is for that, and `benchmarks/regression_errors.py` measures whether it is enough. Between
+lost and kept nothing is promised. A line whose mean is small beside its spread needs very many prompts; with fewer the
+claim is undecided, not decided wrongly.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ from lakatos.tools.hypothesis import AnyClaim, Battery
 from lakatos.tools.statistics import BATCH, FRACTIONS, clip
 
 ALPHA: Final = 0.001  # a claim that is as true as when it was confirmed fails at most so often
-MISSED: Final = 0.005  # ... and one that lost half of its effect holds at most so often
-HALF: Final = 0.5
-KEPT: Final = (0.6, 0.75)
-REACH: Final = 3.3  # standard errors
+MISSED: Final = 0.002  # ... and one that lost half of its effect holds at most so often
+LOST: Final = 0.5
+KEPT: Final = 0.7
 BEHAVIOUR: Final = "the behaviour itself"
-MOST_PAIRS: Final = 1024  # of a test that was not told how many
+MOST_PAIRS: Final = 4096  # of a test that was not told how many
 _QUANTILE: Final = 2.58  # .995 of a normal distribution: with MISSED, at least .99 in all
 _SPARE: Final = 1.5  # the confirmation's sd is an estimate, and of a selected sample
 _STAKES: Final = np.array(FRACTIONS)
@@ -82,9 +81,7 @@ def tolerances(claim: AnyClaim, battery: Battery, explored: Data, confirmed: Dat
         ValueError: a line's confirmed mean does not exceed its zero: the claim was not confirmed.
     """
     scales = [scale_of(part, explored.templates, "prompt") for part in _parts(claim, battery, explored)]
-    bets = _parts(claim, battery, confirmed.by(battery.unit))
-    parts = _parts(claim, battery, confirmed)
-    return tuple(_tolerance(part, bet.effect, s) for part, bet, s in zip(parts, bets, scales, strict=True))
+    return tuple(_tolerance(part, s) for part, s in zip(_parts(claim, battery, confirmed), scales, strict=True))
 
 
 def pairs_needed(claim: AnyClaim, battery: Battery, found: Sequence[Tolerance], confirmed: Data) -> int:
@@ -117,14 +114,12 @@ def _parts(claim: AnyClaim, battery: Battery, data: Data) -> list[Part]:
     return found
 
 
-def _tolerance(part: Part, bets: Floats, s: float) -> Tolerance:
+def _tolerance(part: Part, s: float) -> Tolerance:
     m, zero = s * float(clip(part.effect, s).mean()), min(part.delta, 0.0)
     size = m - zero
     if size <= 0:
         raise ValueError(f"{part.name}: the confirmed mean {m:g} does not exceed {zero:g}")
-    error = float(bets.std(ddof=1)) / math.sqrt(len(bets))
-    kept = min(max(1 - REACH * error / size, KEPT[0]), KEPT[1])
-    confirmed, kept, lost = (short(level) for level in (m, zero + kept * size, zero + HALF * size))
+    confirmed, kept, lost = (short(zero + share * size) for share in (1.0, KEPT, LOST))
     return Tolerance(line=part.name, unit=part.unit, scale=s, confirmed=confirmed, kept=kept, lost=lost)
 
 
