@@ -8,7 +8,7 @@ Only what it confirms is tested again, with the confirmed (so: selected) means. 
 
     true       nothing has changed                            may fail in at most 1 of 1,000
     halved     the mean is half of what was confirmed         must fail with probability .99
-    true half  the mean is half of its true value             for information: may be more than half of what was confirmed
+    true half  the mean is half of its true value             not promised: may be more than half of the confirmed
 
 Effects are Gaussian, skewed to either side, heavy-tailed, of two kinds of prompts, or differ by template, of several
 sizes; halving shifts them, so that their spread stays: the harder case. Real re-runs are on the confirmed model, and on

@@ -139,7 +139,12 @@ class HypothesisFile(_Frozen):
         if behaviour != self.behaviour.name:
             raise UserError(f"claim: is about {behaviour}, and behaviour.name is {self.behaviour.name}.")
         for where, prompts in [("behaviour", self.behaviour), *((f"controls.{c.name}", c) for c in self.controls)]:
-            own = prompts.behaviour
+            try:
+                own = prompts.behaviour
+            except ValidationError as error:
+                raise UserError(f"{where}.definition.{'; '.join(_mend(e) for e in error.errors()[:3])}") from error
+            except UserError as error:
+                raise UserError(f"{where}.definition.{error}") from error
             if (own.name, own.version, own.hash) != (prompts.name, prompts.version, prompts.hash):
                 raise UserError(
                     f"{where}.definition: is {own.name} version {own.version} with hash {own.hash}, and not what "
