@@ -21,7 +21,6 @@ from lakatos.agent.cli_options import open_log as _open
 from lakatos.agent.cli_options import out as _out
 from lakatos.agent.cli_options import print_json as _print_json
 from lakatos.agent.config import Limits, RunConfig
-from lakatos.agent.watch import showable
 from lakatos.tools.errors import Stop, UserError
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ app = typer.Typer(
 behaviours_app = typer.Typer(help="List the behaviours, or check one against a model.", invoke_without_command=True)
 app.add_typer(behaviours_app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
+app.add_typer(cli_review.app)
 app.add_typer(cli_regression.app)
 
 
@@ -319,70 +319,6 @@ def export(
         written += cli_regression.write_tests(store, Path(tests), accepted_only)
     for path in written:
         _out().print(str(path), markup=False, highlight=False, soft_wrap=True)
-    return 0
-
-
-@app.command()
-def review(
-    db: Db = DB,
-    study: Study = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="The address to listen on. Any but this machine's own asks every visitor for a token: "
-            f"{cli_review.TOKEN} from the environment, or one drawn now."
-        ),
-    ] = cli_review.LOOPBACK,
-    hypothesis: Annotated[
-        str | None, typer.Option("--open", help="Open the browser at this hypothesis: its number or claim hash.")
-    ] = None,
-) -> int:
-    """Serve the review site: the log with its denominators, every hypothesis on a page, reviews, runs in progress."""
-    cli_review.serve(_open(db, study), host, port, hypothesis, lambda text: _err().print(text, soft_wrap=True))
-    return 0
-
-
-@app.command()
-def assess(
-    hypothesis: Annotated[str, typer.Argument(help="A hypothesis's number, or the beginning of its claim hash.")],
-    decision: cli_review.Decision,
-    reason: Annotated[str, typer.Option(help="Why; every decision but a score needs one.")] = "",
-    score: Annotated[int | None, typer.Option(help="1 (not credible) to 5 (beyond doubt), for score.")] = None,
-    author: Annotated[str | None, typer.Option(help="Who signs. Default: your user name.")] = None,
-    db: Db = DB,
-    study: Study = None,
-    as_json: Json = False,
-) -> int:
-    """Review a hypothesis: appended beside the machine's verdict, which it never changes."""
-    from lakatos.experiments_db import documents
-    from lakatos.experiments_db.reviews import add_review
-
-    store = _open(db, study)
-    entry = store.hypothesis(hypothesis)
-    signed = cli_review.author_or_user(author)
-    row = add_review(store, entry.id, author=signed, decision=decision, reason=reason, score=score)
-    if as_json:
-        _print_json(documents.review_line(row))
-    else:
-        standing = store.hypothesis(str(entry.id)).standing or "not decided"
-        line = f"{row.author}: {row.decision} {entry.text}\nThe machine says {entry.state}; reviewers: {standing}."
-        _out().print(showable(line), markup=False, highlight=False, soft_wrap=True)
-    return 0
-
-
-@app.command()
-def reviews(db: Db = DB, study: Study = None, as_json: Json = False) -> int:
-    """What people said of hypotheses, oldest first, and how far reviewers agree (Cohen's kappa)."""
-    from lakatos.experiments_db import documents
-
-    store = _open(db, study)
-    document = documents.reviews_document(store)
-    if as_json:
-        _print_json(document)
-    else:
-        texts = store.texts({r["hypothesis_id"] for r in document["reviews"]})
-        cli_review.print_reviews(_out(), document, texts)
     return 0
 
 

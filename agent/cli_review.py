@@ -14,14 +14,85 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lakatos.agent.cli_options import DB, Db, Json, Study, err, open_log, out, print_json
 from lakatos.agent.watch import showable
 from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
     from lakatos.experiments_db import Store
 
+app = typer.Typer()
 LOOPBACK = "127.0.0.1"
 TOKEN = "LAKATOS_TOKEN"
+
+
+Decision = Annotated[
+    str, typer.Argument(help="accept, dispute, replicate (needs replication), retract, or score (with --score).")
+]
+
+
+@app.command()
+def review(
+    db: Db = DB,
+    study: Study = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="The address to listen on. Any but this machine's own asks every visitor for a token: "
+            f"{TOKEN} from the environment, or one drawn now."
+        ),
+    ] = LOOPBACK,
+    hypothesis: Annotated[
+        str | None, typer.Option("--open", help="Open the browser at this hypothesis: its number or claim hash.")
+    ] = None,
+) -> int:
+    """Serve the review site: the log with its denominators, every hypothesis on a page, reviews, runs in progress."""
+    serve(open_log(db, study), host, port, hypothesis, lambda text: err().print(text, soft_wrap=True))
+    return 0
+
+
+@app.command()
+def assess(
+    hypothesis: Annotated[str, typer.Argument(help="A hypothesis's number, or the beginning of its claim hash.")],
+    decision: Decision,
+    reason: Annotated[str, typer.Option(help="Why; every decision but a score needs one.")] = "",
+    score: Annotated[int | None, typer.Option(help="1 (not credible) to 5 (beyond doubt), for score.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who signs. Default: your user name.")] = None,
+    db: Db = DB,
+    study: Study = None,
+    as_json: Json = False,
+) -> int:
+    """Review a hypothesis: appended beside the machine's verdict, which it never changes."""
+    from lakatos.experiments_db import documents
+    from lakatos.experiments_db.reviews import add_review
+
+    store = open_log(db, study)
+    entry = store.hypothesis(hypothesis)
+    signed = author_or_user(author)
+    row = add_review(store, entry.id, author=signed, decision=decision, reason=reason, score=score)
+    if as_json:
+        print_json(documents.review_line(row))
+    else:
+        standing = store.hypothesis(str(entry.id)).standing or "not decided"
+        line = f"{row.author}: {row.decision} {entry.text}\nThe machine says {entry.state}; reviewers: {standing}."
+        out().print(showable(line), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+@app.command()
+def reviews(db: Db = DB, study: Study = None, as_json: Json = False) -> int:
+    """What people said of hypotheses, oldest first, and how far reviewers agree (Cohen's kappa)."""
+    from lakatos.experiments_db import documents
+
+    store = open_log(db, study)
+    document = documents.reviews_document(store)
+    if as_json:
+        print_json(document)
+    else:
+        texts = store.texts({r["hypothesis_id"] for r in document["reviews"]})
+        print_reviews(out(), document, texts)
+    return 0
 
 
 def serve(store: Store, host: str, port: int, hypothesis: str | None, say: Any) -> None:
@@ -93,8 +164,3 @@ def _bound(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         raise UserError(f"Cannot listen on {host}:{port}: {error}. --port names another port, --port 0 any.") from error
     return listening
-
-
-Decision = Annotated[
-    str, typer.Argument(help="accept, dispute, replicate (needs replication), retract, or score (with --score).")
-]
