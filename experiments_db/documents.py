@@ -199,12 +199,6 @@ def call_line(call: m.LLMCall) -> dict[str, Any]:
     }
 
 
-def rerun_line(rerun: m.Rerun) -> dict[str, Any]:
-    """One re-run as a flat row."""
-    names = ("id", "hypothesis_id", "at", "model", "weights", "outcome", "n", "seed", "environment", "record")
-    return {name: getattr(rerun, name) for name in names}
-
-
 def reviews_document(store: Store) -> dict[str, Any]:
     """Every review of the study, oldest first, and how far reviewers agree."""
     rows = store.reviews()

@@ -13,7 +13,9 @@ from starlette.background import BackgroundTask
 
 from lakatos.experiments_db import export
 from lakatos.experiments_db.addresses import Chosen, Number
+from lakatos.experiments_db.hypothesis_file import to_text
 from lakatos.experiments_db.query import Query
+from lakatos.experiments_db.reruns import file_of
 from lakatos.experiments_db.site import Site
 
 Write = Callable[[Path], Path]
@@ -41,6 +43,12 @@ def downloads(site: Site) -> APIRouter:
     def parquet(query: Chosen) -> Response:
         found, kind = lines(query), "application/vnd.apache.parquet"
         return _file(lambda path: export.write_parquet(site.store, path, found), "lakatos.parquet", kind)
+
+    @router.get("/{hypothesis_id}.hypothesis.yaml")
+    def test(hypothesis_id: Number) -> Response:
+        file = file_of(site.store, site.index.entry(str(hypothesis_id)))
+        headers = {"content-disposition": f'attachment; filename="{file.file_name}"'}
+        return Response(to_text(file), media_type="application/yaml", headers=headers)
 
     @router.get("/run-{run_id}.html")
     def report(run_id: Number) -> Response:

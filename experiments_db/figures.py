@@ -176,6 +176,38 @@ def versus(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], first: str, s
     return svg(left + size + 12, top + size + 42, f"{len(known)} pairs of claims", parts, "scatter")
 
 
+def history(drift: dict[str, Any]) -> Markup:
+    """The main effect over time with its 95 % intervals, beside the levels at which a re-run holds and is lost.
+
+    Args:
+        drift: of one claim, see `drift.drift_document`.
+    """
+    rows = drift["rows"]
+    values = [0.0, drift["kept"], drift["lost"], *(row[name] for row in rows for name in ("low", "high"))]
+    margin = 0.08 * (max(values) - min(values) or 1.0)
+    left, top, bottom = 46, 12, 150
+    y = Scale(min(values) - margin, max(values) + margin, bottom, top)
+    step = (_WIDTH - left - 30) / max(len(rows), 2)
+    parts = []
+    for tick in y.ticks():
+        parts.append(line(left, y(tick), _WIDTH - 10, y(tick), "grid"))
+        parts.append(text(left - 7, y(tick) + 4, number(tick, short=True), "end"))
+    for name, kind in (("kept", "success"), ("lost", "futile")):
+        parts.append(line(left, y(drift[name]), _WIDTH - 10, y(drift[name]), kind))
+        parts.append(text(_WIDTH - 12, y(drift[name]) - 4, name, "end", kind))
+    for place, row in enumerate(rows):
+        x = left + 24 + step * place
+        kind = {"failed": "v-refuted", "undecided": "v-inconclusive"}.get(row["outcome"], "v-confirmed")
+        said = f"{row['at'][:10]} {row['model']}: {signed(row['effect'])} {drift['unit']}, {row['outcome']}"
+        parts.append(line(x, y(row["low"]), x, y(row["high"]), f"bar {kind}"))
+        dot = Markup('<circle cx="{}" cy="{}" r="4.4" class="dot {}"><title>{}</title></circle>')
+        parts.append(dot.format(round(x, 2), y(row["effect"]), kind, said))
+        if len(rows) <= 8:
+            parts.append(text(x, bottom + 16, row["outcome"], "middle"))
+    parts.append(line(left, bottom, _WIDTH - 10, bottom, "axis"))
+    return svg(_WIDTH, bottom + 24, f"effect over {len(rows)} tests, {drift['unit']}", parts, "figure")
+
+
 def _label(x: float, y: float, name: str) -> Markup:
     shown = name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
     return Markup('<text x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>').format(x, y, shown, name)

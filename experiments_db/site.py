@@ -14,11 +14,12 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.comparison import Side, compare
 from lakatos.experiments_db.control import asked
 from lakatos.experiments_db.corrected import FAMILIES
+from lakatos.experiments_db.drift import drift_document
 from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.provenance import deviations, kin, proposal_document
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.errors import NotThere
+from lakatos.tools.errors import NotThere, UserError
 from lakatos.tools.multiplicity import METHODS, slot_weights
 
 RUNS_SHOWN = 25
@@ -149,7 +150,7 @@ class Site:
         h = documents.hypothesis_document(self.store, entry)
         reviews = h["reviews"]
         hidden = reader.blind and not any(r["author"] == reader.name for r in reviews)
-        reruns = [documents.rerun_line(r) for r in self.store.reruns([entry.id])]
+        again, unable = self._again(entry)
         related = kin(self.store, entry)
         lines = self._lines(related.all)
         if hidden:
@@ -161,7 +162,8 @@ class Site:
             "kin": {name: [lines[key] for key in keys if key in lines] for name, keys in asdict(related).items()},
             "proposal": None if hidden else proposal_document(self.store, entry),
             "deviations": deviations(self.store, entry),
-            "reruns": reruns,
+            "again": again,
+            "unable": unable,
             "run": self.store.run(entry.run_id),
             "group": {"first": entry.judgement.group},
             "command": self._command(entry),
@@ -380,6 +382,15 @@ class Site:
         )
         with Session(self.store.engine) as session:
             return max(filter(None, (session.scalars(select).one() for select in (events, batches))), default="")
+
+    def _again(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
+        """A confirmed claim over its re-runs; or why it cannot be run again."""
+        if entry.state != "confirmed":
+            return None, "Only confirmed claims are run again."
+        try:
+            return drift_document(self.store, [entry])[0], ""
+        except UserError as error:
+            return None, str(error)
 
     def _command(self, entry: Entry) -> str:
         url = self.store.engine.url

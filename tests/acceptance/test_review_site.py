@@ -150,7 +150,8 @@ def many_sided(toy_copy):
     proposal = store.add(m.Proposal(run_id=1, round=1, place=999, proposal={}))
     store.add(m.Refusal(proposal_id=proposal.id, kind="malformed", reason="r", duplicate_of=1))
     store.event(1, "failed", {"reason": "r"})
-    rerun = {"model": "m", "weights": "w", "outcome": "held", "n": 16, "seed": "1", "environment": {}, "record": {}}
+    record = {"lines": [{"name": "effect", "mean": 1.0, "low": 0.5, "high": 1.5}], "tolerance": []}
+    rerun = {"model": "m", "weights": "w", "outcome": "held", "n": 16, "seed": "1", "environment": {}, "record": record}
     store.add(m.Rerun(hypothesis_id=1, **rerun, prompts=[], forwards=1.0, seconds=1.0))
     add_review(store, 1, author="Ada", decision="dispute", reason="r")
     store.engine.dispose()
