@@ -31,8 +31,8 @@ __all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
 
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
-_MOST_KEPT: Final = 40  # corrections
-_FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer", "review")
+_MOST_KEPT, _LAST = 40, 4  # corrections: in the file, in memory
+_FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
 T = TypeVar("T")
 
@@ -96,6 +96,7 @@ class Index:
         self._error: BaseException | None = None
         self._correcting = threading.Lock()  # one correction at a time
         self._computed: set[str] = set()  # corrections that are being computed
+        self._last: dict[str, tuple[int, Corrected]] = {}  # the last few, whether or not they could be written
 
     # -- being up to date --------------------------------------------------------------------------------------------
 
@@ -164,6 +165,7 @@ class Index:
     def _behind(self) -> None:
         try:
             self._update()
+            self.counts(), self.facets(), self.cells(Query())  # what every first page shows
         except BaseException as error:  # noqa: BLE001 - raised by the next refresh
             self._error = error
         finally:
@@ -248,7 +250,8 @@ class Index:
             return [list(row[:6]) for row in index.execute(select, chosen.values)]
 
         found: dict[tuple[int, str, int | None], tuple[dict[str, int], list[float]]] = {}
-        for layer, kind, number, state, count, fraction in self._memo(f"cells {query.filters}", find):
+        key = None if query.review or query.reviewer else f"cells {query.filters}"
+        for layer, kind, number, state, count, fraction in self._memo(key, find):
             counts, fractions = found.setdefault((layer, kind, number), ({}, []))
             counts[state] = count
             fractions += [] if fraction is None else [fraction]
@@ -260,15 +263,16 @@ class Index:
     def facets(self) -> dict[str, list[tuple[Any, int]]]:
         """For each filter of a query, the values that there are and how many hypotheses have them."""
 
-        def find(index: sqlite3.Connection) -> dict[str, list[Any]]:
-            found = {
-                name: index.execute(f"SELECT {name}, COUNT(*) FROM hypotheses GROUP BY {name}").fetchall()
-                for name in _FACETS
-            }
-            found["reviewer"] = index.execute("SELECT author, COUNT(*) FROM reviewers GROUP BY author").fetchall()
-            return found
+        def values(index: sqlite3.Connection, names: Sequence[str]) -> dict[str, list[Any]]:
+            select = "SELECT {0}, COUNT(*) FROM hypotheses GROUP BY {0}"
+            return {name: index.execute(select.format(name)).fetchall() for name in names}
 
-        found = {name: [(v, n) for v, n in rows] for name, rows in self._memo("facets", find).items()}
+        def reviewed(index: sqlite3.Connection) -> dict[str, list[Any]]:
+            authors = index.execute("SELECT author, COUNT(*) FROM reviewers GROUP BY author")
+            return {**values(index, ["review"]), "reviewer": authors.fetchall()}
+
+        lasting = self._memo("facets", lambda index: values(index, _FACETS))
+        found = {name: [(v, n) for v, n in rows] for name, rows in (lasting | self._memo(None, reviewed)).items()}
         found["state"].sort(key=_by_state)
         found["review"] = [(NOT_REVIEWED if value is None else value, n) for value, n in found["review"]]
         return found
@@ -360,8 +364,10 @@ class Index:
         check(method, used, family)
         key = f"corrected {method} {used!r} {family}"
         select = "SELECT value FROM memo WHERE key = ? AND revision = (SELECT evidence FROM meta)"
-        row = self._ask(lambda index: index.execute(select, (key,)).fetchone())
-        if row is not None:
+        evidence, found = self._last.get(key, (None, None))
+        if found is not None and evidence == (self._state() or NOTHING).evidence:
+            return found
+        if row := self._ask(lambda index: index.execute(select, (key,)).fetchone()):
             return Corrected.from_bytes(row[0])
         if wait or in_memory(self.store) or self._registered() < AT_ONCE:
             return self._correct(key, method, used, family)
@@ -376,6 +382,7 @@ class Index:
                 evidence = (self._state() or NOTHING).evidence
                 found = correct(self.store.slots(), self.store.study.alpha, method, alpha, family)
             row = (key, evidence, found.to_bytes())
+            self._last = dict([*self._last.items(), (key, (evidence, found))][-_LAST:])
 
             def keep(index: sqlite3.Connection) -> None:
                 index.execute("DELETE FROM memo WHERE key LIKE 'corrected %' AND revision <> ?", (evidence,))
@@ -415,8 +422,10 @@ class Index:
         self._remember(lambda c: c.executemany("INSERT OR REPLACE INTO intervals VALUES (?, ?, ?, ?)", rows))
         return found | fresh
 
-    def _memo(self, key: str, find: Callable[[sqlite3.Connection], Any]) -> Any:
-        """What `find` finds, worked out once for each state of the index; JSON-ready."""
+    def _memo(self, key: str | None, find: Callable[[sqlite3.Connection], Any]) -> Any:
+        """What `find` finds, worked out once for each revision of the index; JSON-ready. Every time without a key."""
+        if key is None:
+            return self._ask(find)
 
         def look(index: sqlite3.Connection) -> tuple[Any, int | None]:
             revision = (read_state(index) or NOTHING).revision

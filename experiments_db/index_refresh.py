@@ -42,7 +42,7 @@ class Read:
     hash: str  # of that entry
     study: str
     at: str
-    revision: int  # grows with every change that lists of values, counts and cells may show
+    revision: int  # grows with every change that counts and cells may show; reviews change neither
     evidence: int  # the ledger entry that last touched what corrections are made of
     level: float  # `Reader.selected_level`
 
@@ -117,7 +117,7 @@ def update(index: sqlite3.Connection, log: Reader, progress: Progress = lambda _
     runs = _runs_touched(log, new)
     _write_runs(index, log, runs)
     order = sorted(key for key in changed if key in judged)
-    differs = bool(new.anew or runs or new.ids["reviews"])
+    differs = bool(new.anew or runs)
     for done in range(0, len(order), AT_ONCE):
         progress(done, len(order))
         differs |= _write(index, log, judged, order[done : done + AT_ONCE], before)
@@ -206,7 +206,7 @@ def _write(
     ids: Sequence[int],
     before: Mapping[int, Judgement],
 ) -> bool:
-    """Write the rows of some hypotheses anew; whether anything differs that lists of values, counts and cells show."""
+    """Write the rows of some hypotheses anew; whether anything differs that counts and cells show."""
     old = [(key,) for key in ids if key in before]
     counted = _counted(index, ids)
     for table, column in (("search", "rowid"), ("components", "hypothesis"), ("reviewers", "hypothesis")):
@@ -226,9 +226,7 @@ def _write(
 
 def _counted(index: sqlite3.Connection, ids: Sequence[int]) -> list[Any]:
     """Of some rows, the columns that may change and that something is counted by."""
-    select = (
-        "SELECT id, state, grp, stop, fraction, review FROM hypotheses WHERE id IN (SELECT value FROM json_each(?))"
-    )
+    select = "SELECT id, state, grp, stop, fraction FROM hypotheses WHERE id IN (SELECT value FROM json_each(?))"
     return index.execute(select, (json.dumps(list(ids)),)).fetchall()
 
 

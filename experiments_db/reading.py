@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import judge
@@ -63,7 +66,8 @@ class Reader:
         count = sa.select(m.Batch.hypothesis_id, sa.func.count().label("n")).group_by(m.Batch.hypothesis_id).subquery()
         select = (
             sa.select(
-                *(h.id, h.run_id, h.slot, h.kind, h.behaviour, h.behaviour_hash, h.weights, h.subject, h.atoms),
+                *(h.id, h.run_id, h.slot, h.kind, h.behaviour, h.behaviour_hash, h.weights, h.subject),
+                sa.cast(h.atoms, sa.Text),
                 *(sa.func.coalesce(count.c.n, 0), e.stop, e.e, e.p),
             )
             .outerjoin(e, e.hypothesis_id == h.id)
@@ -71,9 +75,9 @@ class Reader:
             .where(h.study_id == self.study.id)
             .order_by(h.slot)
         )
-        rows = self._read(lambda s: s.execute(select).all())
-        names = [field.name for field in fields(Slot)]
-        return [Slot(**dict(zip(names, row, strict=True), atoms=tuple(row.atoms))) for row in rows]
+        rows = self._read(lambda s: s.connection().execute(select).all())
+        atoms = functools.cache(lambda text: tuple(map(sys.intern, json.loads(text))))  # the same few in very many
+        return [Slot(*[*row[:8], atoms(row[8]), *row[9:]]) for row in rows]
 
     def judgements(self, slots: Sequence[Slot] | None = None) -> dict[int, Judgement]:
         """Where each hypothesis of the study stands, by id."""
@@ -135,6 +139,7 @@ class Reader:
             return list(
                 session.execute(
                     sa.select(h, m.EvidenceRow, m.Run.proposer, n, spent)
+                    .options(defer(h.calibration), defer(h.atoms))
                     .join(m.Run, m.Run.id == m.HypothesisRow.run_id)
                     .outerjoin(m.EvidenceRow, m.EvidenceRow.hypothesis_id == m.HypothesisRow.id)
                     .where(self._mine, *where)
