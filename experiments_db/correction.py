@@ -68,7 +68,9 @@ def _by_parts(slots: Sequence[Slot], alpha: float, method: str, work: Callable[.
     return result
 
 
-def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judgement]:
+def judge(
+    slots: Sequence[Slot], alpha: float, claims: Claims, grouped: Mapping[int, int] | None = None
+) -> dict[int, Judgement]:
     """Where each hypothesis of the study stands.
 
     A tested claim is refuted only by a confirmed opposite or a confirmed equivalence. Finding nothing, and crashing, is
@@ -76,8 +78,9 @@ def judge(slots: Sequence[Slot], alpha: float, claims: Claims) -> dict[int, Judg
 
     Args:
         claims: looks up the claims of those few whose subject a confirmed claim shares.
+        grouped: what `groups` gave for these slots, if that is known: nothing that is found later changes it.
     """
-    grouped = groups(slots)
+    grouped = groups(slots) if grouped is None else grouped
     flags = dict(zip((s.id for s in slots), confirmed(slots, alpha), strict=True))
     by_subject: dict[tuple[str, str, str], list[Slot]] = defaultdict(list)
     for slot in slots:

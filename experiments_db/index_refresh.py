@@ -111,7 +111,9 @@ def update(index: sqlite3.Connection, log: Reader, progress: Progress = lambda _
     before = _judgements(index, None if new.judges else changed)
     judged = {key: _begun(judgement) if key in batched else judgement for key, judgement in before.items()}
     if new.judges:
-        judged = log.judgements()
+        slots = log.slots()
+        known_all = all(slot.id in before for slot in slots)
+        judged = log.judgements(slots, {key: j.group for key, j in before.items()} if known_all else None)
         level = log.selected_level(len(judged), judged.values())
         changed |= {key for key, judgement in judged.items() if before.get(key) != judgement}
     runs = _runs_touched(log, new)

@@ -79,9 +79,11 @@ class Reader:
         atoms = functools.cache(lambda text: tuple(map(sys.intern, json.loads(text))))  # the same few in very many
         return [Slot(*[*row[:8], atoms(row[8]), *row[9:]]) for row in rows]
 
-    def judgements(self, slots: Sequence[Slot] | None = None) -> dict[int, Judgement]:
-        """Where each hypothesis of the study stands, by id."""
-        return judge(self.slots() if slots is None else slots, self.study.alpha, self._claims)
+    def judgements(
+        self, slots: Sequence[Slot] | None = None, grouped: Mapping[int, int] | None = None
+    ) -> dict[int, Judgement]:
+        """Where each hypothesis of the study stands, by id; see `correction.judge`."""
+        return judge(self.slots() if slots is None else slots, self.study.alpha, self._claims, grouped)
 
     def hypotheses(self, run_id: int | None = None) -> list[Entry]:
         """Every registered hypothesis of the study (or of one run), in slot order, with its official state."""
