@@ -5,28 +5,33 @@ effects.
     python benchmarks/review.py --tests 10000
     python benchmarks/review.py --keep FILE --json
 
-Figures are wall-clock milliseconds over `--requests` requests of each kind, no two alike where the kind allows it; the
-first of each is reported by itself. Nothing is warmed up but what `lakatos review` warms up when it starts: the index.
+Figures are wall-clock milliseconds of whole pages over HTTP from `lakatos review` in a process of its own, over
+`--requests` requests of each kind, no two alike where the kind allows it; the first of each is reported by itself.
+Nothing is warmed up but what the command warms up when it starts: the index.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import http.client
 import itertools
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from synthetic import write
 
-from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db.documents import hypothesis_document
-from lakatos.experiments_db.index import Index, Query
+from lakatos.experiments_db import open_store
+from lakatos.experiments_db.index import Index
 
 PROMISED = 150  # milliseconds at the median
 WORDS = (
@@ -42,11 +47,11 @@ WORDS = (
     "m5",
 )
 
-Request = Callable[[int], Any]  # by number
+Request = Callable[[int], str]  # from a number to an address
 
 
 def main() -> None:
-    """Build the log if it is not there, refresh the index, print the figures; exit status 1 if a promise is broken."""
+    """Build the log if it is not there, serve it, print the figures; exit status 1 if a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tests", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=500)
@@ -59,25 +64,38 @@ def main() -> None:
         began = time.perf_counter()
         write(path, options.tests, min(options.runs, options.tests), show("hypotheses written"))
         print(f"built in {time.perf_counter() - began:.0f} s, {path.stat().st_size / 1e9:.1f} GB", file=sys.stderr)
-    store = open_store(str(path))
-    index = Index(store)
-    first, _ = timed(lambda: index.refresh())
-    again, _ = timed(lambda: index.refresh())
-    figures = {name: measure(ask, options.requests) for name, ask in requests(store, index).items()}
-    document = {"tests": options.tests, "index": {"first": first, "again": again}, "milliseconds": figures}
+    index = Index(open_store(str(path), create=False))
+    first, _ = timed(index.refresh)
+    total = index.counts().registered
+    with served(path) as site:
+        figures = {name: measure(site, ask, options.requests) for name, ask in requests(total).items()}
+    document = {"tests": total, "index_seconds": first, "milliseconds": figures}
     if options.json:
         print(json.dumps(document, indent=2))
     else:
-        print(f"{options.tests:,} hypotheses; index read in {first:.1f} s, found up to date in {again * 1000:.1f} ms\n")
-        print("| request | median ms | slowest ms | the first ms |\n|---|---|---|---|")
+        print(f"{total:,} hypotheses; index read in {first:.1f} s\n")
+        print("| request | median ms | slowest ms | the first ms | kB |\n|---|---|---|---|---|")
         for name, row in figures.items():
-            print(f"| {name} | {row['median']:.1f} | {row['slowest']:.1f} | {row['first']:.1f} |")
+            rest = f"{row['slowest']:.0f} | {row['first']:.0f} | {row['kilobytes']:.0f}"
+            print(f"| {name} | {row['median']:.0f} | {rest} |")
     sys.exit(any(row["median"] > PROMISED for row in figures.values()))
 
 
-def requests(store: Store, index: Index) -> dict[str, Request]:
-    """What is asked, by name: the one place to turn into requests over HTTP."""
-    total = index.counts().registered
+@contextlib.contextmanager
+def served(path: Path) -> Iterator[http.client.HTTPConnection]:
+    """`lakatos review` in a process of its own."""
+    command = [str(Path(sys.executable).with_name("lakatos")), "review", "--db", str(path), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as site:
+        assert site.stderr is not None
+        address = next(line for line in site.stderr if "http://" in line).partition("http://")[2].strip().rstrip("/")
+        try:
+            yield http.client.HTTPConnection(address)
+        finally:
+            site.terminate()
+
+
+def requests(total: int) -> dict[str, Request]:
+    """The addresses that are asked for, by name of what is asked."""
     sorts = ("slot", "-e", "p", "-effect", "state", "-fraction", "registered_at", "review")
     filters: list[dict[str, Any]] = [
         {"state": "confirmed"},
@@ -92,36 +110,40 @@ def requests(store: Store, index: Index) -> dict[str, Request]:
     ]
     turns = list(itertools.product(filters, sorts))
 
-    def first_page(_: int) -> Any:
-        index.refresh(wait=False)
-        return index.counts(), index.facets(), index.cells(Query()), index.page(Query(sort="-registered_at"))
-
-    def one(number: int) -> Any:
-        index.refresh(wait=False)
-        return hypothesis_document(store, index.entry(str(1 + number * 7919 % total)))
-
-    def page(query: Query) -> Any:
-        index.refresh(wait=False)
-        return index.page(query)
+    def table(**asked: Any) -> str:
+        return "/hypotheses?" + urlencode(asked)
 
     return {
-        "first page": first_page,
-        "table, any page and order": lambda k: page(Query(sort=sorts[k % 8], page=1 + k * 61 % max(total // 50, 1))),
-        "table, filtered": lambda k: page(Query(**turns[k % len(turns)][0], sort=turns[k % len(turns)][1])),
-        "table, confirmed": lambda k: page(Query(state="confirmed", page=1 + k)),
-        "search": lambda k: page(Query(text=f"{WORDS[k % len(WORDS)]} {WORDS[k // 10 % 10][:3]}")),
-        "search for one word": lambda k: page(Query(text=WORDS[k % len(WORDS)])),
-        "search for what all have": lambda k: page(Query(text="gap"[: 1 + k % 3], sort=sorts[k % 8])),
-        "search, filtered": lambda k: page(Query(text="gap", **filters[k % len(filters)], sort="-e")),
-        "heat map of what is filtered": lambda k: index.cells(Query(**filters[k % len(filters)])),
-        "one hypothesis": one,
+        "first page": lambda _: "/",
+        "table, any page and order": lambda k: table(sort=sorts[k % 8], page=1 + k * 61 % max(total // 50, 1)),
+        "table, filtered": lambda k: table(**turns[k % len(turns)][0], sort=turns[k % len(turns)][1]),
+        "table, confirmed": lambda k: table(state="confirmed", page=1 + k),
+        "search": lambda k: table(q=f"{WORDS[k % len(WORDS)]} {WORDS[k // 10 % 10][:3]}"),
+        "search for one word": lambda k: table(q=WORDS[k % len(WORDS)]),
+        "search for what all have": lambda k: table(q="gap"[: 1 + k % 3], sort=sorts[k % 8]),
+        "search, filtered": lambda k: table(q="gap", **filters[k % len(filters)], sort="-e"),
+        "one hypothesis": lambda k: f"/hypotheses/{1 + k * 7919 % total}",
+        "one run": lambda k: f"/runs/{1 + k * 7}",
     }
 
 
-def measure(ask: Request, n: int) -> dict[str, float]:
-    """Milliseconds of n requests."""
-    taken = [1000 * timed(lambda number=number: ask(number))[0] for number in range(n)]
-    return {"median": statistics.median(taken), "slowest": max(taken), "first": taken[0]}
+def measure(site: http.client.HTTPConnection, ask: Request, n: int) -> dict[str, float]:
+    """Milliseconds of n requests, from asking to the last byte."""
+    taken, size = [], 0
+    for number in range(n):
+        seconds, size = timed(partial(fetch, site, ask(number)))
+        taken.append(1000 * seconds)
+    middle = statistics.median(taken)
+    return {"median": middle, "slowest": max(taken), "first": taken[0], "kilobytes": size / 1000}
+
+
+def fetch(site: http.client.HTTPConnection, path: str) -> int:
+    """The length of a page, which must be there."""
+    site.request("GET", path)
+    answer = site.getresponse()
+    body = answer.read()
+    assert answer.status == 200, (path, answer.status)
+    return len(body)
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:

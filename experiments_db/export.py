@@ -20,51 +20,13 @@ from typing import IO, Any
 from markupsafe import Markup
 
 from lakatos.experiments_db import charts, documents
+from lakatos.experiments_db.documents import COLUMNS
 from lakatos.experiments_db.drift_chart import drift_svg
 from lakatos.experiments_db.hypothesis_file import to_text
 from lakatos.experiments_db.rendering import render, static
 from lakatos.experiments_db.reruns import file_of, regressions
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
-
-COLUMNS = (
-    "id",
-    "slot",
-    "run",
-    "state",
-    "text",
-    "kind",
-    "group",
-    "reading",
-    "of_these_templates",
-    "role",
-    "components",
-    "behaviour",
-    "model",
-    "proposer",
-    "effect",
-    "unit",
-    "low",
-    "high",
-    "level",
-    "fraction",
-    "gap",
-    "margin",
-    "predicted",
-    "weakest",
-    "e",
-    "p",
-    "n",
-    "stop",
-    "error",
-    "flagged",
-    "forwards",
-    "registered_at",
-    "claim_hash",
-    "contradicted_by",
-    "replicated_by",
-    "review",
-)
 
 _WHOLE = ("id", "slot", "run", "group", "of_these_templates", "n", "contradicted_by", "replicated_by")
 _REAL = ("effect", "low", "high", "level", "fraction", "gap", "margin", "predicted", "e", "p", "forwards")

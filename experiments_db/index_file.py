@@ -11,15 +11,16 @@ import os
 import sqlite3
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
+from lakatos.experiments_db.documents import COLUMNS
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
-SCHEMA: Final = 1
 _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
 _PATIENCE: Final = 600.0  # seconds that a refresh waits for another one
 _SOON: Final = 5.0  # seconds to look at a file
@@ -58,6 +59,7 @@ CREATE TABLE memo (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB N
 CREATE VIRTUAL TABLE search USING fts5 (body, tokenize = 'unicode61', prefix = '1 2');
 """
 
+SCHEMA: Final = zlib.crc32(repr((_TABLES, COLUMNS)).encode()) >> 1  # of this file and of the lines in it
 T = TypeVar("T")
 
 
