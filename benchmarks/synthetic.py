@@ -198,6 +198,7 @@ def _insert(raw: sqlite3.Connection, table: type[m.Row], **values: Any) -> None:
 
 def _runs(raw: sqlite3.Connection, rng: np.random.Generator, study: int, runs: int) -> None:
     known = {name: load_behaviour(name) for name in BEHAVIOURS}
+    controls = {"plain_text": load_behaviour("plain_text").model_dump(mode="json")}
     for number in range(1, runs + 1):
         behaviour, model = known[BEHAVIOURS[number % len(BEHAVIOURS)]], MODELS[number % len(MODELS)]
         _insert(
@@ -208,7 +209,7 @@ def _runs(raw: sqlite3.Connection, rng: np.random.Generator, study: int, runs: i
             behaviour=behaviour.name,
             behaviour_hash=behaviour.hash,
             behaviour_definition=behaviour.model_dump(mode="json"),
-            controls={},
+            controls=controls,
             model=model,
             weights=content_hash(model),
             proposer=PROPOSERS[int(rng.integers(len(PROPOSERS)))],

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lakatos.experiments_db.charts import MARKS, SHOWN_AS, Scale, line, number, percent, place_name, signed, svg, text
-from lakatos.experiments_db.index import Cell
+from lakatos.experiments_db.records import Cell
 
 _LABEL = 25  # characters beside a line of the battery
 _WIDTH = 400

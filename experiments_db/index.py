@@ -11,9 +11,9 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -23,7 +23,7 @@ from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.index_file import Damaged, IndexFile, in_memory
 from lakatos.experiments_db.index_refresh import NOTHING, Read, appended, ledger_head, read_state, update
 from lakatos.experiments_db.query import NOT_REVIEWED, Query, limits, order, selection
-from lakatos.experiments_db.records import STATES, Counts, Entry, Interval, Judgement
+from lakatos.experiments_db.records import STATES, Cell, Counts, Entry, Freshness, Interval, Judgement, Page
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import NotThere, UserError
 
@@ -35,49 +35,6 @@ _MOST_KEPT, _LAST = 40, 4  # corrections: in the file, in memory
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """How far the index has read the log."""
-
-    read: int  # id of the last ledger entry that it knows; 0: none yet
-    now: int  # id of the newest
-    at: str | None  # when it was last brought up to date; None: never
-    refreshing: bool  # whether this process is doing so
-    done: int = 0  # rows that it has written, of those that it must
-    of: int = 0
-
-    @property
-    def current(self) -> bool:
-        """Whether it knows all of the log."""
-        return self.at is not None and self.read == self.now
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some of the hypotheses that a query asks for."""
-
-    rows: list[dict[str, Any]]  # `documents.entry_line` of each
-    total: int  # how many it asks for
-    page: int
-    per_page: int
-
-    @property
-    def pages(self) -> int:
-        """How many there are, at least one."""
-        return max(1, -(-self.total // self.per_page))
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A place in the model, whatever the position, and what was found of it."""
-
-    layer: int
-    kind: str  # of `Component`
-    index: int | None
-    counts: dict[str, int]  # hypotheses by state
-    fraction: float | None  # effect of the hypothesis with the largest one, as a fraction of the gap
 
 
 class Index:
@@ -190,41 +147,29 @@ class Index:
         """
         chosen, ordered, (most, after) = selection(query), order(query), limits(query)
 
-        def find(index: sqlite3.Connection) -> tuple[int, list[Any], float, dict[int, tuple[float, ...]]]:
+        def find(index: sqlite3.Connection) -> tuple[int, _Lines]:
             found = index.execute(
                 f"SELECT h.id FROM {chosen.tables} WHERE {chosen.where} ORDER BY {ordered} LIMIT ? OFFSET ?",
                 (*chosen.values, most, after),
             )
             ids = [key for (key,) in found]
             total = index.execute(f"SELECT COUNT(*) FROM {chosen.tables} WHERE {chosen.where}", chosen.values)
-            lines = dict(_among(index, "SELECT id, line FROM lines WHERE id", ids))
-            level = (read_state(index) or NOTHING).level
-            known = _among(index, "SELECT id, level, low, high FROM intervals WHERE id", ids)
-            memo = {key: rest for key, *rest in known}
-            return total.fetchone()[0], [json.loads(lines[key]) for key in ids], level, memo
+            return total.fetchone()[0], _lines(index, ids)
 
-        total, rows, level, memo = self._ask(find)
-        confirmed = [row["id"] for row in rows if row["state"] == "confirmed"]
-        intervals = self._intervals(confirmed, level, memo)
-        for row in rows:
-            if interval := intervals.get(row["id"]):
-                row |= {"low": interval.low, "high": interval.high, "level": interval.level}
-        return Page(rows, total, max(1, query.page), most)
+        total, found = self._ask(find)
+        return Page(self._with_intervals(found), total, max(1, query.page), most)
 
     def lines(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """`documents.entry_line` of these hypotheses, as far as they are there, in the order of their numbers."""
+        """`documents.entry_line` of these hypotheses, in their order, as far as they are there."""
+        return self._with_intervals(self._ask(lambda index: _lines(index, ids)))
 
-        def find(index: sqlite3.Connection) -> tuple[list[Any], float, dict[int, tuple[float, ...]]]:
-            lines = [json.loads(line) for _, line in _among(index, "SELECT id, line FROM lines WHERE id", ids)]
-            known = _among(index, "SELECT id, level, low, high FROM intervals WHERE id", ids)
-            return lines, (read_state(index) or NOTHING).level, {key: tuple(rest) for key, *rest in known}
-
-        rows, level, memo = self._ask(find)
-        intervals = self._intervals([row["id"] for row in rows if row["state"] == "confirmed"], level, memo)
-        for row in rows:
+    def _with_intervals(self, found: _Lines) -> list[dict[str, Any]]:
+        confirmed = [row["id"] for row in found.rows if row["state"] == "confirmed"]
+        intervals = self._intervals(confirmed, found.level, found.memo)
+        for row in found.rows:
             if interval := intervals.get(row["id"]):
                 row |= {"low": interval.low, "high": interval.high, "level": interval.level}
-        return sorted(rows, key=lambda row: int(row["id"]))
+        return found.rows
 
     def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What a query of your own finds in the index, in the state of one moment."""
@@ -446,6 +391,22 @@ class Index:
             self.file.try_write(lambda connection: work(connection) and None)
         except Damaged:
             return
+
+
+class _Lines(NamedTuple):
+    """Rows as they are kept, and what is remembered of their intervals."""
+
+    rows: list[dict[str, Any]]
+    level: float
+    memo: dict[int, tuple[float, ...]]
+
+
+def _lines(index: sqlite3.Connection, ids: Sequence[int]) -> _Lines:
+    lines = dict(_among(index, "SELECT id, line FROM lines WHERE id", ids))
+    known = _among(index, "SELECT id, level, low, high FROM intervals WHERE id", ids)
+    memo = {key: tuple(rest) for key, *rest in known}
+    level = (read_state(index) or NOTHING).level
+    return _Lines([json.loads(lines[key]) for key in ids if key in lines], level, memo)
 
 
 def _among(index: sqlite3.Connection, select: str, ids: Sequence[int]) -> list[Any]:
