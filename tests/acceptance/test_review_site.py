@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sqlite3
 from collections import Counter
@@ -69,6 +70,7 @@ def test_a_run_in_progress_is_seen_to_go_on_without_reloading(browser, toy_copy)
         page.close()
 
 
+REORDERS = re.compile("[\x01-\x08\x1b\u202a-\u202e\u2066-\u2069]")
 HOSTILE = {
     "script": "<script>window.pwned=1</script>",
     "attribute": "\"'><img src=x onerror=window.pwned=1>",
@@ -181,6 +183,7 @@ def test_whatever_a_log_says_is_text(browser, many_sided, name):
         ):
             at.go(path.replace("%00", ""))
             at.look(path)
+            assert not REORDERS.search(page.content()), path
             assert page.locator("header.bar").count() == page.locator("body > footer").count() == 1, path
         at.go("/hypotheses/1")
         page.fill("#author", (text[:80] or "x").replace("\x01", ""))
