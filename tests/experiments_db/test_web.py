@@ -165,7 +165,8 @@ def test_another_correction_stands_beside_and_is_called_a_view(client, store):
 
 
 def test_a_hypothesis_shows_all_its_sides(client, store):
-    page = client.get("/hypotheses/1").text
+    confirmed = next(e for e in store.hypotheses() if e.state == "confirmed")
+    page = client.get(f"/hypotheses/{confirmed.id}").text
     for part in (
         "e-value over prompts",
         "The effect beside its controls",
@@ -179,7 +180,10 @@ def test_a_hypothesis_shows_all_its_sides(client, store):
         "lakatos rerun ",
     ):
         assert part in page
-    assert store.hypothesis("1").claim_hash in page
+    assert confirmed.claim_hash in page
+    file = client.get(f"/export/{confirmed.id}.hypothesis.yaml")
+    assert confirmed.claim_hash in file.text
+    assert file.headers["content-disposition"].endswith('.hypothesis.yaml"')
 
 
 def test_a_hypothesis_is_found_by_its_hash(client, store):
