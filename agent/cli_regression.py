@@ -60,21 +60,26 @@ def rerun(
     entries = _chosen(store, hypothesis)
     files = [file_of(store, entry) for entry in entries]
     loaded: dict[str, LoadedModel] = {}
-    found = []
+    found: list[dict[str, Any]] = []
     with Progress(console=err(), transient=True, disable=quiet) as bars:
         task = bars.add_task("", total=None)
         for place, (entry, file) in enumerate(zip(entries, files, strict=True), 1):
             name = model or file.model.name
             bars.update(task, description=f"{place}/{len(entries)} {_plain(file.title)}", completed=0, total=None)
-            loaded.setdefault(name, loaded.get(name) or load_model(name, device=device))
-            outcome = run_again(
-                file,
-                loaded[name],
-                alpha=alpha,
-                max_pairs=max_pairs,
-                seed=seed,
-                progress=lambda done, of: bars.update(task, completed=done, total=of),
-            )
+            if name not in loaded:
+                loaded[name] = load_model(name, device=device)
+            try:
+                outcome = run_again(
+                    file,
+                    loaded[name],
+                    alpha=alpha,
+                    max_pairs=max_pairs,
+                    seed=seed,
+                    progress=lambda done, of: bars.update(task, completed=done, total=of),
+                )
+            except KeyboardInterrupt:
+                err().print(f"lakatos: killed. {len(found)} of {len(entries)} re-runs are in the log.", highlight=False)
+                raise typer.Abort from None
             row = append_rerun(store, entry.id, outcome)
             found.append(_line(row, entry, outcome))
             if not as_json:

@@ -44,7 +44,16 @@ CAP = 128  # prompts of a confirmation
 CONFIRMED = 1000.0  # the e-value: with a few confirmed claims beside it, less than the 4,000 that it takes alone
 PROMISED = {"true": ("failed", ALPHA), "halved": ("failed", 0.99)}
 SHAPES = ("gaussian", "skewed up", "skewed down", "heavy-tailed", "two kinds", "templates")
-SIZES = ((0.8, 0.02), (1.0, 0.3), (1.5, 0.02), (1.5, 0.5), (2.5, 0.3), (4.0, 0.1))  # mean / sd, delta / mean
+SIZES = (
+    (0.55, 0.02),
+    (0.65, 0.2),
+    (0.8, 0.02),
+    (1.0, 0.3),
+    (1.5, 0.02),
+    (1.5, 0.5),
+    (2.5, 0.3),
+    (4.0, 0.1),
+)  # mean / sd, delta / mean
 
 
 def noise(shape: str, rng: np.random.Generator, template: np.ndarray, of_template: np.ndarray) -> np.ndarray:
@@ -241,6 +250,13 @@ def main() -> int:
                 f"{r['shape']:<14} {r['case']:<10} {r['runs']:>6} runs: {r['failed']:>6} failed = {r['rate']:.4f} "
                 f"(s.e. {r['se']:.4f}), {r['undecided']} undecided"
             )
+        for case, worst in (("true", max), ("halved", min)):
+            if cells := [r for r in rows if r["case"] == case]:
+                r = worst(cells, key=lambda r: r["failed"] / r["runs"])
+                print(
+                    f"worst cell, {case}: {r['shape']}, mean {r['mean_sd']} sd, delta {r['delta_mean']} mean: "
+                    f"{r['failed'] / r['runs']:.4f} (s.e. {deviation(r['failed'], r['runs']):.4f}) fail"
+                )
         for r in measured:
             print(
                 f"{r['claim']:<45} {r['case']:<8} {r['runs']:>3} runs: {r['held']} held, {r['failed']} failed, "

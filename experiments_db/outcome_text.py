@@ -68,7 +68,7 @@ def report(outcome: Outcome, again: str) -> str:
             f"           confirmed on {file.model.name} with {confirmed.n} pairs, e = {confirmed.e:.3g}",
             "  found:   " + reason(outcome).replace("; ", "\n           "),
             *table,
-            f"  {file.tolerance[0].line} by template, {file.tolerance[0].unit} (pairs):",
+            f"  {outcome.telling.line} by template, {outcome.telling.unit} (pairs):",
             *_templates(outcome),
             f"  errors:  as true as when it was confirmed, it fails in at most {outcome.alpha:.2g} of all runs;",
             f"           with half of the effect gone, it holds in at most {MISSED:g}",

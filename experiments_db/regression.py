@@ -25,7 +25,7 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.hypothesis import AnyClaim, Battery
 from lakatos.tools.retest import Decision, decide
 from lakatos.tools.statistics import BATCH
-from lakatos.tools.tolerance import ALPHA, MOST_PAIRS, effects_of, fail_bar
+from lakatos.tools.tolerance import ALPHA, MOST_PAIRS, Tolerance, effects_of, fail_bar
 
 if TYPE_CHECKING:
     from lakatos.tools.model import LoadedModel
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 class TemplateFound(NamedTuple):
-    """The main effect on the prompts of one template."""
+    """The effect of one line on the prompts of one template."""
 
     template: str
     n: int
@@ -70,9 +70,15 @@ class Outcome:
         return self.weights == self.hypothesis.model.weights
 
     @property
+    def telling(self) -> Tolerance:
+        """The line that says most: the first that failed, else the main effect's."""
+        pairs = zip(self.hypothesis.tolerance, self.decision.lines, strict=True)
+        return next((t for t, found in pairs if found.outcome == "failed"), self.hypothesis.tolerance[0])
+
+    @property
     def templates(self) -> list[TemplateFound]:
-        """The main effect by template, the smallest first."""
-        return by_template(self.hypothesis.typed, self.hypothesis.battery, data_of(self.prompts))
+        """The effect of the telling line by template, the smallest first."""
+        return by_template(self.hypothesis.typed, self.hypothesis.battery, data_of(self.prompts), self.telling.line)
 
 
 def rerun(
@@ -191,11 +197,10 @@ def effects_of_nothing(file: HypothesisFile) -> dict[str, Any]:
     return {tolerance.line: np.zeros(0) for tolerance in file.tolerance}
 
 
-def by_template(claim: AnyClaim, battery: Battery, data: Data) -> list[TemplateFound]:
-    """The main effect by template, the smallest first."""
+def by_template(claim: AnyClaim, battery: Battery, data: Data, line: str) -> list[TemplateFound]:
+    """The effect of a line by template, the smallest first."""
     gathered: dict[str, list[float]] = defaultdict(list)
-    main = next(iter(effects_of(claim, battery, data).values()))
-    for template, effect in zip(data.templates, main, strict=True):
+    for template, effect in zip(data.templates, effects_of(claim, battery, data)[line], strict=True):
         gathered[template].append(float(effect))
     found = [TemplateFound(name, len(own), sum(own) / len(own)) for name, own in gathered.items()]
     return sorted(found, key=lambda t: t.mean)
