@@ -1,7 +1,7 @@
 """How often does a re-run of a confirmed claim err? Both errors, over simulated and over real effects.
 
-    python benchmarks/regression_errors.py                     simulated claims: about 5 minutes
-    python benchmarks/regression_errors.py --db lakatos.db     real re-runs too, of what that database has confirmed
+    python benchmarks/regression_errors.py --claims 200         simulated claims: about 2 minutes
+    python benchmarks/regression_errors.py --db lakatos.db     real re-runs too: about half an hour
 
 Simulated claims go through the protocol: constants from 64 exploration prompts, batches until its rule stops the test.
 Only what it confirms is tested again, with the confirmed (so: selected) means. Each is tested again three times:
