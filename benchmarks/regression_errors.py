@@ -1,6 +1,6 @@
 """How often does a re-run of a confirmed claim err? Both errors, over simulated and over real effects.
 
-    python benchmarks/regression_errors.py --claims 200         simulated claims: about 2 minutes
+    python benchmarks/regression_errors.py                     simulated claims: about 2 minutes
     python benchmarks/regression_errors.py --db lakatos.db     real re-runs too: about half an hour
 
 Simulated claims go through the protocol: constants from 64 exploration prompts, batches until its rule stops the test.
@@ -151,6 +151,7 @@ def row(case: str, runs: list[tuple[str, int]], **about: object) -> dict:
 def real(db: str, runs: int, seed: int) -> list[dict]:
     """Re-runs of what a database has confirmed: on its model, and with the claimed heads' output scaled down."""
     from lakatos.experiments_db import open_store
+    from lakatos.experiments_db.outcome_text import share_left
     from lakatos.experiments_db.regression import rerun
     from lakatos.experiments_db.reruns import file_of, regressions
     from lakatos.tools.model import load_model
@@ -169,7 +170,7 @@ def real(db: str, runs: int, seed: int) -> list[dict]:
                 for k in range(per_claim):
                     outcome = rerun(file, model, seed=seed + k)
                     found.append((outcome.outcome, outcome.n))
-                    left.append(outcome.decision.lines[0].mean / file.tolerance[0].confirmed)
+                    left.append(share_left(file.tolerance[0], outcome.decision.lines[0].mean))
             rows.append(row(case, found, claim=file.title, left=float(np.mean(left))))
             print(f"{case}: {file.title}: {Counter(o for o, _ in found)}", file=sys.stderr)
     return rows
