@@ -242,7 +242,7 @@ def main() -> int:
     else:
         for r in rows:
             print(
-                f"{r['shape']:<14} mean {r['mean_sd']:.1f} sd, delta {r['delta_mean']:.2f} mean  {r['case']:<10} "
+                f"{r['shape']:<14} mean {r['mean_sd']:.2f} sd, delta {r['delta_mean']:.2f} mean  {r['case']:<10} "
                 f"{r['runs']:>5}: {r['held']:>5} held {r['failed']:>5} failed {r['undecided']:>5} undecided "
                 f"{r['pairs']:>5.0f} pairs"
             )
