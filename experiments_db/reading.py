@@ -208,20 +208,12 @@ class Reader:
 
     def effects(self, hypothesis_id: int) -> list[m.Effect]:
         """The per-prompt rows of a hypothesis, in the order they were drawn."""
-        return self._read(
-            lambda s: list(
-                s.scalars(
-                    sa.select(m.Effect)
-                    .join(m.Batch, m.Batch.id == m.Effect.batch_id)
-                    .where(m.Batch.hypothesis_id == hypothesis_id)
-                    .order_by(m.Batch.number, m.Effect.place)
-                )
-            )
-        )
+        return self._read(lambda s: list(s.scalars(_drawn(hypothesis_id, m.Effect))))
 
     def data(self, hypothesis_id: int) -> Data:
         """The stored numbers of a hypothesis."""
-        return to_data(self.effects(hypothesis_id))
+        numbers = _drawn(hypothesis_id, m.Effect.template, m.Effect.measured)
+        return to_data(self._read(lambda s: s.execute(numbers).all()))
 
     def batches(self, hypothesis_id: int) -> list[m.Batch]:
         """The batches of a hypothesis, in order."""
@@ -392,8 +384,14 @@ class Reader:
         return self._read(lambda s: s.execute(found).scalar()) is not None
 
 
-def to_data(effects: Sequence[m.Effect]) -> Data:
-    """Stored per-prompt numbers as arrays."""
+def _drawn(hypothesis_id: int, *columns: Any) -> Any:
+    """These columns of a hypothesis's prompts, in the order they were drawn."""
+    ordered = sa.select(*columns).join(m.Batch, m.Batch.id == m.Effect.batch_id)
+    return ordered.where(m.Batch.hypothesis_id == hypothesis_id).order_by(m.Batch.number, m.Effect.place)
+
+
+def to_data(effects: Sequence[m.Effect | sa.Row[Any]]) -> Data:
+    """Stored per-prompt numbers as arrays: of rows with a template and what was measured."""
     names = effects[0].measured if effects else {}
     values: Values = {name: np.array([effect.measured[name] for effect in effects]) for name in names}
     return Data(values, tuple(effect.template for effect in effects))

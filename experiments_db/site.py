@@ -186,7 +186,7 @@ class Site:
         query = Query(run=run_id)
         explored = payloads.get("explored")
         cells = self.index.cells(query)
-        page = self.index.page(replace(query, per_page=200))
+        page = self.index.page(query)
         counts = self.index.counts(run=run_id)
         return {
             "run": {
