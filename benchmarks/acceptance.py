@@ -4,6 +4,9 @@
     python benchmarks/acceptance.py behaviours   the other behaviours end with a report
     python benchmarks/acceptance.py seed         one seed twice gives one story; a random proposer too
     python benchmarks/acceptance.py kill         kill -9 at ten moments, resumed: an undisturbed run's story
+    python benchmarks/acceptance.py claims DB    plain pytest in a project with `tools` and `agent` of its own: what was
+                                                 confirmed of SmolLM2 holds, fails on random weights, and fails
+                                                 where its head is ablated
     python benchmarks/acceptance.py tamper DB    one stored effect altered with raw SQL: verify names its row
 
 Everything is written to a temporary folder that is printed first. About 40 minutes for all on two cores.
@@ -119,12 +122,44 @@ def tamper(source: Path, folder: Path) -> None:
     assert "effects row 42:" in done.stdout
 
 
+def claims(source: Path, folder: Path) -> None:
+    """Confirmed claims as tests of somebody's own project."""
+    from regression_errors import weakened
+
+    from lakatos.experiments_db.hypothesis_file import read
+
+    project = folder / "project"
+    for name in ("tools", "agent"):
+        (project / name).mkdir(parents=True)
+        (project / name / "__init__.py").write_text("MINE = True\n")
+    (project / "test_own.py").write_text(
+        "import agent, tools\n\ndef test_own():\n    assert agent.MINE and tools.MINE\n"
+    )
+    subprocess.run([LAKATOS, "export", "--tests", project / "claims", "--db", source], check=True, capture_output=True)
+    files = [read(path) for path in sorted((project / "claims").iterdir())]
+    head = next(f for f in files if f.typed.kind == "node_effect" and f.typed.components[0].startswith("a"))
+    ablated = weakened(head, folder / "ablated", share=0.0)
+
+    def tested(held: int, failed: int, *options: str) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", *options]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        print(" ".join(["$ pytest", *options]), done.stdout, done.stderr, sep="\n", flush=True)
+        assert f"{held} held, {failed} failed, 0 undecided" in done.stdout
+        assert done.returncode == bool(failed)
+
+    tested(len(files), 0)
+    tested(0, len(files), "-m", "lakatos", "--lakatos-model", "null:smollm2-135m")
+    tested(0, 1, "-k", head.title, "--lakatos-model", ablated)
+
+
 def main() -> None:
     """Run one part."""
     parts = {"null": null, "behaviours": behaviours, "seed": seed, "kill": kill}
     folder = Path(tempfile.mkdtemp(prefix="lakatos-acceptance-"))
     print(folder)
     match sys.argv[1:]:
+        case ["claims", db]:
+            claims(Path(db).absolute(), folder)
         case ["tamper", db]:
             tamper(Path(db), folder)
         case [part] if part in parts:

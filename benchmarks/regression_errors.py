@@ -176,8 +176,8 @@ def real(db: str, runs: int, seed: int) -> list[dict]:
     return rows
 
 
-def weakened(file, folder: Path) -> str:
-    """A copy of the model in which what the claimed heads write is scaled to .45."""
+def weakened(file, folder: Path, share: float = 0.45) -> str:
+    """A copy of the model in which what the claimed heads write is scaled to a share of it; 0 ablates them."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -189,7 +189,7 @@ def weakened(file, folder: Path) -> str:
         weight = model.model.layers[component.layer].self_attn.o_proj.weight
         width = weight.shape[1] // model.config.num_attention_heads
         with torch.no_grad():
-            weight[:, component.index * width : (component.index + 1) * width] *= 0.45
+            weight[:, component.index * width : (component.index + 1) * width] *= share
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)
     return str(folder)

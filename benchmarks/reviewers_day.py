@@ -115,8 +115,9 @@ class Day:
         with page.expect_navigation():
             page.select_option("#f-correction", "bh")
         expect(page.locator("#correction")).to_contain_text("a view, not a verdict")
+        self.look("hypotheses")
         page.locator("summary", has_text="Map of components").click()
-        self.look("hypotheses", whole=True)
+        self.look("map")
         first = page.locator("svg.heat-map a.cell").first
         name = (first.get_attribute("aria-label") or "").partition(":")[0]
         with page.expect_navigation():
@@ -143,7 +144,7 @@ class Day:
         self.decide("accept", "Holds on every template; the controls are far away.")  # accept
         expect(page.locator(".claim-head .standing")).to_have_text("accepted")
         self.sign("Ada")
-        self.look("hypothesis", whole=True)
+        self.look("hypothesis")
 
         self.page.fill("#author", "Grace")  # another reviewer, who is refused without a reason, and retracts
         page.click("button[value=retract]")
@@ -170,7 +171,7 @@ class Day:
         assert any(line.split(",")[0] == opened and "retracted" in line for line in lines), (opened, review)
 
         self.go("/runs/1")
-        self.look("run", whole=True)
+        self.look("run")
         self.sign("Grace", theme="dark")
         self.go(f"/hypotheses/{opened}")
         self.look("dark")

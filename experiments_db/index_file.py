@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 from lakatos.experiments_db.documents import COLUMNS
 from lakatos.experiments_db.store import Store
+from lakatos.tools.canonical import content_hash
 from lakatos.tools.errors import UserError
 
 _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
@@ -234,11 +235,15 @@ class IndexFile:
 
 
 def default_path(store: Store) -> Path | None:
-    """`<db>.index`, for the second study of a log `<db>.2.index`; None for a log that is only in memory."""
+    """`<db>.index`, for the second study of a log `<db>.2.index`; of a server's log in the working folder.
+
+    None for a log that is only in memory.
+    """
     number = "" if store.study.id == 1 else f".{store.study.id}"
     url = store.engine.url
     if store.engine.dialect.name != "sqlite":
-        return Path(f"lakatos{number}.index")
+        place = content_hash([url.host, url.port, url.database])
+        return Path(f"lakatos-{place.removeprefix('sha256:')[:8]}{number}.index")
     if in_memory(store):
         return None
     return Path(f"{url.database}{number}.index")
