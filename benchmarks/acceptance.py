@@ -127,6 +127,7 @@ def claims(source: Path, folder: Path) -> None:
     from regression_errors import weakened
 
     from lakatos.experiments_db.hypothesis_file import read
+    from lakatos.tools.model import EMBEDDED
 
     project = folder / "project"
     for name in ("tools", "agent"):
@@ -136,6 +137,9 @@ def claims(source: Path, folder: Path) -> None:
         "import agent, tools\n\ndef test_own():\n    assert agent.MINE and tools.MINE\n"
     )
     subprocess.run([LAKATOS, "export", "--tests", project / "claims", "--db", source], check=True, capture_output=True)
+    for path in (project / "claims").iterdir():
+        if read(path).model.name != EMBEDDED:
+            path.unlink()
     files = [read(path) for path in sorted((project / "claims").iterdir())]
     head = next(f for f in files if f.typed.kind == "node_effect" and f.typed.components[0].startswith("a"))
     ablated = weakened(head, folder / "ablated", share=0.0)

