@@ -153,7 +153,7 @@ def claims(source: Path, folder: Path) -> None:
 
     tested(len(files), 0)
     tested(0, len(files), "-m", "lakatos", "--lakatos-model", "null:smollm2-135m")
-    tested(0, 1, "-k", head.title, "--lakatos-model", ablated)
+    tested(0, 1, f"claims/{head.file_name}", "--lakatos-model", ablated)
 
 
 def main() -> None:

@@ -146,6 +146,7 @@ class Site:
         Raises:
             UserError: there is none, or several.
         """
+        since = self.store.ledger_head()
         entry = self.index.entry(key)
         h = documents.hypothesis_document(self.store, entry)
         reviews = h["reviews"]
@@ -156,6 +157,7 @@ class Site:
         if hidden:
             h = {**h, "rationale": "", "reviews": [], "review": None}
         return {
+            "since": since,
             "h": h,
             "hidden": hidden,
             "scale": charts.common_scale([h]),
@@ -176,6 +178,7 @@ class Site:
         Raises:
             UserError: there is no such run in this study.
         """
+        since = self.store.ledger_head()
         row, record = self.store.run_row(run_id), self.store.run(run_id)
         if row.study_id != self.store.study.id:
             raise NotThere(f"Run {run_id} is of another study: {record.study}.")
@@ -189,6 +192,7 @@ class Site:
         page = self.index.page(query)
         counts = self.index.counts(run=run_id)
         return {
+            "since": since,
             "run": {
                 **asdict(record),
                 "study": documents.study_document(self.store),

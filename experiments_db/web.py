@@ -143,9 +143,9 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
         return page_of(request, "run_page.html", **site.run(run_id))
 
     @app.get("/runs/{run_id}/events")
-    async def events(run_id: Number) -> Response:
+    async def events(run_id: Number, since: Word = "") -> Response:
         await run_in_threadpool(site.store.run, run_id)
-        return StreamingResponse(_pulse(site.store, run_id), media_type="text/event-stream")
+        return StreamingResponse(_pulse(site.store, run_id, since), media_type="text/event-stream")
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(request: Request, a: Word = "", b: Word = "", by: Word = "claim", page: PageNumber = 1) -> Response:
@@ -262,21 +262,25 @@ def _problems(app: FastAPI, page_of: _Pages) -> None:
         return page(request, error.status_code, "Not here" if error.status_code == 404 else "No", str(error.detail))
 
 
-async def _pulse(store: Store, run_id: int) -> AsyncIterator[str]:
-    """Server-sent events: `grown` whenever the log has new entries, `over` when the run has come to an end."""
+async def _pulse(store: Store, run_id: int, since: str = "") -> AsyncIterator[str]:
+    """Server-sent events: `grown` whenever the log has new entries, `over` when the run has come to an end.
+
+    Args:
+        since: the ledger's head that the page shows.
+    """
     look: Callable[[], tuple[str, str]] = lambda: (store.ledger_head(), store.run(run_id).status)  # noqa: E731
-    head, status = await run_in_threadpool(look)
-    quiet = 0
+    shown, quiet, status = since, 0, "running"
     yield "retry: 3000\n\n"
     while status == "running":
-        await asyncio.sleep(PULSE_SECONDS)
-        before = head
         head, status = await run_in_threadpool(look)
-        quiet = 0 if head != before else quiet + 1
-        if head != before:
+        if shown and head != shown:
             yield f"event: grown\ndata: {json.dumps(head)}\n\n"
         elif quiet % _QUIET_PULSES == 0:
             yield ": still here\n\n"
+        quiet = 0 if head != shown else quiet + 1
+        shown = head
+        if status == "running":
+            await asyncio.sleep(PULSE_SECONDS)
     yield "event: over\ndata: 1\n\n"
 
 

@@ -2,20 +2,22 @@
 "use strict";
 
 // A run in progress: when the log has grown, the parts that may have changed are fetched again, rendered by the server.
+async function renew() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const newer = fresh.getElementById(part.id);
+    if (!newer || newer.innerHTML === part.innerHTML) continue;
+    const held = part.contains(document.activeElement) ? document.activeElement.value : null;
+    part.replaceChildren(...newer.childNodes);
+    if (held) part.querySelector(`[value="${CSS.escape(held)}"]`)?.focus();
+  }
+}
 for (const place of document.querySelectorAll("[data-live]")) {
   const source = new EventSource(place.dataset.live);
-  source.addEventListener("grown", async () => {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of document.querySelectorAll("[data-part]")) {
-      const newer = fresh.getElementById(part.id);
-      if (newer && newer.innerHTML !== part.innerHTML && !part.contains(document.activeElement)) {
-        part.replaceChildren(...newer.childNodes);
-      }
-    }
-  });
-  source.addEventListener("over", () => { source.close(); });
+  source.addEventListener("grown", renew);
+  source.addEventListener("over", () => { source.close(); renew(); });
 }
 
 // Filters apply when they are changed; without a script there is a button.

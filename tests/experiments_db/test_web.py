@@ -350,13 +350,24 @@ def test_events_tell_that_the_log_has_grown_and_that_the_run_is_over(store, monk
         heard = []
         async for text in web._pulse(store, 1):
             heard.append(text.partition("\n")[0])
-            if heard == ["retry: 3000"]:
+            if heard == ["retry: 3000", ": still here"]:
                 store.event(1, "checked", {})
-            elif heard[-1] == "event: grown" and len(heard) == 2:
+            elif heard[-1] == "event: grown" and len(heard) == 3:
                 store.event(1, "finished", {"confirmed": []})
         return heard
 
-    assert asyncio.run(listen()) == ["retry: 3000", "event: grown", "event: grown", "event: over"]
+    assert asyncio.run(listen()) == ["retry: 3000", ": still here", "event: grown", "event: grown", "event: over"]
+
+
+def test_what_was_appended_before_the_page_began_to_listen_is_told_too(store):
+    running(store)
+    shown = store.ledger_head()
+    store.event(1, "stopped", {"reason": "r"})
+
+    async def listen():
+        return [text.partition("\n")[0] async for text in web._pulse(store, 1, since=shown)]
+
+    assert asyncio.run(listen()) == ["retry: 3000", "event: grown", "event: over"]
 
 
 def test_the_stream_of_a_finished_run_ends(client):
