@@ -47,4 +47,5 @@ bench: $(VENV)/.installed
 
 accept: $(VENV)/.installed
 	$(BIN)/python benchmarks/acceptance.py tamper $(DB)
+	$(BIN)/python benchmarks/acceptance.py claims $(DB)
 	for part in null behaviours seed kill; do $(BIN)/python benchmarks/acceptance.py $$part || exit 1; done
