@@ -19,6 +19,7 @@ from lakatos.experiments_db.records import Cell
 
 _LABEL = 25  # characters beside a line of the battery
 _WIDTH = 400
+_NARROW = 270  # in a column at the side
 
 
 def lines(h: dict[str, Any]) -> Markup:
@@ -187,14 +188,14 @@ def history(drift: dict[str, Any]) -> Markup:
     margin = 0.08 * (max(values) - min(values) or 1.0)
     left, top, bottom = 46, 12, 150
     y = Scale(min(values) - margin, max(values) + margin, bottom, top)
-    step = (_WIDTH - left - 30) / max(len(rows), 2)
+    step = (_NARROW - left - 30) / max(len(rows), 2)
     parts = []
     for tick in y.ticks():
-        parts.append(line(left, y(tick), _WIDTH - 10, y(tick), "grid"))
+        parts.append(line(left, y(tick), _NARROW - 10, y(tick), "grid"))
         parts.append(text(left - 7, y(tick) + 4, number(tick, short=True), "end"))
     for name, kind in (("kept", "success"), ("lost", "futile")):
-        parts.append(line(left, y(drift[name]), _WIDTH - 10, y(drift[name]), kind))
-        parts.append(text(_WIDTH - 12, y(drift[name]) - 4, name, "end", kind))
+        parts.append(line(left, y(drift[name]), _NARROW - 10, y(drift[name]), kind))
+        parts.append(text(_NARROW - 12, y(drift[name]) - 4, name, "end", kind))
     for place, row in enumerate(rows):
         x = left + 24 + step * place
         kind = {"failed": "v-refuted", "undecided": "v-inconclusive"}.get(row["outcome"], "v-confirmed")
@@ -202,10 +203,10 @@ def history(drift: dict[str, Any]) -> Markup:
         parts.append(line(x, y(row["low"]), x, y(row["high"]), f"bar {kind}"))
         dot = Markup('<circle cx="{}" cy="{}" r="4.4" class="dot {}"><title>{}</title></circle>')
         parts.append(dot.format(round(x, 2), y(row["effect"]), kind, said))
-        if len(rows) <= 8:
+        if len(rows) <= 4:
             parts.append(text(x, bottom + 16, row["outcome"], "middle"))
-    parts.append(line(left, bottom, _WIDTH - 10, bottom, "axis"))
-    return svg(_WIDTH, bottom + 24, f"effect over {len(rows)} tests, {drift['unit']}", parts, "figure")
+    parts.append(line(left, bottom, _NARROW - 10, bottom, "axis"))
+    return svg(_NARROW, bottom + 24, f"effect over {len(rows)} tests, {drift['unit']}", parts, "figure")
 
 
 def _label(x: float, y: float, name: str) -> Markup:
