@@ -1,14 +1,17 @@
-"""What an address of the review site asks for: filters, order and page of a table, and a correction beside it."""
+"""What is asked of the review site: filters, order and page of a table, a correction beside it, and by whom."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
+from urllib.parse import unquote
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Path, Query, Request
 
 from lakatos.experiments_db import query as queries
+from lakatos.experiments_db.reviews import MOST_AUTHOR
 from lakatos.experiments_db.safety import int_or
-from lakatos.experiments_db.site import Correction
+from lakatos.experiments_db.site import Correction, Reader
 
 _MOST_PAGES = 10**6
 
@@ -73,6 +76,27 @@ def corrected(correction: Word = "", alpha: Word = "", family: Word = "study") -
 
 Chosen = Annotated[queries.Query, Depends(chosen)]
 Corrected = Annotated[Correction, Depends(corrected)]
+
+
+def reader(request: Request) -> Reader:
+    """Who reads, from the cookies that they had us set."""
+    cookies = request.cookies
+    theme = cookies.get("lakatos_theme", "")
+    return Reader(
+        name=unquote(cookies.get("lakatos_name", ""))[:MOST_AUTHOR],
+        blind=cookies.get("lakatos_blind") == "1",
+        theme=theme if theme in ("light", "dark") else "",
+    )
+
+
+def hidden(why: str) -> Problem:
+    """What a blind reader is told in place of something."""
+    return Problem(403, "Hidden in blind mode", f"{why} Or leave blind mode: under your name, above.")
+
+
+def unreviewed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of hypotheses without what people said of them."""
+    return [{**row, "review": None} for row in rows]
 
 
 def _whole(name: str, text: str) -> int | None:

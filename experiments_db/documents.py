@@ -18,7 +18,7 @@ from lakatos.experiments_db.store import Store
 from lakatos.tools.battery import TEMPLATES_DIFFER, e_process, parts_of
 from lakatos.tools.claims import AttentionRole
 from lakatos.tools.component import Component
-from lakatos.tools.errors import UserError
+from lakatos.tools.errors import NotThere, UserError
 from lakatos.tools.statistics import BATCH
 
 _OF_GAP = (
@@ -109,8 +109,12 @@ def log_document(store: Store, run_id: int | None = None, state: str | None = No
 
 
 def run_document(store: Store, run_id: int) -> dict[str, Any]:
-    """One investigation whole: selection statement, presence, exploration, hypotheses, refusals, prose, spend."""
-    row, record = store.run_row(run_id), store.run(run_id)
+    """One investigation whole: selection statement, presence, exploration, hypotheses, refusals, prose, spend.
+
+    Raises:
+        UserError: there is no such run in this study.
+    """
+    row, record = own_run(store, run_id), store.run(run_id)
     timeline = store.all(m.Event, m.Event.run_id == run_id)
     payloads = {event.kind: event.payload for event in timeline}
     definition = row.behaviour_definition
@@ -135,6 +139,15 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
         "llm": [call_line(c) for c in calls],
     }
+
+
+def own_run(store: Store, run_id: int) -> m.Run:
+    """A run's row. Raises UserError: there is no such run in this study."""
+    row = store.run_row(run_id)
+    if row.study_id != store.study.id:
+        other = store.study_of(run_id)
+        raise NotThere(f"Run {run_id} is of another study, {other}: `--study {other}` shows it.")
+    return row
 
 
 def entry_line(entry: Entry) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from lakatos.experiments_db import export
-from lakatos.experiments_db.addresses import Chosen, Number
+from lakatos.experiments_db.addresses import Chosen, Number, hidden, reader, unreviewed
 from lakatos.experiments_db.hypothesis_file import to_text
 from lakatos.experiments_db.query import Query
 from lakatos.experiments_db.reruns import file_of
@@ -23,25 +23,26 @@ _ALL = 10**9
 
 
 def downloads(site: Site) -> APIRouter:
-    """The routes under /export."""
-    router = APIRouter(prefix="/export")
+    """The routes under /export: a file does not say what it lacks, so the index reads all of the log before."""
+    router = APIRouter(prefix="/export", dependencies=[Depends(lambda: site.index.refresh())])
 
-    def lines(query: Query) -> export.Lines:
-        return site.index.page(replace(query, page=1, per_page=_ALL)).rows
+    def lines(request: Request, query: Query) -> export.Lines:
+        rows = site.index.page(replace(query, page=1, per_page=_ALL)).rows
+        return unreviewed(rows) if reader(request).blind else rows
 
     @router.get("/log.csv")
-    def csv(query: Chosen) -> Response:
-        found = lines(query)
+    def csv(request: Request, query: Chosen) -> Response:
+        found = lines(request, query)
         return _file(lambda path: export.write_csv(site.store, path, found), "lakatos.csv", "text/csv; charset=utf-8")
 
     @router.get("/log.jsonl")
-    def jsonl(query: Chosen) -> Response:
-        found = lines(query)
+    def jsonl(request: Request, query: Chosen) -> Response:
+        found = lines(request, query)
         return _file(lambda path: export.write_jsonl(site.store, path, found), "lakatos.jsonl", "application/jsonl")
 
     @router.get("/log.parquet")
-    def parquet(query: Chosen) -> Response:
-        found, kind = lines(query), "application/vnd.apache.parquet"
+    def parquet(request: Request, query: Chosen) -> Response:
+        found, kind = lines(request, query), "application/vnd.apache.parquet"
         return _file(lambda path: export.write_parquet(site.store, path, found), "lakatos.parquet", kind)
 
     @router.get("/{hypothesis_id}.hypothesis.yaml")
@@ -51,7 +52,9 @@ def downloads(site: Site) -> APIRouter:
         return Response(to_text(file), media_type="application/yaml", headers=headers)
 
     @router.get("/run-{run_id}.html")
-    def report(run_id: Number) -> Response:
+    def report(request: Request, run_id: Number) -> Response:
+        if reader(request).blind:
+            raise hidden("The report holds rationales and what language models said.")
         name = f"lakatos-run-{run_id}.html"
         return _file(lambda path: export.write_report(site.store, run_id, path), name, "text/html; charset=utf-8")
 

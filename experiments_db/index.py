@@ -32,6 +32,7 @@ __all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
 _MOST_KEPT, _LAST = 40, 4  # corrections: in the file, in memory
+_MOST_NUMBERS: Final = 2000  # counts, facets and cells that are remembered
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
 T = TypeVar("T")
@@ -255,7 +256,7 @@ class Index:
         select = "SELECT state, grp, contradicted_by, replicated_by FROM hypotheses WHERE id = ?"
         row = self._ask(lambda index: index.execute(select, (hypothesis_id,)).fetchone())
         if row is None:
-            raise _nothing(str(hypothesis_id))
+            raise self._nothing(str(hypothesis_id))
         return Judgement(*row)
 
     def level(self) -> float:
@@ -289,7 +290,16 @@ class Index:
                 raise UserError(f"{len(found)} hypotheses match {key!r}; `lakatos log` lists their numbers and hashes.")
             if found:
                 return int(found[0][0])
-        raise _nothing(key)
+        raise self._nothing(key)
+
+    def _nothing(self, key: str) -> NotThere:
+        known = self.freshness()
+        if known.current:
+            return NotThere(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
+        return NotThere(
+            f"No hypothesis {key!r} is known yet: the index read {known.read:,} of {known.now:,} ledger entries. "
+            "Reload in a moment."
+        )
 
     # -- corrections -------------------------------------------------------------------------------------------------
 
@@ -382,7 +392,7 @@ class Index:
         value, revision = self._ask(look)
         if revision is not None:
             row = (key, revision, json.dumps(value))
-            self._remember(lambda c: c.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", row))
+            self._remember(lambda index: _keep(index, row))
         return value
 
     def _remember(self, work: Callable[[sqlite3.Connection], Any]) -> None:
@@ -409,6 +419,15 @@ def _lines(index: sqlite3.Connection, ids: Sequence[int]) -> _Lines:
     return _Lines([json.loads(lines[key]) for key in ids if key in lines], level, memo)
 
 
+def _keep(index: sqlite3.Connection, row: tuple[str, int, str]) -> None:
+    """Remember a number of this revision: no older ones, and not one for everything that was ever searched for."""
+    others = "FROM memo WHERE key NOT LIKE 'corrected %'"
+    index.execute(f"DELETE {others} AND revision < ?", row[1:2])
+    if index.execute(f"SELECT COUNT(*) {others}").fetchone()[0] >= _MOST_NUMBERS:
+        index.execute(f"DELETE {others}")
+    index.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", row)
+
+
 def _among(index: sqlite3.Connection, select: str, ids: Sequence[int]) -> list[Any]:
     return index.execute(f"{select} IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)).fetchall()
 
@@ -419,7 +438,3 @@ def _by_state(item: tuple[str, int]) -> int:
 
 def _empty() -> Any:
     raise Damaged("it is empty")
-
-
-def _nothing(key: str) -> NotThere:
-    return NotThere(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")

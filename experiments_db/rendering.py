@@ -47,6 +47,7 @@ def environment() -> jinja2.Environment:
         "by_quantile": by_quantile,
         "at_random": at_random,
         "moment": moment,
+        "without_rationale": lambda proposal: {k: v for k, v in proposal.items() if k != "rationale"},
         "exact_json": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
     }
     return made

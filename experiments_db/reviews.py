@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy.exc import IntegrityError
+
 from lakatos.experiments_db import models as m
 from lakatos.tools.errors import NotThere, UserError
 
@@ -81,7 +83,12 @@ def add_review(
     row = m.Review(
         hypothesis_id=hypothesis_id, author=author, decision=decision, score=score, reason=reason, blind=blind
     )
-    return store.add(row)
+    try:
+        return store.add(row)
+    except IntegrityError as error:  # another process was faster
+        raise UserError(
+            f"The log does not take this review: {error.orig}. Reload, and look at what was said."
+        ) from error
 
 
 def standing(reviews: Iterable[m.Review]) -> str | None:

@@ -19,7 +19,7 @@ from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.provenance import deviations, kin, proposal_document
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.errors import NotThere, UserError
+from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS, slot_weights
 
 RUNS_SHOWN = 25
@@ -149,8 +149,7 @@ class Site:
         since = self.store.ledger_head()
         entry = self.index.entry(key)
         h = documents.hypothesis_document(self.store, entry)
-        reviews = h["reviews"]
-        hidden = reader.blind and not any(r["author"] == reader.name for r in reviews)
+        hidden = self.hides(entry.id, reader)
         again, unable = self._again(entry)
         related = kin(self.store, entry)
         lines = self._lines(related.all)
@@ -172,6 +171,10 @@ class Site:
             "needed": h["record"]["threshold"],
         }
 
+    def hides(self, hypothesis_id: int, reader: Reader) -> bool:
+        """Whether a blind reader has yet to say something of a hypothesis before they may see what others say."""
+        return reader.blind and all(r.author != reader.name for r in self.store.reviews([hypothesis_id]))
+
     def run(self, run_id: int) -> dict[str, Any]:
         """One investigation: denominators, selection, exploration, where it stands now.
 
@@ -179,9 +182,7 @@ class Site:
             UserError: there is no such run in this study.
         """
         since = self.store.ledger_head()
-        row, record = self.store.run_row(run_id), self.store.run(run_id)
-        if row.study_id != self.store.study.id:
-            raise NotThere(f"Run {run_id} is of another study: {record.study}.")
+        row, record = documents.own_run(self.store, run_id), self.store.run(run_id)
         events = self.store.all(m.Event, m.Event.run_id == run_id)
         payloads = {event.kind: event.payload for event in events}
         definition = row.behaviour_definition

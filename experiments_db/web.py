@@ -11,9 +11,9 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -21,14 +21,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from lakatos.experiments_db import documents, figures
-from lakatos.experiments_db.addresses import Chosen, Corrected, Number, PageNumber, Problem, Word
+from lakatos.experiments_db.addresses import (
+    Chosen,
+    Corrected,
+    Number,
+    PageNumber,
+    Problem,
+    Word,
+    hidden,
+    reader,
+    unreviewed,
+)
 from lakatos.experiments_db.control import ask
 from lakatos.experiments_db.downloads import downloads
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.rendering import render
 from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, SCORES, add_review
 from lakatos.experiments_db.safety import Safety, genuine, int_or, preference
-from lakatos.experiments_db.site import Reader, Site
+from lakatos.experiments_db.site import Site
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import NotThere, UserError
 
@@ -45,11 +55,15 @@ def create_app(store: Store, *, token: str | None = None, index: Index | None = 
         index: of the log; made beside it by default.
     """
     site = Site(store, index or Index(store))
+
+    def _refresh(request: Request) -> None:
+        request.state.fresh = site.index.refresh(wait=False)
+
     app = FastAPI(
         title="lakatos review",
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(lambda: site.index.refresh(wait=False))],
+        dependencies=[Depends(_refresh)],
     )
     pages = _Pages(site)
     app.mount("/static", _Static(packages=[("lakatos.experiments_db", "static")]), name="static")
@@ -89,8 +103,11 @@ class _Pages:
             "decisions": DECISIONS,
             "scores": SCORES,
             "link": lambda number: f"?page={number}",
+            **self.site.frame(),
         }
-        return HTMLResponse(render(template, **{**frame, **self.site.frame(), **values}), status)
+        before = getattr(request.state, "fresh", None)  # what was not up to date when it was read, is not
+        frame |= {} if before is None or before.current else {"fresh": before}
+        return HTMLResponse(render(template, **{**frame, **values}), status)
 
     def claim(self, request: Request, key: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page of one hypothesis."""
@@ -98,17 +115,6 @@ class _Pages:
         more = {"link": lambda number: f"/hypotheses/{number}", "command_text": document.pop("command")}
         typed = {"author": "", "score": "", "reason": ""}
         return self(request, "claim.html", status, **{**document, **more, "typed": typed, **values})
-
-
-def reader(request: Request) -> Reader:
-    """Who reads, from the cookies that they had us set."""
-    cookies = request.cookies
-    theme = cookies.get("lakatos_theme", "")
-    return Reader(
-        name=unquote(cookies.get("lakatos_name", ""))[:MOST_AUTHOR],
-        blind=cookies.get("lakatos_blind") == "1",
-        theme=theme if theme in ("light", "dark") else "",
-    )
 
 
 def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
@@ -144,7 +150,7 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
     @app.get("/runs/{run_id}/events")
     async def events(run_id: Number, since: Word = "") -> Response:
-        await run_in_threadpool(site.store.run, run_id)
+        await run_in_threadpool(documents.own_run, site.store, run_id)
         return StreamingResponse(_pulse(site.store, run_id, since), media_type="text/event-stream")
 
     @app.get("/compare", response_class=HTMLResponse)
@@ -176,6 +182,7 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         _genuine(request, csrf)
         entry = site.index.entry(key)
         own = decision == "score"
+        unseen = blind == "1" and site.hides(entry.id, reader(request))  # what the form says, it may say too late
         try:
             add_review(
                 site.store,
@@ -184,7 +191,7 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
                 decision=decision,
                 reason=reason,
                 score=int_or(score, 0) if own else None,
-                blind=blind == "1",
+                blind=unseen,
             )
         except UserError as error:
             typed = {"author": author, "score": score, "reason": reason}
@@ -196,6 +203,7 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
     @app.post("/runs/{run_id}/ask")
     def ask_run(request: Request, run_id: Number, csrf: Text = "", wish: Text = "") -> Response:
         _genuine(request, csrf)
+        documents.own_run(site.store, run_id)
         ask(site.store, run_id, wish, reader(request).name)
         return RedirectResponse(f"/runs/{run_id}", 303)
 
@@ -217,24 +225,33 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
 
 def _documents(app: FastAPI, site: Site) -> None:
-    """The same as JSON: what `lakatos ... --json` prints."""
+    """The same as JSON: what `lakatos ... --json` prints; so it waits until the index has read all of the log."""
+    api = APIRouter(prefix="/api", dependencies=[Depends(lambda: site.index.refresh())])
 
-    @app.get("/api/study")
+    @api.get("/study")
     def study() -> Response:
         return _json({"study": documents.study_document(site.store), "counts": asdict(site.index.counts())})
 
-    @app.get("/api/hypotheses")
-    def hypotheses(query: Chosen) -> Response:
+    @api.get("/hypotheses")
+    def hypotheses(request: Request, query: Chosen) -> Response:
         page = site.index.page(query)
-        return _json({"total": page.total, "page": page.page, "pages": page.pages, "hypotheses": page.rows})
+        rows = unreviewed(page.rows) if reader(request).blind else page.rows
+        return _json({"total": page.total, "page": page.page, "pages": page.pages, "hypotheses": rows})
 
-    @app.get("/api/hypotheses/{key}")
-    def hypothesis(key: str) -> Response:
-        return _json(documents.hypothesis_document(site.store, site.index.entry(key)))
+    @api.get("/hypotheses/{key}")
+    def hypothesis(request: Request, key: str) -> Response:
+        entry = site.index.entry(key)
+        if site.hides(entry.id, reader(request)):
+            raise hidden("It holds the rationale and what others said: score the hypothesis first.")
+        return _json(documents.hypothesis_document(site.store, entry))
 
-    @app.get("/api/reviews")
-    def reviews() -> Response:
+    @api.get("/reviews")
+    def reviews(request: Request) -> Response:
+        if reader(request).blind:
+            raise hidden("It holds what others said.")
         return _json(documents.reviews_document(site.store))
+
+    app.include_router(api)
 
 
 def _problems(app: FastAPI, page_of: _Pages) -> None:

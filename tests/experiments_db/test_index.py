@@ -490,3 +490,13 @@ def test_a_correction_is_computed_anew_when_a_test_is_frozen():
         index.refresh()
         assert index.corrected("none").number(number) == lab.store.hypothesis(str(number)).p
     assert index.corrected().official
+
+
+def test_not_everything_that_was_ever_searched_for_is_remembered(toy_copy, tmp_path, monkeypatch):
+    monkeypatch.setattr("lakatos.experiments_db.index._MOST_NUMBERS", 10)
+    store = open_store(str(toy_copy))
+    index = Index(store, tmp_path / "index")
+    index.refresh()
+    for word in range(30):
+        index.cells(Query(text=f"word{word}"))
+    assert index.ask(lambda c: c.execute("SELECT COUNT(*) FROM memo").fetchone()[0]) <= 11

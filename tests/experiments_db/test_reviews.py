@@ -150,3 +150,10 @@ def test_kappa_by_hand():
     assert kappa([("accept", "accept"), ("dispute", "dispute")]) == 1.0
     assert kappa([("accept", "accept")]) is None
     assert kappa([]) is None
+
+
+def test_two_first_blind_reviews_at_once_are_one(store, monkeypatch):
+    add_review(store, 1, author="Ada", decision="score", score=4, blind=True)
+    monkeypatch.setattr(store, "reviews", lambda *_: [])  # the other process has not been seen
+    with pytest.raises(UserError, match="only the first review"):
+        add_review(store, 1, author="Ada", decision="score", score=2, blind=True)

@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lakatos.experiments_db import documents, open_store, web
+from lakatos.experiments_db import models as m
 from lakatos.experiments_db.control import ask, asked
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.reviews import add_review
@@ -430,3 +431,75 @@ def test_the_site_writes_nothing_by_being_read(client, toy_copy):
     for page in PAGES:
         client.get(page)
     assert rows() == before
+
+
+@pytest.mark.parametrize("other", ['theme={"dark": true, "x"}', "a b=c", 'x="unfinished', "é=ü"])
+def test_cookies_of_other_sites_of_this_machine_do_not_hide_ours(client, other):
+    csrf = csrf_of(client)
+    cookies = f"{other}; lakatos_session={client.cookies['lakatos_session']}".encode("latin-1")
+    sent = client.post("/preferences", data={"csrf": csrf}, headers={"cookie": cookies}, follow_redirects=False)
+    assert sent.status_code == 303
+
+
+def test_runs_of_another_study_are_not_here_and_cannot_be_asked(toy_copy, tmp_path):
+    other = open_store(str(toy_copy), study="another")
+    app = create_app(other, index=Index(other, tmp_path / "index"))
+    client = TestClient(app, base_url=HOME, raise_server_exceptions=False)
+    for page in ("/runs/1", "/runs/1/events", "/export/run-1.html"):
+        assert client.get(page).status_code == 404, page
+    assert send(client, "/runs/1/ask", page="/", wish="pause").status_code == 404
+
+
+def test_a_review_is_blind_only_if_the_page_had_hidden_something(client, store):
+    send(client, "/hypotheses/1/reviews", decision="score", score="4", author="Ada", blind="1")
+    assert [(r.author, r.blind) for r in store.reviews()] == [("Ada", False)]
+
+
+def test_files_and_json_keep_from_a_blind_reader_what_pages_do(client, store):
+    add_review(store, 1, author="Bob", decision="retract", reason="no")
+    send(client, "/preferences", name="Ada", blind="1")
+    for page in ("/api/hypotheses/1", "/api/reviews", "/export/run-1.html"):
+        assert client.get(page).status_code == 403, page
+    for page in ("/api/hypotheses", "/export/log.csv", "/export/log.jsonl"):
+        assert "retracted" not in client.get(page).text, page
+    send(client, "/hypotheses/1/reviews", decision="score", score="4", author="Ada", blind="1")
+    assert client.get("/api/hypotheses/1").json()["review"] == "retracted"
+
+
+def test_refused_proposals_are_shown_to_a_blind_reader_without_their_rationale(client, store):
+    proposal = m.Proposal(run_id=1, round=1, place=99, proposal={"claim": "c", "rationale": "since it copies"})
+    row = store.add(proposal)
+    store.add(m.Refusal(proposal_id=row.id, kind="duplicate", reason="said before", duplicate_of=1))
+    assert "since it copies" in client.get("/refused").text
+    send(client, "/preferences", name="Ada", blind="1")
+    for page in ("/refused", "/runs/1"):
+        assert "said before" in client.get(page).text
+        assert "since it copies" not in client.get(page).text
+
+
+class Late(Index):
+    """An index of a large log: reading takes until somebody waits for it."""
+
+    def refresh(self, wait=True):
+        return super().refresh() if wait else self.freshness()
+
+
+def test_files_and_json_wait_for_the_index_and_pages_say_what_it_has_not_read(store, tmp_path):
+    client = TestClient(create_app(store, index=Late(store, tmp_path / "index")), base_url=HOME)
+    missing = client.get("/hypotheses/1")
+    assert missing.status_code == 404
+    assert "is known yet: the index read 0 of" in missing.text
+    assert client.get("/api/hypotheses").json()["total"] == store.counts().registered
+    add_review(store, 1, author="Bob", decision="retract", reason="no")
+    page = client.get("/hypotheses")
+    assert "The log has grown" in page.text
+    assert "retracted" in client.get("/export/log.csv").text
+    assert "The log has grown" not in client.get("/hypotheses").text
+
+
+def test_a_page_read_from_an_old_index_says_so_though_the_index_has_caught_up_since(store, tmp_path, monkeypatch):
+    index = Late(store, tmp_path / "index")
+    client = TestClient(create_app(store, index=index), base_url=HOME)
+    reading = Index.page
+    monkeypatch.setattr(Index, "page", lambda self, query: (reading(self, query), index.refresh())[0])
+    assert "The log has grown" in client.get("/hypotheses").text
