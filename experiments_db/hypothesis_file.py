@@ -30,6 +30,7 @@ from lakatos.tools.tolerance import BEHAVIOUR, Tolerance
 SUFFIX = ".hypothesis.yaml"
 FORMAT = 1
 MOST_BYTES = 2_000_000
+MOST_DEEP = 50  # lists and fields in one another
 _SHA256 = r"^sha256:[0-9a-f]{64}$"
 _AGAIN = "export it again (`lakatos export --tests`)"
 _HEAD = """\
@@ -190,6 +191,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    if any(break_ in text for break_ in "\x85\u2028\u2029"):  # line breaks to YAML, which any other style turns into \n
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     folded = text.endswith("\n") or len(text) > 90
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=">" if folded else None)
 
@@ -237,8 +240,7 @@ def from_text(text: str) -> HypothesisFile:
     try:
         if len(text) > MOST_BYTES:
             raise UserError(f"has more than {MOST_BYTES:,} characters, so it is no hypothesis file.")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise UserError("holds a YAML alias (*name), which no hypothesis file has; write the value out.")
+        _check_shape(text)
         data = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f"is not valid YAML: {error}") from error
@@ -252,6 +254,17 @@ def from_text(text: str) -> HypothesisFile:
         raise UserError("; ".join(_mend(e) for e in error.errors()[:5])) from error
     except RecursionError as error:
         raise UserError("is nested too deeply") from error
+
+
+def _check_shape(text: str) -> None:
+    """Refuse what costs far more to read than to write, before reading it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError("holds a YAML alias (*name), which no hypothesis file has; write the value out.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEEP:
+            raise UserError(f"is nested more than {MOST_DEEP} deep, which no hypothesis file is; {_AGAIN}.")
 
 
 def _mend(error: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 
 import pytest
 import yaml
@@ -113,7 +114,7 @@ def test_a_field_that_does_not_fit_is_named(fields, tmp_path, path, value, named
         ("a: &x [1]\nb: *x", "holds a YAML alias"),
         ("a: !!python/object/apply:os.system ['true']", "is not valid YAML"),
         ("lakatos: 1\nclaim: 2001-02-30", "is not valid YAML"),
-        ("[" * 5000, "is not valid YAML"),
+        ("[" * 5000, "nested more than"),
     ],
 )
 def test_what_is_no_such_file_is_refused(text, named):
@@ -173,3 +174,17 @@ def _paths(value, way=()):
     for key, child in items:
         yield (*way, key)
         yield from _paths(child, (*way, key))
+
+
+@pytest.mark.parametrize("name", ["a\x85b", "a\u2028b", "\u2029", "two words\x85" * 20, "a\nb\x85\n"])
+def test_line_breaks_that_only_yaml_knows_survive(files, name):
+    varied = files[0].model_copy(update={"model": files[0].model.model_copy(update={"name": name})})
+    assert from_text(to_text(varied)) == varied
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 400_000, "? " * 400_000, "- " * 400_000, "a: " + "{" * 400_000])
+def test_what_is_nested_deeply_is_refused_at_once(text):
+    began = time.monotonic()
+    with pytest.raises(UserError, match="nested more than 50 deep"):
+        from_text(text)
+    assert time.monotonic() - began < 5
