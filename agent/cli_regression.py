@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +43,7 @@ def rerun(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Test confirmed claims again on fresh prompts, and append what came of it. Exit 1 if any failed.
+    """Test confirmed claims again on fresh prompts, and append what came of it. Exit 1: one failed; 2: one cannot run.
 
     A claim as true as when it was confirmed fails in at most 1 of 1,000 runs. One that lost half of its effect fails
     with probability .99, unless --max-pairs is too small for that; what cannot be decided is called undecided.
@@ -61,14 +62,15 @@ def rerun(
     files = [file_of(store, entry) for entry in entries]
     loaded: dict[str, LoadedModel] = {}
     found: list[dict[str, Any]] = []
+    problems: list[dict[str, Any]] = []
     with Progress(console=err(), transient=True, disable=quiet) as bars:
         task = bars.add_task("", total=None)
         for place, (entry, file) in enumerate(zip(entries, files, strict=True), 1):
             name = model or file.model.name
             bars.update(task, description=f"{place}/{len(entries)} {_plain(file.title)}", completed=0, total=None)
-            if name not in loaded:
-                loaded[name] = load_model(name, device=device)
             try:
+                if name not in loaded:
+                    loaded[name] = load_model(name, device=device)
                 outcome = run_again(
                     file,
                     loaded[name],
@@ -80,19 +82,28 @@ def rerun(
             except KeyboardInterrupt:
                 err().print(f"lakatos: killed. {len(found)} of {len(entries)} re-runs are in the log.", highlight=False)
                 raise typer.Abort from None
+            except UserError as error:  # the others are run all the same
+                if not everything:
+                    raise
+                problems.append({"hypothesis": entry.id, "claim_hash": entry.claim_hash, "problem": str(error)})
+                continue
             row = append_rerun(store, entry.id, outcome)
             found.append(_line(row, entry, outcome))
             if not as_json:
-                again = f"lakatos rerun {file.hash[7:15]} --seed {outcome.seed}" + (
-                    f" --model {model}" if model else ""
-                )
+                given = {"seed": outcome.seed, "model": model, "alpha": alpha, "max-pairs": max_pairs}
+                given |= {"db": None if db == DB else db, "study": study}
+                told = [f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+                again = f"lakatos rerun {file.hash[7:15]} {' '.join(told)}"
                 text = report(outcome, again) if outcome.outcome == "failed" else _short(outcome)
                 out().print(text, markup=False, highlight=False, soft_wrap=True)
     counts = {name: sum(line["outcome"] == name for line in found) for name in ("held", "failed", "undecided")}
     if as_json:
-        print_json({"counts": counts, "reruns": found})
+        print_json({"counts": counts, "reruns": found, "problems": problems})
     else:
         out().print(", ".join(f"{n} {name}" for name, n in counts.items()), highlight=False)
+    if problems:
+        listed = "\n".join(f"- hypothesis {problem['hypothesis']}: {problem['problem']}" for problem in problems)
+        raise UserError(f"{len(problems)} of {len(entries)} claims could not be run again:\n{listed}")
     return 1 if counts["failed"] else 0
 
 

@@ -9,12 +9,15 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.reruns import SHARES, file_of
 from lakatos.experiments_db.store import Store
+from lakatos.tools.retest import decide
+from lakatos.tools.tolerance import effects_of
 
 
 def drift_document(store: Store, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Each confirmed claim with its history, oldest first; the confirmation is the first row.
 
-    Effects are of the main line, in raw units; `fraction` of the clean-corrupted gap that was registered, where the
+    Effects are means over prompts of the main line, clipped as in re-runs (so the first row may differ a little from
+    what the confirmation reported), in raw units; `fraction` of the clean-corrupted gap that was registered, where the
     kind of claim has one. Intervals are at 95 % and not adjusted for selection.
     """
     reruns = store.reruns([entry.id for entry in entries])
@@ -27,7 +30,8 @@ def _history(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str,
     gap = entry.battery.gap if entry.claim.tested.kind in SHARES else None
     began = _versions(store.run_row(entry.run_id).environment)
     [evidence] = store.all(m.EvidenceRow, m.EvidenceRow.hypothesis_id == entry.id)
-    line = evidence.record["lines"][0]
+    effects = effects_of(entry.claim, entry.battery, store.data(entry.id))
+    line = decide(file.tolerance, effects).lines[0]  # as a re-run of these prompts would be summed up
     confirmation = {
         "at": evidence.at,
         "model": file.model.name,
@@ -37,7 +41,7 @@ def _history(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str,
         "n": evidence.record["n"],
         "outcome": "confirmed",
         "seed": None,
-        **_effect(line["mean"], line["low"], line["high"], gap),
+        **_effect(line.mean, line.low, line.high, gap),
     }
     return {
         "id": entry.id,

@@ -103,7 +103,8 @@ def rerun(
         progress: is told prompts so far, and of how many at most.
 
     Raises:
-        UserError: the file or the model cannot be read, or the model has not what the claim is about.
+        UserError: the file or the model cannot be read, or the model has not what the claim is about, or gives numbers
+            that are not finite.
     """
     from lakatos.tools.experiment import draw_sample, measure, needs_donors
     from lakatos.tools.model import load_model
@@ -132,12 +133,14 @@ def rerun(
                 donors=needs_donors(claim),
                 family=claim.family,
             )
+            measured = measure(claim, battery.matched, loaded.bridge, sample)
+        except FloatingPointError as error:
+            raise UserError(f"{loaded.name} cannot be measured on {behaviour.name}: {error}") from error
         except Exhausted:
             exhausted = True
             if not prompts:
                 raise
             continue
-        measured = measure(claim, battery.matched, loaded.bridge, sample)
         forwards += measured.forwards
         for place, pair in enumerate(sample.runs.pairs):
             numbers = {name: float(column[place]) for name, column in measured.values.items()}
@@ -165,8 +168,10 @@ def pairs_to_use(file: HypothesisFile, alpha: float, max_pairs: int | None) -> i
     """The most prompts of a re-run, in whole batches.
 
     Raises:
-        UserError: less than a batch.
+        UserError: less than a batch, or alpha is none.
     """
+    if not 0 < alpha <= 0.5:  # also where it is no number: nothing would ever fail
+        raise UserError(f"alpha, how often a true claim may fail, is above 0 and at most 0.5; {alpha:g} is not.")
     if max_pairs is not None:
         if max_pairs < BATCH:
             raise UserError(f"At most {max_pairs} pairs: at least one batch ({BATCH}) is needed to say anything.")

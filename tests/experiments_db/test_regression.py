@@ -8,10 +8,11 @@ import xml.dom.minidom
 from dataclasses import replace
 
 import pytest
+import torch
 from tampering import rechain, tamper
 
+from lakatos.experiments_db import drift, open_store
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db import open_store
 from lakatos.experiments_db.drift import drift_document
 from lakatos.experiments_db.drift_chart import drift_svg
 from lakatos.experiments_db.export import write_tests
@@ -216,3 +217,32 @@ def test_the_database_refuses_to_change_a_re_run(logged, toy_copy):
     with sqlite3.connect(toy_copy) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute("UPDATE reruns SET outcome = 'held'")
     assert logged.all(m.Rerun)[1].outcome == "failed"
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, 0.7, 5.0, float("nan")])
+def test_an_alpha_that_is_none_decides_nothing(toy_log, model, alpha):
+    store = open_store(str(toy_log))
+    with pytest.raises(UserError, match="above 0 and at most"):
+        rerun(file_of(store, necessity(store)), model, alpha=alpha)
+
+
+def test_drift_compares_the_same_mean_on_the_first_row_and_on_later_ones(toy_copy, model, monkeypatch):
+    store = open_store(str(toy_copy))
+    entry = necessity(store)
+    file = file_of(store, entry)
+    clipping = file.tolerance[0].model_copy(update={"scale": file.tolerance[0].confirmed})
+    monkeypatch.setattr(drift, "file_of", lambda *_: file.model_copy(update={"tolerance": (clipping,)}))
+    [history] = drift_document(store, [entry])
+    effects = effects_of(entry.claim, entry.battery, store.data(entry.id))["effect"]
+    clipped = effects.clip(-clipping.scale, clipping.scale).mean()
+    assert clipped < effects.mean()
+    assert history["rows"][0]["effect"] == pytest.approx(clipped)
+
+
+def test_a_model_whose_numbers_are_not_finite_is_named(toy_log, toy):
+    store = open_store(str(toy_log))
+    broken = load_model(toy[1])
+    with torch.no_grad():
+        next(broken.bridge.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match="cannot be measured on toy"):
+        rerun(file_of(store, necessity(store)), broken)
