@@ -63,6 +63,7 @@ class Investigation:
         self.behaviour = Behaviour.model_validate(self.row.behaviour_definition)
         self.controls = [Behaviour.model_validate(d) for d in self.row.controls.values()]
         self.stop_asked = False
+        self._paused = 0.0  # seconds that this process has waited because it was asked to
         self._llm = llm
         self._model = model
         self._load = load
@@ -104,7 +105,7 @@ class Investigation:
             UserError: it does not, and the run was not told to go on all the same.
         """
         if self._event("checked") is None:
-            began = time.monotonic()
+            began = self._clock()
             problems = static_problems(self.behaviour, self.model.tokenizer)
             if problems:
                 self._fail(
@@ -130,7 +131,7 @@ class Investigation:
 
         if self._event("explored") is not None:
             return
-        began = time.monotonic()
+        began = self._clock()
         bridge = self.model.bridge
         pairs = self.behaviour.sample(self.config.attribution_pairs, self._seed("attribution"), "exploration")
         attributions = attribution_patching(
@@ -273,6 +274,7 @@ class Investigation:
                 self.watcher.say("paused, as was asked; `lakatos review` resumes it, Ctrl-C stops it")
                 waiting = True
             time.sleep(_PAUSE_SECONDS)
+            self._paused += _PAUSE_SECONDS
         if self.stop_asked:
             raise Stop("interrupted")
         if waiting:
@@ -348,7 +350,11 @@ class Investigation:
         raise UserError(why)
 
     def _log(self, kind: str, payload: dict[str, Any], forwards: float, began: float) -> None:
-        self.store.event(self.run_id, kind, payload, forwards, time.monotonic() - began)
+        self.store.event(self.run_id, kind, payload, forwards, self._clock() - began)
+
+    def _clock(self) -> float:
+        """Seconds, without those of pauses: a paused run spends nothing."""
+        return time.monotonic() - self._paused
 
 
 def begin(

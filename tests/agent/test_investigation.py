@@ -432,3 +432,25 @@ def test_a_run_that_is_asked_to_stop_through_the_log_stops_after_the_batch_and_g
     assert open_store(str(db)).run(1).status == "stopped"
     assert resume(1, db=str(db)).status == "finished"
     assert story(db) == story(toy_log)
+
+
+class PausingEarly(Asking):
+    """Asks for a pause while the model is explored."""
+
+    def phase(self, name, done, of):
+        if name == "attribution patching" and done and len(self.wishes) == 2:
+            ask(open_store(self.db, create=False), 1, self.wishes.pop(0), "Ada")
+
+    def testing(self, text, pairs, n_max, e, forwards):
+        pass
+
+
+def test_a_paused_run_spends_no_time(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr("lakatos.agent.investigation._PAUSE_SECONDS", 3.0)
+    behaviour, model = toy
+    db = tmp_path / "asked.db"
+    watcher = PausingEarly(db, "pause", "resume")
+    began = time.monotonic()
+    run = investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=watcher)
+    assert not watcher.wishes
+    assert run.seconds < time.monotonic() - began - 2.5
