@@ -29,6 +29,7 @@ class Problem(Exception):
 
 
 def chosen(
+    request: Request,
     q: Word = "",
     state: Word = "",
     kind: Word = "",
@@ -43,7 +44,13 @@ def chosen(
     sort: Word = "slot",
     page: PageNumber = 1,
 ) -> queries.Query:
-    """The hypotheses that an address asks for. Raises Problem: a run or group that is no number."""
+    """The hypotheses that an address asks for.
+
+    Raises:
+        Problem: a run or group that is no number, or a blind reader asks by what others said.
+    """
+    if reader(request).blind and (review or reviewer or sort.removeprefix("-") == "review"):
+        raise hidden("Which hypotheses these are tells what others said of them.")
     return queries.Query(
         text=q,
         state=state or None,

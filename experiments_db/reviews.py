@@ -68,6 +68,8 @@ def add_review(
         raise UserError("A review is signed: give your name (--author).")
     if len(author) > MOST_AUTHOR or len(reason) > MOST_REASON:
         raise UserError(f"A name has at most {MOST_AUTHOR} characters, a reason at most {MOST_REASON}.")
+    if any("\ud800" <= c <= "\udfff" for c in author + reason):  # from bytes of a terminal that are no UTF-8
+        raise UserError("A name and a reason are text: these bytes are not UTF-8.")
     if decision != SCORE and decision not in DECISIONS:
         raise UserError(f"There is no decision {decision!r}; there are {', '.join(DECISIONS)} and {SCORE}.")
     if decision == SCORE and score not in SCORES:

@@ -157,3 +157,9 @@ def test_two_first_blind_reviews_at_once_are_one(store, monkeypatch):
     monkeypatch.setattr(store, "reviews", lambda *_: [])  # the other process has not been seen
     with pytest.raises(UserError, match="only the first review"):
         add_review(store, 1, author="Ada", decision="score", score=2, blind=True)
+
+
+@pytest.mark.parametrize("given", [{"author": "\udc80"}, {"reason": "\udcff no"}])
+def test_bytes_that_are_no_text_are_refused(store, given):
+    with pytest.raises(UserError, match="not UTF-8"):
+        add_review(store, 1, **{"author": "Ada", "decision": "dispute", "reason": "no", **given})

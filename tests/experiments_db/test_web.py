@@ -503,3 +503,11 @@ def test_a_page_read_from_an_old_index_says_so_though_the_index_has_caught_up_si
     reading = Index.page
     monkeypatch.setattr(Index, "page", lambda self, query: (reading(self, query), index.refresh())[0])
     assert "The log has grown" in client.get("/hypotheses").text
+
+
+def test_a_blind_reader_cannot_ask_which_hypotheses_others_retracted(client, store):
+    add_review(store, 1, author="Bob", decision="retract", reason="no")
+    queries = ("review=retracted", "reviewer=Bob", "sort=-review")
+    assert {client.get(f"/hypotheses?{query}").status_code for query in queries} == {200}
+    send(client, "/preferences", name="Ada", blind="1")
+    assert {client.get(f"/hypotheses?{query}").status_code for query in queries} == {403}
