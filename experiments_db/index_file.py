@@ -14,6 +14,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -60,7 +61,13 @@ CREATE TABLE memo (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB N
 CREATE VIRTUAL TABLE search USING fts5 (body, tokenize = 'unicode61', prefix = '1 2');
 """
 
-SCHEMA: Final = zlib.crc32(repr((_TABLES, COLUMNS)).encode()) >> 1  # of this file and of the lines in it
+
+def schema_of(release: str) -> int:
+    """A number of the tables, of the lines in them, and of the release that worked them out."""
+    return zlib.crc32(repr((_TABLES, COLUMNS, release)).encode()) >> 1
+
+
+SCHEMA: Final = schema_of(version("lakatos"))
 T = TypeVar("T")
 
 
@@ -202,20 +209,20 @@ class IndexFile:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Ask whether the file is an index of this schema."""
-        application, version, tables = self._identity(connection)
+        application, schema, tables = self._identity(connection)
         if application != _APPLICATION and tables:
             raise UserError(f"{self.path} is another program's database; the index needs a file of its own.")
-        if (application, version) != (_APPLICATION, SCHEMA):
+        if (application, schema) != (_APPLICATION, SCHEMA):
             connection.close()
             self.discard()
-            raise Damaged(f"schema {version}, not {SCHEMA}")
+            raise Damaged(f"schema {schema}, not {SCHEMA}")
 
     @staticmethod
     def _identity(connection: sqlite3.Connection) -> tuple[int, int, bool]:
         """Whose file it is, its schema, and whether anything is in it."""
         names = ("PRAGMA application_id", "PRAGMA user_version", "SELECT COUNT(*) FROM sqlite_master")
-        application, version, tables = (connection.execute(name).fetchone()[0] for name in names)
-        return application, version, tables > 0
+        application, schema, tables = (connection.execute(name).fetchone()[0] for name in names)
+        return application, schema, tables > 0
 
     def _inode(self) -> int | None:
         try:

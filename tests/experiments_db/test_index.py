@@ -500,3 +500,14 @@ def test_not_everything_that_was_ever_searched_for_is_remembered(toy_copy, tmp_p
     for word in range(30):
         index.cells(Query(text=f"word{word}"))
     assert index.ask(lambda c: c.execute("SELECT COUNT(*) FROM memo").fetchone()[0]) <= 11
+
+
+def test_an_index_of_another_release_is_made_anew(toy_copy, tmp_path, monkeypatch):
+    store = open_store(str(toy_copy))
+    index = Index(store, tmp_path / "index")
+    index.refresh()
+    index.file.write(lambda c: c.execute("UPDATE hypotheses SET state = 'confirmed'") and None)  # as judged elsewhere
+    monkeypatch.setattr(index_file, "SCHEMA", index_file.schema_of("0.0"))
+    later = Index(store, tmp_path / "index")
+    later.refresh()
+    assert later.counts() == store.counts()
