@@ -8,6 +8,7 @@ import secrets
 import socket
 import webbrowser
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -116,7 +117,7 @@ def serve(store: Store, host: str, port: int, hypothesis: str | None, say: Any) 
     address = f"http://{shown}:{listening.getsockname()[1]}/{place}"
     if token is not None:
         say("Whoever has this address can read the log and review in it; it goes over the network unencrypted.")
-        address += f"?token={token}"
+        address += f"?token={quote(token, safe='')}"
     say(f"Review site: {address}")
     say("Ctrl-C ends it.")
     if hypothesis is not None:

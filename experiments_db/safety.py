@@ -45,6 +45,7 @@ class Safety:
         self.app = app
         self.token = token
         self._secret = secrets.token_bytes(32)
+        self._pass = self._csrf(f"token {token}")  # a cookie holds whatever is in the token, and not the token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -82,10 +83,10 @@ class Safety:
                 rest = urlencode([(k, v) for k, v in parse_qsl(request.url.query, True) if k != "token"])
                 page = "/" + request.url.path.lstrip("/") + (f"?{rest}" if rest else "")
                 answer = RedirectResponse(page, 303)
-                answer.raw_headers.append((b"set-cookie", _cookie(TOKEN, self.token)))
+                answer.raw_headers.append((b"set-cookie", _cookie(TOKEN, self._pass)))
                 return answer
             bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not any(_same(given, self.token) for given in (bearer, _cookies(request).get(TOKEN, ""))):
+            if not (_same(bearer, self.token) or _same(_cookies(request).get(TOKEN, ""), self._pass)):
                 return PlainTextResponse(
                     "A token is needed: open the address that `lakatos review` printed, which ends in ?token=...", 401
                 )

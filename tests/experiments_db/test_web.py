@@ -511,3 +511,11 @@ def test_a_blind_reader_cannot_ask_which_hypotheses_others_retracted(client, sto
     assert {client.get(f"/hypotheses?{query}").status_code for query in queries} == {200}
     send(client, "/preferences", name="Ada", blind="1")
     assert {client.get(f"/hypotheses?{query}").status_code for query in queries} == {403}
+
+
+@pytest.mark.parametrize("token", ["a b;c", "a+b&c=d", 'prü"f', "%41"])
+def test_any_token_opens_the_site_and_stays_out_of_the_cookie(store, tmp_path, token):
+    client = TestClient(create_app(store, token=token, index=Index(store, tmp_path / "index")), base_url=HOME)
+    assert client.get("/", params={"token": token}).status_code == 200
+    assert client.get("/hypotheses").status_code == 200
+    assert token not in client.cookies["lakatos_token"]
