@@ -158,7 +158,26 @@ def write_tests(store: Store, folder: Path, accepted_only: bool) -> list[Path]:
     if not written:
         which = "confirmed and accepted by reviewers" if accepted_only else "confirmed"
         raise UserError(f"No claim here is {which}, so there is nothing to test again. `lakatos log` lists all.")
+    for path in _left_over(store, folder, written):
+        err().print(
+            f"{path} is of a claim of this log that is exported no more (retracted, or not accepted): "
+            "delete it, or pytest goes on testing it.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     return written
+
+
+def _left_over(store: Store, folder: Path, written: list[Path]) -> list[Path]:
+    """Files of this log's claims in the folder that were not written now, by the hash in their names."""
+    from lakatos.experiments_db import models as m
+    from lakatos.experiments_db.hypothesis_file import SUFFIX
+
+    others = sorted(set(folder.expanduser().glob(f"*{SUFFIX}")) - {path.expanduser() for path in written})
+    begins = {path: path.name.removesuffix(SUFFIX).rpartition("-")[2] for path in others}
+    known = m.HypothesisRow.claim_hash
+    return [p for p, h in begins.items() if len(h) == 8 and store.ids(known.startswith(f"sha256:{h}", autoescape=True))]
 
 
 def _chosen(store: Store, hypothesis: str | None) -> list[Entry]:

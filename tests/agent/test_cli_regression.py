@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from lakatos.agent.cli import app
 from lakatos.experiments_db import open_store, regression
+from lakatos.experiments_db.reviews import add_review
 from lakatos.tools.errors import UserError
 
 
@@ -57,6 +58,16 @@ def test_as_json_it_is_one_document_with_the_log_s_numbers(toy_copy):
 def test_export_writes_tests(toy_copy, tmp_path):
     _, out = lakatos("export", "--tests", tmp_path / "claims", "--db", toy_copy)
     assert len(out.split()) == len(list((tmp_path / "claims").iterdir())) == 2
+
+
+def test_export_names_the_files_of_claims_that_were_retracted_since(toy_copy, tmp_path):
+    lakatos("export", "--tests", tmp_path / "claims", "--db", toy_copy)
+    (tmp_path / "claims" / "mine-0000beef.hypothesis.yaml").write_text("of another log")
+    first = next(e for e in open_store(str(toy_copy)).hypotheses() if e.state == "confirmed")
+    add_review(open_store(str(toy_copy)), first.id, author="Ada", decision="retract", reason="r")
+    said = CliRunner().invoke(app, ["export", "--tests", str(tmp_path / "claims"), "--db", str(toy_copy)]).stderr
+    assert said.count("delete it") == 1
+    assert first.claim_hash[7:15] in said
 
 
 @pytest.mark.parametrize(
