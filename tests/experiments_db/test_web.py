@@ -520,3 +520,25 @@ def test_any_token_opens_the_site_and_stays_out_of_the_cookie(store, tmp_path, t
     assert client.get("/", params={"token": token}).status_code == 200
     assert client.get("/hypotheses").status_code == 200
     assert token not in client.cookies["lakatos_token"]
+
+
+def test_money_is_tokens_at_the_prices_that_a_run_was_told(toy_copy, tmp_path):
+    with sqlite3.connect(toy_copy) as raw:
+        raw.execute("DROP TRIGGER runs_no_update")
+        raw.execute("UPDATE runs SET config = json_set(config, '$.llm_price_in', 2.0, '$.llm_price_out', 10.0)")
+    store = open_store(str(toy_copy), create=False)
+    call = {
+        "run_id": 1,
+        "round": 1,
+        "purpose": "propose",
+        "attempt": 1,
+        "model": "m",
+        "prompt": "p",
+        "prompt_hash": "h",
+    }
+    spent = {"tokens_in": 500_000, "tokens_out": 25_000, "seconds": 0.0}
+    store.add(m.LLMCall(**call, request={}, response="r", error=None, **spent))
+    assert store.run(1).money == store.spent()["money"] == 1.25
+    client = TestClient(create_app(store, index=Index(store, tmp_path / "index")), base_url=HOME)
+    assert "1.25 in money" in client.get("/runs/1").text
+    assert "money: 1.25" in client.get("/").text
