@@ -63,7 +63,7 @@ def add_review(
     Raises:
         UserError: no author, an unknown decision, no reason, a score out of range, or no such hypothesis.
     """
-    author, reason = author.strip(), reason.strip()
+    author, reason = author.strip(), "\n".join(reason.strip().splitlines())  # a form sends CR LF
     if not author:
         raise UserError("A review is signed: give your name (--author).")
     if len(author) > MOST_AUTHOR or len(reason) > MOST_REASON:

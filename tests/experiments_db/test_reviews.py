@@ -43,6 +43,11 @@ def test_the_last_word_of_an_author_counts_and_history_is_kept(store):
     assert [r.decision for r in store.reviews([1])] == ["dispute", "accept"]
 
 
+def test_the_lines_of_a_reason_end_alike_wherever_it_was_typed(store):
+    say(store, "accept", reason="first\r\nsecond\n")
+    assert [r.reason for r in store.reviews([1])] == ["first\nsecond"]
+
+
 def test_scores_decide_nothing(store):
     say(store, "score", score=1)
     assert store.hypothesis("1").standing is None
