@@ -209,12 +209,13 @@ def _hypotheses(rows: list[dict[str, Any]], wide: bool) -> Table:
     """Every column where there is room; in a narrow terminal the ones that decide."""
     columns = ("id", "verdict", "claim", "role", "effect [interval]", "of gap", "e", "p", "n", "stop")
     table = _table(*(c for c in columns if wide or c in _NARROW))
+    several = len({row["model"] for row in rows}) > 1
     for row in rows:
         interval = "" if row["effect"] is None else f"{row['effect']:+.2f} \\[{row['low']:+.2f}, {row['high']:+.2f}]"
         cells = {
             "id": str(row["id"]),
             "verdict": f"[{_COLOURS[row['state']]}]{row['state']}[/]" + (" !" if row["flagged"] else ""),
-            "claim": escape(row["text"]) + _noted(row),
+            "claim": escape(row["text"]) + (f" on {escape(row['model'])}" if several else "") + _noted(row),
             "role": row["role"],
             "effect [interval]": interval,
             "of gap": "" if row["fraction"] is None else f"{row['fraction']:+.0%}",
