@@ -105,7 +105,9 @@ class Reader:
                 raise UserError(f"{len(found)} hypotheses match {key!r}; `lakatos log` lists their numbers and hashes.")
             if found:
                 return self._entries([m.HypothesisRow.id == found[0]])[0]
-        raise NotThere(f"There is no hypothesis {key!r} here; `lakatos log` lists their numbers and hashes.")
+        raise NotThere(
+            f"There is no hypothesis {key!r} here; `lakatos log` lists them; of a hash give four characters or more."
+        )
 
     def ids(self, match: Any) -> list[int]:
         """The numbers of the study's hypotheses whose rows match."""

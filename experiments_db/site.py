@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -69,6 +70,7 @@ class Site:
             "study": documents.study_document(self.store),
             "fresh": self.index.freshness(),
             "database": self.store.engine.url.render_as_string(hide_password=True),
+            "where": self._where(),
         }
 
     def overview(self, page: int) -> dict[str, Any]:
@@ -398,7 +400,11 @@ class Site:
             return None, str(error)
 
     def _command(self, entry: Entry) -> str:
-        url = self.store.engine.url
+        return f"lakatos rerun {entry.claim_hash.removeprefix('sha256:')[:12]}{self._where()}"
+
+    def _where(self) -> str:
+        """The options that lead a command to this study, where they are not the defaults."""
+        url, study = self.store.engine.url, self.store.study.name
         name = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-        where = "" if name == "lakatos.db" else f" --db {name}"
-        return f"lakatos rerun {entry.claim_hash.removeprefix('sha256:')[:12]}{where}"
+        database = "" if name == "lakatos.db" else f" --db {shlex.quote(str(name))}"
+        return database + ("" if study == "main" else f" --study {shlex.quote(study)}")

@@ -187,6 +187,17 @@ def test_a_hypothesis_shows_all_its_sides(client, store):
     assert file.headers["content-disposition"].endswith('.hypothesis.yaml"')
 
 
+def test_a_page_beyond_the_last_says_so(client):
+    page = client.get("/hypotheses?page=99").text
+    assert "There is no page 99 of these" in page
+    assert "Nothing matches" not in page
+
+
+def test_commands_name_the_database_that_is_shown(client, toy_log):
+    page = client.get("/hypotheses/1").text
+    assert "lakatos show 1 --db " in page
+
+
 def test_a_hypothesis_is_found_by_its_hash(client, store):
     short = store.hypothesis("3").claim_hash[7:19]
     assert client.get(f"/hypotheses/{short}").text.count("Hypothesis 3") == 1
