@@ -25,8 +25,15 @@ SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  #
 
 
 def regressions(store: Store, accepted_only: bool = False) -> list[Entry]:
-    """The confirmed claims that no reviewer retracted, in slot order; or only those whose reviews say accepted."""
-    confirmed = [e for e in store.hypotheses() if e.state == "confirmed" and e.standing != "retracted"]
+    """The confirmed claims that no reviewer retracted, in slot order; or only those whose reviews say accepted.
+
+    Not those of runs whose model did not show the behaviour (`--allow-absent`): what is confirmed there is that nothing
+    has an effect, and the behaviour itself is noise.
+    """
+    checked = store.all(m.Event, m.Event.kind == "checked")
+    absent = {event.run_id for event in checked if not event.payload.get("present", True)}
+    held = [e for e in store.hypotheses() if e.state == "confirmed" and e.run_id not in absent]
+    confirmed = [e for e in held if e.standing != "retracted"]
     return [e for e in confirmed if e.standing == "accepted"] if accepted_only else confirmed
 
 

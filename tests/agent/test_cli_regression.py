@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 from typer.testing import CliRunner
@@ -58,6 +59,14 @@ def test_as_json_it_is_one_document_with_the_log_s_numbers(toy_copy):
 def test_export_writes_tests(toy_copy, tmp_path):
     _, out = lakatos("export", "--tests", tmp_path / "claims", "--db", toy_copy)
     assert len(out.split()) == len(list((tmp_path / "claims").iterdir())) == 2
+
+
+def test_claims_of_a_model_that_does_not_show_the_behaviour_are_no_tests(toy_copy, tmp_path):
+    with sqlite3.connect(toy_copy) as raw:
+        raw.execute("DROP TRIGGER events_no_update")
+        raw.execute("UPDATE events SET payload = json_set(payload, '$.present', json('false')) WHERE kind = 'checked'")
+    with pytest.raises(UserError, match="nothing to test again"):
+        lakatos("export", "--tests", tmp_path / "claims", "--db", toy_copy)
 
 
 def test_export_names_the_files_of_claims_that_were_retracted_since(toy_copy, tmp_path):
