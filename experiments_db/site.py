@@ -18,7 +18,7 @@ from lakatos.experiments_db.corrected import FAMILIES
 from lakatos.experiments_db.drift import drift_document
 from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.provenance import deviations, kin, proposal_document
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.records import Entry, Refused
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS, slot_weights
@@ -75,21 +75,19 @@ class Site:
 
     def overview(self, page: int) -> dict[str, Any]:
         """Denominators of the study, of each behaviour, of each run; what was looked at and dropped."""
-        facets = self.index.facets()
-        weights = slot_weights(max(self.index.counts().registered, 1))
-        registered = self.index.counts().registered
+        facets, counts, n_runs = self.index.facets(), self.index.counts(), self._n_runs()
+        held = slot_weights(counts.registered).sum() if counts.registered else 0.0
         return {
-            "counts": self.index.counts(),
-            "alpha_spent": self.store.study.alpha * float(weights[:registered].sum()),
+            "counts": counts,
+            "alpha_spent": self.store.study.alpha * float(held),
             "spent": self.index.spent(),
             "behaviours": [
                 {"name": name, "counts": self.index.counts(behaviour=name), **self._selection(name)}
                 for name, _ in facets["behaviour"]
             ],
             "runs": self._runs(page),
-            "n_runs": self._n_runs(),
             "page": page,
-            "pages": -(-self._n_runs() // RUNS_SHOWN),
+            "pages": -(-n_runs // RUNS_SHOWN),
             "dropped": self._dropped(),
         }
 
@@ -109,7 +107,7 @@ class Site:
             "rows": rows,
             "scale": charts.common_scale(rows),
             "total": page.total,
-            "pages": max(1, -(-page.total // query.per_page)),
+            "pages": page.pages,
             "query": query,
             "filters": filters,
             "facets": self.index.facets(),
@@ -278,24 +276,13 @@ class Site:
         )
         with Session(self.store.engine) as session:
             rows = session.execute(join).all()
-        total = self.index.counts().refused
+        counts = self.index.counts()
         return {
-            "shown": {
-                "refused": [
-                    {
-                        "run": p.run_id,
-                        "kind": r.kind,
-                        "reason": r.reason,
-                        "duplicate_of": r.duplicate_of,
-                        "proposal": p.proposal,
-                    }
-                    for r, p in rows
-                ]
-            },
-            "proposed": self.index.counts().proposed,
-            "total": total,
+            "shown": {"refused": [Refused(p.proposal, r.kind, r.reason, r.duplicate_of) for r, p in rows]},
+            "proposed": counts.proposed,
+            "total": counts.refused,
             "page": page,
-            "pages": max(1, -(-total // RUNS_SHOWN)),
+            "pages": max(1, -(-counts.refused // RUNS_SHOWN)),
         }
 
     def _scope_counts(self, query: Query) -> tuple[str, Any] | None:
@@ -314,30 +301,26 @@ class Site:
             mine = sa.select(sa.func.count(m.Run.id)).where(m.Run.study_id == self.store.study.id)
             return int(session.scalars(mine).one())
 
-    def _runs(self, page: int) -> list[dict[str, Any]]:
+    def _newest_runs(self, *where: Any, page: int = 1) -> list[int]:
+        """A page of the study's runs that match, the newest first."""
         newest = (
             sa.select(m.Run.id)
-            .where(m.Run.study_id == self.store.study.id)
+            .where(m.Run.study_id == self.store.study.id, *where)
             .order_by(m.Run.id.desc())
             .limit(RUNS_SHOWN)
             .offset(RUNS_SHOWN * (page - 1))
         )
         with Session(self.store.engine) as session:
-            ids = list(session.scalars(newest))
+            return list(session.scalars(newest))
+
+    def _runs(self, page: int) -> list[dict[str, Any]]:
+        ids = self._newest_runs(page=page)
         return [{**asdict(self.store.run(key)), "counts": self.index.counts(run=key)} for key in ids]
 
     def _before(self, run_id: int) -> list[dict[str, Any]]:
         """What was looked at before this run, in this study: the last runs, and what became of them."""
-        earlier = (
-            sa.select(m.Run.id)
-            .where(m.Run.study_id == self.store.study.id, m.Run.id < run_id)
-            .order_by(m.Run.id.desc())
-            .limit(RUNS_SHOWN)
-        )
-        with Session(self.store.engine) as session:
-            ids = list(session.scalars(earlier))
         found = []
-        for key in reversed(ids):
+        for key in reversed(self._newest_runs(m.Run.id < run_id)):
             record, counts = self.store.run(key), self.index.counts(run=key)
             found.append(
                 {
