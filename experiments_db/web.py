@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -285,7 +285,10 @@ async def _pulse(store: Store, run_id: int, since: str = "") -> AsyncIterator[st
     Args:
         since: the ledger's head that the page shows.
     """
-    look: Callable[[], tuple[str, str]] = lambda: (store.ledger_head(), store.run(run_id).status)  # noqa: E731
+
+    def look() -> tuple[str, str]:
+        return store.ledger_head(), store.run(run_id).status
+
     shown, quiet, status = since, 0, "running"
     yield "retry: 3000\n\n"
     while status == "running":
