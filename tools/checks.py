@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from lakatos.tools.abilities import abilities
-from lakatos.tools.component import Component
+from lakatos.tools.component import Component, Kind
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import Metric
 from lakatos.tools.pairs import PromptPairs
 from lakatos.tools.paths import check_path
 from lakatos.tools.plan import Intervention
 from lakatos.tools.runs import Runs
+
+_KEPT: tuple[tuple[Kind, int | None], ...] = (("head", 0), ("mlp", None))  # what keep= replaces, of each layer
 
 
 def check_interventions(model: Any, runs: Runs, interventions: Sequence[Intervention]) -> None:
@@ -28,20 +30,37 @@ def check_interventions(model: Any, runs: Runs, interventions: Sequence[Interven
         if intervention.keep and any(c.kind not in ("head", "attention", "mlp") for c in intervention.components):
             raise UserError(f"{intervention}: keep= takes heads (a9.h6), attentions (a9) and MLPs (m5).")
     named = [place for i in interventions for place in (*i.components, *i.receivers) if isinstance(place, Component)]
-    n_layers, known = int(model.cfg.n_layers), abilities(model)
     names = set(runs.batches[0].batch.positions)  # those that all pairs have
-    length = min(int(run.batch.lengths.min()) for run in runs.batches)
+    lengths = [run.batch.lengths for run in runs.batches]
+    shortest, longest = min(int(n.min()) for n in lengths), max(int(n.max()) for n in lengths)
     for component in dict.fromkeys(named):
         component.check(model.cfg, names)
-        hook = component.hook_name(n_layers)
-        if hook not in model.hook_dict:
-            raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
-        if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
-            raise UserError(f"{component}: the MLP of layer {component.layer} is a mixture of experts.")
-        if known.shapes:
-            component.check_shape(model.cfg, known.shapes.get(hook), known.trial)
-        if isinstance(component.position, int) and component.position >= length:
-            raise UserError(f"{component}: the shortest prompt has {length} tokens, counted from 0.")
+        _check_hook(model, component)
+        if isinstance(component.position, int) and component.position >= shortest:
+            raise UserError(f"{component}: the shortest prompt has {shortest} tokens, counted from 0.")
+    kept = next((i for i in interventions if i.keep), None)
+    everything = [Component(layer, kind, index) for layer in range(int(model.cfg.n_layers)) for kind, index in _KEPT]
+    for component in everything if kept else ():
+        try:
+            _check_hook(model, component)
+        except UserError as error:
+            raise UserError(f"{kept}: keep= replaces every other head and MLP. {error}") from error
+    averaged = [i for i in interventions if i.source == "mean"]
+    if averaged and runs.means is None:
+        raise UserError(f"{averaged[0]}: mean ablation needs prompts to average over: pass dataset=.")
+    for component in dict.fromkeys(c for i in averaged for c in (everything if i.keep else i.components)):
+        assert runs.means is not None
+        runs.means.check(component, longest)
+
+
+def _check_hook(model: Any, component: Component) -> None:
+    hook, known = component.hook_name(int(model.cfg.n_layers)), abilities(model)
+    if hook not in model.hook_dict:
+        raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
+    if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
+        raise UserError(f"{component}: the MLP of layer {component.layer} is a mixture of experts.")
+    if known.shapes:
+        component.check_shape(model.cfg, known.shapes.get(hook), known.trial)
 
 
 def check_texts(interventions: Sequence[Intervention]) -> None:

@@ -35,10 +35,11 @@ import torch
 from numpy.typing import NDArray
 
 from lakatos.tools.abilities import abilities
-from lakatos.tools.encoding import Ints, TokenBatch, encode, pad
+from lakatos.tools.encoding import Ints, TokenBatch, encode
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import METRICS, Metric, pair_metric
 from lakatos.tools.pairs import PromptPairs
+from lakatos.tools.runs import together
 from lakatos.tools.suffix import Recording, Window, hooked, unembed
 
 Floats = NDArray[np.float32]
@@ -354,9 +355,7 @@ def chunks(model: Any, pairs: PromptPairs, metric: str, ig_steps: int, max_token
         raise UserError("Attribution needs at least one prompt pair, and there is none.")
     if ig_steps < 1:
         raise UserError(f"ig_steps must be 1 (attribution patching) or more (integrated gradients), not {ig_steps}.")
-    batches = encode(pairs, model.tokenizer)
-    if len(batches) > 1 and abilities(model).causal:
-        batches = [pad(batches)]
+    batches = together(model, encode(pairs, model.tokenizer))
     windows = abilities(model).windows
     return [
         batch.part(rows)

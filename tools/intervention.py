@@ -22,6 +22,9 @@ the model itself called them with, so nothing here knows an architecture. A mode
 per model, on a small batch) is measured by `intervention_reference.py`, one forward pass each, and `Effects.engine`
 says it.
 
+Calls are audited: a few random cells are measured by the reference too (`audit.py`). Where the two disagree, the whole
+call is measured by the reference, `Effects.notices` names the cell, and the model is not driven any more.
+
 Method: Vig et al. 2020; Meng et al. 2022; Wang et al. 2022 (paths); Chan et al. 2022 (resample ablation); Zhang & Nanda
 2024.
 """
@@ -32,17 +35,19 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 
-from lakatos.tools.abilities import abilities
+from lakatos.tools.abilities import abilities, distrust
+from lakatos.tools.audit import Audit, Audited, Disagreement
 from lakatos.tools.checks import check_finite, check_interventions, check_texts
 from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
+from lakatos.tools.intervention_reference import measure_by_forward
 from lakatos.tools.metric import METRICS, Metric
 from lakatos.tools.pairs import PromptPairs
 from lakatos.tools.paths import direct, received
@@ -67,6 +72,7 @@ class Effects(NamedTuple):
     engine: Engine
     forwards: float  # spent by the whole call, in forward passes of one prompt
     metric: Metric = "logit_diff"
+    audited: Audited = Audited()  # what the reference measured too, and agreed on; part of `forwards`
     others: Mapping[str, Effects] = {}  # by the names of further metrics, and of controls (their loss)
     notices: tuple[str, ...] = ()  # what the caller should know, e.g. that memory did not suffice at first
 
@@ -144,6 +150,7 @@ def run_interventions(
     return effects._replace(
         others={**effects.others, **others},
         forwards=effects.forwards + sum(other.forwards for other in others.values()),
+        audited=sum((other.audited for other in others.values()), effects.audited),
         notices=effects.notices + tuple(notice for other in others.values() for notice in other.notices),
     )
 
@@ -162,54 +169,91 @@ def _measure(
     progress: Progress,
     keep: bool,
 ) -> Effects:
-    from lakatos.tools.intervention_reference import measure_by_forward
-
-    n = len(runs.pairs)
-    values = np.full((len(metrics), len(interventions), n), np.nan)
-    clean, corrupted = np.full((2, len(metrics), n), np.nan)
-    notices: list[str] = []
-    cells, done = len(interventions) * n, 0
     known = abilities(model)
     by_embedding = any(c.kind == "embedding" for i in interventions for c in i.components)
-    engine: Engine = "suffix" if known.blocks and (known.embeddings or not by_embedding) else "reference"
-    if engine == "reference":
-        why = known.why or "its blocks are told of the embeddings by another way than the residual stream"
-        notices.append(f"Measured by whole forward passes: {why}.")
-    for batch in runs.batches:
-        where = batch.batch.index
-        plan = Plan(model, batch, interventions, base)
+    measuring = _Measuring(model, runs, interventions, base, metrics, memory, progress, keep)
+    if known.blocks and (known.embeddings or not by_embedding):
         try:
-            if known.blocks:
+            return measuring.by("suffix")
+        except Disagreement as found:
+            distrust(model, f"the engine and the reference disagree: {found}")
+    why = abilities(model).why or "its blocks are told of the embeddings by another way than the residual stream"
+    measuring.notices.append(f"Measured by whole forward passes: {why}.")
+    return measuring.by("reference")
+
+
+@dataclass
+class _Measuring:
+    """One call: what is asked, and what came of it so far."""
+
+    model: Any
+    runs: Runs
+    interventions: Sequence[Intervention]
+    base: Base
+    metrics: list[Metric]
+    memory: int | None
+    progress: Progress
+    keep: bool  # the runs of a batch once it is measured
+    notices: list[str] = field(default_factory=list)
+
+    def by(self, engine: Engine) -> Effects:
+        """Measure every batch.
+
+        Raises:
+            Disagreement: the audit found that the engine cannot be trusted with this model.
+        """
+        n, metrics, interventions = len(self.runs.pairs), self.metrics, self.interventions
+        values = np.full((len(metrics), len(interventions), n), np.nan)
+        clean, corrupted = np.full((2, len(metrics), n), np.nan)
+        audit = Audit(self.model, interventions, self.base, metrics)
+        done = 0
+        for batch in self.runs.batches:
+            where = batch.batch.index
+            plan = Plan(self.model, batch, interventions, self.base)
+            for k, of_both in enumerate(self._of_base_runs(plan)):
+                clean[k, where], corrupted[k, where] = of_both
+            if engine == "suffix":
+                stacks = _Stacks(plan, metrics, self.memory)
+                cells = len(interventions) * n
+                values[:, :, where] = found = stacks.measure(partial(_shifted, self.progress, done, cells))
+                self.notices += stacks.notices
+                audit.check(batch, found)
+            else:
+                values[:, :, where] = measure_by_forward(self.model, batch, interventions, self.base, metrics)
+            done += len(interventions) * len(batch)
+            self.progress(done, len(interventions) * n)
+            if not self.keep:
+                self.runs.forgotten += batch.take_forwards()
+                batch.forget()
+        for k, metric in enumerate(metrics):
+            check_finite(metric, values[k], clean[k], corrupted[k], interventions, self.runs.pairs)
+        spent, notices = self.runs.take_forwards(), tuple(self.notices)
+        audit.done(spent)
+        each = [
+            Effects(values[k], clean[k], corrupted[k], engine, spent, metric, audit.audited, notices=notices)
+            for k, metric in enumerate(metrics)
+        ]
+        return each[0]._replace(others={e.metric: e for e in each[1:]})
+
+    def _of_base_runs(self, plan: Plan) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The base and source runs of a batch; each metric on the clean and on the corrupted one."""
+        try:
+            if plan.known.blocks:
                 plan.prepare()
-            for k, metric in enumerate(metrics):
-                clean[k, where] = batch.base_metric("clean", metric, base)
-                corrupted[k, where] = batch.base_metric("corrupted", metric, base)
+            return [
+                (
+                    plan.batch.base_metric("clean", metric, self.base),
+                    plan.batch.base_metric("corrupted", metric, self.base),
+                )
+                for metric in self.metrics
+            ]
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
             raise UserError(
-                f"The base and source runs of {len(batch)} prompts do not fit into memory. Pass fewer, or memory=, "
-                "the bytes that there are."
+                f"The base and source runs of {len(plan.batch)} prompts do not fit into memory. Pass fewer, or "
+                "memory=, the bytes that there are."
             ) from error
-        if engine == "suffix":
-            stacks = _Stacks(plan, metrics, memory)
-            values[:, :, where] = stacks.measure(partial(_shifted, progress, done, cells))
-            notices += stacks.notices
-        else:
-            values[:, :, where] = measure_by_forward(model, batch, interventions, base, metrics)
-        done += len(interventions) * len(batch)
-        progress(done, cells)
-        if not keep:
-            runs.forgotten += batch.take_forwards()
-            batch.forget()
-    for k, metric in enumerate(metrics):
-        check_finite(metric, values[k], clean[k], corrupted[k], interventions, runs.pairs)
-    spent = runs.take_forwards()
-    each = [
-        Effects(values[k], clean[k], corrupted[k], engine, spent, metric, notices=tuple(notices))
-        for k, metric in enumerate(metrics)
-    ]
-    return each[0]._replace(others={e.metric: e for e in each[1:]})
 
 
 def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:

@@ -24,13 +24,28 @@ if TYPE_CHECKING:
 Cache = dict[str, torch.Tensor]
 Hook = tuple[str, Callable[..., Any]]
 
+_PLACES = (
+    "hook_z", "hook_q", "hook_k", "hook_v", "hook_pattern", "hook_attn_out", "hook_mlp_out", "mlp.hook_post",
+    "hook_resid_pre", "hook_resid_post", "hook_embed",
+)  # fmt: skip
+
 
 @torch.no_grad()
 def measure_by_forward(
-    model: Any, batch: BatchRuns, interventions: Sequence[Intervention], base: Base, metrics: Sequence[Metric]
+    model: Any,
+    batch: BatchRuns,
+    interventions: Sequence[Intervention],
+    base: Base,
+    metrics: Sequence[Metric],
+    *,
+    own_means: bool = True,
 ) -> np.ndarray:
-    """Per metric, intervention and prompt, the metric on the intervened run: [n_metrics, n_interventions, n]."""
-    reference = _Reference(model, batch, base)
+    """Per metric, intervention and prompt, the metric on the intervened run: [n_metrics, n_interventions, n].
+
+    Args:
+        own_means: average the dataset anew, one prompt at a time, for `source="mean"`; otherwise take `batch.means`.
+    """
+    reference = _Reference(model, batch, base, own_means)
     values = np.empty((len(metrics), len(interventions), len(batch)))
     rows = torch.arange(len(batch), device=model.cfg.device)
     for number, intervention in enumerate(interventions):
@@ -44,10 +59,11 @@ def measure_by_forward(
 
 
 class _Reference:
-    def __init__(self, model: Any, batch: BatchRuns, base: Base) -> None:
+    def __init__(self, model: Any, batch: BatchRuns, base: Base, own_means: bool) -> None:
         self.model = model
         self.batch = batch
         self.base = base
+        self.own_means = own_means
         self.n_layers = int(model.cfg.n_layers)
         self.passes = 0.0
         self._caches: dict[str, Cache] = {}
@@ -72,12 +88,14 @@ class _Reference:
 
     def _cache(self, which: str) -> Cache:
         if which not in self._caches:
-            kinds = ("hook_z", "hook_q", "hook_k", "hook_v", "hook_pattern", "hook_attn_out", "hook_mlp_out")
-            wanted = (*kinds, "mlp.hook_post", "hook_resid_pre", "hook_resid_post", "hook_embed")
-            tokens = self.batch.tokens(which)
-            self._caches[which] = self.model.run_with_cache(tokens, names_filter=lambda name: name.endswith(wanted))[1]
-            self.passes += len(self.batch)
+            self._caches[which] = self._activations(self.batch.tokens(which))
         return self._caches[which]
+
+    def _activations(self, tokens: torch.Tensor) -> Cache:
+        """Those of components, in a run of [n, pos] tokens."""
+        self.passes += len(tokens)
+        cache: Cache = self.model.run_with_cache(tokens, names_filter=lambda name: name.endswith(_PLACES))[1]
+        return cache
 
     def _value(self, component: Component, source: str, row: int, position: int | slice) -> torch.Tensor | float:
         """What replaces the component in one prompt at one position, or at all."""
@@ -97,16 +115,34 @@ class _Reference:
         """The mean over the dataset, one prompt at a time; padding, which nothing reads, is left at zero."""
 
         if (component, position) not in self._means:
-            found = self._of_dataset(component, name, position)
-            nothing = torch.zeros_like(self._pick(component, self._cache("clean")[name][0], 0))
-            self._means[component, position] = torch.stack(found).mean(0) if found else nothing
+            if self.batch.means is None:
+                raise UserError("Mean ablation needs prompts to average over: pass dataset=.")
+            if self.own_means:
+                found = self._of_dataset(component, name, position)
+                nothing = torch.zeros_like(self._pick(component, self._cache("clean")[name][0], 0))
+                self._means[component, position] = torch.stack(found).mean(0) if found else nothing
+            else:
+                self._means[component, position] = self._kept_mean(component, position)
         return self._means[component, position]
+
+    def _kept_mean(self, component: Component, position: int) -> torch.Tensor:
+        """The same as the engine has it; padding is left at zero."""
+        means = self.batch.means
+        assert means is not None
+        table = means.table(component)
+        named = means.row(component, self.batch.batch)
+        place = position if named is None else named
+        found = table[place] if named is not None or place < means.length else torch.zeros_like(table[0])
+        found = found if component.index is None else found[component.index]
+        if component.kind != "pattern":
+            return found
+        width = self.batch.batch.clean.shape[1]
+        return torch.nn.functional.pad(found, (0, width - found.shape[-1]))  # cut where the width is less
 
     def _of_dataset(self, component: Component, name: str, position: int) -> list[torch.Tensor]:
         from lakatos.tools.encoding import encode
 
-        if self.batch.means is None:
-            raise UserError("Mean ablation needs prompts to average over: pass dataset=.")
+        assert self.batch.means is not None
         found = []
         for batch in encode(self.batch.means.dataset, self.model.tokenizer):
             for k, tokens in enumerate(batch.clean):
@@ -115,8 +151,7 @@ class _Reference:
                     key = f"dataset {tokens.tolist()}"
                     if key not in self._caches:
                         one = torch.from_numpy(tokens[None]).to(self.model.cfg.device)
-                        self._caches[key] = self.model.run_with_cache(one)[1]
-                        self.passes += 1
+                        self._caches[key] = self._activations(one)
                     value = self._pick(component, self._caches[key][name][0], at)
                     if component.kind == "pattern":
                         value = torch.nn.functional.pad(value, (0, self.batch.batch.clean.shape[1] - value.shape[-1]))

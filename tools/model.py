@@ -40,6 +40,11 @@ PLANTED_PREFIX = "planted:"
 
 Say = Callable[[str], None]
 
+# what Hugging Face and TransformerLens raise over files that are not there, and over models that they do not know
+_UNLOADABLE = (
+    OSError, ValueError, ImportError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -93,7 +98,7 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
                 bridge = random_init_bridge(source, seed=seed, dtype=torch.float32, device=device)
             else:
                 bridge = TransformerBridge.boot_transformers(source, device=device, dtype=torch.float32)
-        except (OSError, ValueError, ImportError) as error:
+        except _UNLOADABLE as error:
             raise UserError(
                 f"Cannot load the model {name!r}: {_first_line(error)}\n"
                 f"Give {EMBEDDED} (built in), a local folder with config.json and *.safetensors, or a Hugging Face id "

@@ -289,10 +289,6 @@ class Plan:
         if source == "mean" and self.batch.means is not None:
             named = self.batch.means.row(component, self.batch.batch)
             row, position = np.zeros_like(row), position if named is None else np.full_like(position, named)
-            if named is None and len(position) and position.max() >= self.batch.means.length:
-                raise UserError(
-                    f"{component}: the dataset to average over has no prompt of {position.max() + 1} tokens or more."
-                )
         at = tuple(_tensor(a, table.device) for a in (row, position))
         values = table[at] if index is None else table[(*at, _tensor(index, table.device))]
         if component.kind == "pattern":  # a mean's rows are as long as the longest prompt of its dataset

@@ -56,9 +56,7 @@ class Runs:
         donor_rows = None if donors is None else _rows(encode(donors, tokenizer))
         if donors is not None and len(donors) != len(pairs):
             raise UserError(f"{len(pairs)} pairs need as many donor prompts, not {len(donors)}.")
-        batches = encode(pairs, tokenizer)
-        if len(batches) > 1 and abilities(model).causal:
-            batches = [pad(batches)]
+        batches = together(model, encode(pairs, tokenizer))
         self.forgotten = 0.0  # forward passes of batches that were given up
         self.means = None if dataset is None else Means(model, dataset, at_once)
         text = pairs.kind == "text"
@@ -201,6 +199,19 @@ class BatchRuns:
             self._metrics[key] = found[0].cpu().double().numpy()
         return self._metrics[key]
 
+    def alone(self, row: int) -> BatchRuns:
+        """One prompt by itself, with runs of its own, as long as it is and no longer."""
+        batch = self.batch.part(slice(row, row + 1))
+        donors = None
+        if self.donors is not None:
+            ids, named = self.donors
+            donors = ids[row : row + 1, : batch.clean.shape[1]], {name: at[row : row + 1] for name, at in named.items()}
+        return BatchRuns(self.model, batch, self.is_text, donors, self.means)
+
+    def largest_logit(self, which: str) -> float:
+        """The largest of a run's logits where metrics are read: what rounding errors are proportional to."""
+        return float(self.logits(which).float().abs().nan_to_num(0.0, 0.0, 0.0).max())
+
     def positions(self, position: str | int, which: str = "clean") -> np.ndarray:
         """[n] token indices of a position in the clean/corrupted or the donor prompts."""
         if isinstance(position, int):
@@ -282,6 +293,20 @@ class Means:
             run.forget()
         self._tables |= {name: (total / _wide(count, total)).to(model.cfg.dtype) for name, total in totals.items()}
 
+    def check(self, component: Component, longest: int) -> None:
+        """Ask whether there is a mean for the component wherever it is to be replaced.
+
+        Args:
+            longest: tokens of the longest prompt in which it is.
+
+        Raises:
+            UserError: the dataset has no prompt that is long enough; what is beyond it has no mean.
+        """
+        position = component.position
+        needed = longest if position is None else position + 1 if isinstance(position, int) else 0
+        if needed > self.length:
+            raise UserError(f"{component}: the dataset to average over has no prompt of {needed} tokens or more.")
+
     def row(self, component: Component, batch: TokenBatch) -> int | None:
         """The row of the table for the component's named position; None where the token index itself is meant.
 
@@ -306,10 +331,20 @@ class Means:
         return self._runs.take_forwards()
 
 
+def together(model: Any, batches: Sequence[TokenBatch]) -> Sequence[TokenBatch]:
+    """Prompts of several lengths as one padded batch, where padding changes nothing in prompts as long as these."""
+    longest = max(batch.clean.shape[1] for batch in batches)
+    return [pad(batches)] if abilities(model, longest).causal and len(batches) > 1 else batches
+
+
 def _state(model: Any) -> tuple[float, frozenset[Any]]:
-    """Changes when weights are written to, by whatever way, and when hooks are put on or taken off."""
+    """Changes when weights are written to, by whatever way, and when hooks are put on or taken off.
+
+    Weights are what a saved model has. The other buffers are a model's own notes: some rotary embeddings write there
+    how long the last prompt was.
+    """
     samples = []
-    for tensor in (*model.original_model.parameters(), *model.original_model.buffers()):
+    for tensor in model.original_model.state_dict().values():
         values = tensor.detach().reshape(-1)
         samples.append(values[:: max(1, len(values) // 64)].double().nan_to_num().sum().cpu())
     weighted = sum(float(sample) * (k + 1) for k, sample in enumerate(samples))

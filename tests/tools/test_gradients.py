@@ -10,7 +10,7 @@ import pytest
 import torch
 from models import ARCHITECTURES, HEADS, LAYERS, TOY, TOY_TEXT, build_tiny, hooks_on, tiny
 
-from lakatos.tools import gradients
+from lakatos.tools import gradients, runs
 from lakatos.tools.abilities import abilities
 from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
@@ -111,7 +111,7 @@ class TestScores:
     def test_no_padding_where_it_would_matter(self, monkeypatch) -> None:
         bridge = tiny("llama").bridge
         padded = node_attribution(bridge, PAIRS)
-        monkeypatch.setattr(gradients, "abilities", lambda model: replace(abilities(model), causal=False))
+        monkeypatch.setattr(runs, "abilities", lambda *model: replace(abilities(*model), causal=False))
         assert all(len(set(b.lengths)) == 1 for b in gradients.chunks(bridge, PAIRS, "logit_diff", 1, 512))
         assert close(padded.heads, node_attribution(bridge, PAIRS).heads)
 
