@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from lakatos.tools import trials
+from lakatos.tools.errors import UserError
 from lakatos.tools.suffix import out_of_memory
 
 _REFUSALS = (
@@ -55,6 +56,9 @@ def abilities(model: Any, longest: int = 0) -> Abilities:
     Args:
         longest: tokens of the longest prompt at hand. Where none as long was tried, prompts of about that length are;
             what does not hold of them is not relied on for shorter ones either.
+
+    Raises:
+        UserError: the model cannot even be run.
     """
     hooks = users_hooks(model)
     known = _known.get(model)
@@ -110,6 +114,15 @@ _OTHER = "its blocks give other numbers when they are called again"
 def _try(model: Any, has_hooks: bool) -> Abilities:
     tried = _Attempts("there are hooks of your own on the model" if has_hooks else "")
     length = trials.trial_length(model, 0)
+    try:
+        model(trials.some_tokens(model, length), return_type="logits")
+    except _REFUSALS as error:
+        if out_of_memory(error):
+            raise
+        raise UserError(
+            f"TransformerLens loads {model.cfg.model_name} but cannot run it: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
     shapes, adds = tried(lambda: trials.reach(model, length)) or ({}, False)
     causal = bool(tried(lambda: trials.is_causal(model, length)))
     roles = () if has_hooks else tried(lambda: trials.find_roles(model, length), _UNFITTED)
