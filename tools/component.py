@@ -8,7 +8,10 @@
     m5@S2            the MLP output of layer 5 at the token that the behaviour calls S2
     m5.n12           one MLP neuron (its activation after the non-linearity)
     r3@4             the residual stream before block 3, at token index 4; r30 in a model of 30 layers: after the last
-    e                the token embeddings
+    e                the token embeddings, as the embedding module gives them (see below)
+
+`e` comes before position embeddings are added and before any norm or projection: zeroing it leaves GPT-2 its positions
+and Bloom the bias of the norm that follows. What the first block reads is `r0`.
 
 Layers, heads and neurons count from zero; an index of attention heads is a query head. Parsing checks the form only:
 whether a model has the component is asked with `Component.check`.
