@@ -9,7 +9,7 @@ wrongly is not driven any more.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -150,10 +150,13 @@ def _try(model: Any, has_hooks: bool) -> Abilities:
 def _try_longer(model: Any, known: Abilities, longest: int) -> Abilities:
     """The same of longer prompts, as far as the length may matter."""
     tried = _Attempts(known.why)
-    length = trials.trial_length(model, longest)
-    roles = (known.blocks and tried(lambda: trials.find_roles(model, length), _UNFITTED)) or ()
-    blocks = bool(roles) and tried(lambda: _resumes(model, roles, length), _OTHER)
-    windows = blocks and known.windows and tried(lambda: _windows(model, roles, length))
+    length, roles = trials.trial_length(model, longest), known.roles
+    windows = known.windows and tried(lambda: _windows(model, roles, length, [0]))
+    blocks = windows
+    if known.blocks and not blocks:  # perhaps an argument that short prompts do without
+        roles = tried(lambda: trials.find_roles(model, length), _UNFITTED) or ()
+        windows = known.windows and bool(roles) and tried(lambda: _windows(model, roles, length, [0]))
+        blocks = windows or (bool(roles) and tried(lambda: _resumes(model, roles, length), _OTHER))
     causal = known.causal and bool(tried(lambda: trials.is_causal(model, length)))
     return replace(
         known,
@@ -171,7 +174,7 @@ def _resumes(model: Any, roles: tuple[Any, ...], length: int) -> bool:
     return trials.drives(model, roles, length, [0] * trials.ROWS, length)
 
 
-def _windows(model: Any, roles: tuple[Any, ...], length: int) -> bool:
+def _windows(model: Any, roles: tuple[Any, ...], length: int, layers: Sequence[int] | None = None) -> bool:
     """Windows that begin late and end early: one to the end of its prompt, one to before it."""
     end = max(1, length // 4)
-    return trials.drives(model, roles, length, [2 * end, end], length - 2 * end)
+    return trials.drives(model, roles, length, [2 * end, end], length - 2 * end, layers)

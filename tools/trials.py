@@ -6,8 +6,8 @@ answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, count
 from typing import Any, get_args
 
 import torch
@@ -89,16 +89,19 @@ def _role(one: Any, other: Any, sizes: Mapping[tuple[int, int], str]) -> Any:
     return found
 
 
-def drives(model: Any, roles: tuple[Any, ...], length: int, start: list[int], width: int) -> bool:
+def drives(
+    model: Any, roles: tuple[Any, ...], length: int, start: list[int], width: int, layers: Sequence[int] | None = None
+) -> bool:
     """Whether resuming more rows than there were, under a disturbance, gives what the model itself gives under it.
 
     Args:
         start, width: which positions of the two prompts run again.
+        layers: the blocks before which the residual stream is disturbed; by default the first, the middle, the last.
     """
     tokens = some_tokens(model, length)
     run = Recording.record(model, tokens, roles)
     begin = torch.tensor(start, device=tokens.device)
-    rows = torch.tensor([1, 0, 1, 1, 0], device=tokens.device)
+    rows = torch.tensor([1, 0, 1], device=tokens.device)
     window = Window(rows, begin[rows], width)
     late = (torch.arange(tokens.shape[1], device=tokens.device) >= begin[:, None])[..., None]
 
@@ -106,7 +109,8 @@ def drives(model: Any, roles: tuple[Any, ...], length: int, start: list[int], wi
         changed = activation + activation.roll(1, -1)
         return changed if len(activation) == len(rows) else torch.where(late, changed, activation)
 
-    for layer in sorted({0, len(model.blocks) // 2, len(model.blocks) - 1}):
+    several = {0, len(model.blocks) // 2, len(model.blocks) - 1}
+    for layer in sorted(several) if layers is None else layers:
         hook = f"blocks.{layer}.hook_resid_pre"
         own = model.run_with_hooks(tokens, return_type="logits", fwd_hooks=[(hook, disturb)])
         again = unembed(model, run.resume(window, [layer] * len(rows), {hook: [disturb]}))
@@ -148,7 +152,7 @@ def has_columns(model: Any, length: int) -> bool:
 def trial_length(model: Any, longest: int) -> int:
     """How many tokens to try: a rung at or above `longest`, and no number that could be one of heads or groups."""
     heads = {component.width(model.cfg) for component in (Component(0, "head", 0), Component(0, "key", 0))}
-    rungs = chain(SHORTEST, (size << k for k in range(64) for size in (12, 16)))
+    rungs = chain(SHORTEST, (12, 16, 24, 32, 48), count(64, 16))
     length = next(rung for rung in rungs if rung >= longest and rung not in heads)
     return max(longest, min(length, int(model.cfg.n_ctx)))
 
