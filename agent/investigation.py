@@ -23,7 +23,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.control import asked
 from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.store import Store, exploration_seed
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.behaviour_check import Presence, measure_presence
 from lakatos.tools.encoding import static_problems
@@ -331,8 +331,7 @@ class Investigation:
         ]
 
     def _seed(self, purpose: str) -> int:
-        digest = hashlib.sha256(f"{self.row.seed}|exploration|{purpose}".encode()).digest()
-        return int.from_bytes(digest[:8], "big")
+        return exploration_seed(self.row.seed, purpose)
 
     def _event(self, kind: str) -> m.Event | None:
         found = self.store.all(m.Event, m.Event.run_id == self.run_id, m.Event.kind == kind)

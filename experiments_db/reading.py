@@ -58,6 +58,10 @@ class Reader:
         """Rows of a table in the order they were appended."""
         return self._read(lambda s: list(s.scalars(sa.select(table).where(*where).order_by(table.id))))
 
+    def rows_of(self, query: Any) -> Sequence[Any]:
+        """The rows that a query of columns finds."""
+        return self._read(lambda s: s.execute(query).all())
+
     # -- hypotheses --------------------------------------------------------------------------------------------------
 
     def slots(self) -> list[Slot]:

@@ -315,6 +315,12 @@ def derive_seed(secret: str, key: str, purpose: str) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
+def exploration_seed(run_seed: str, purpose: str) -> int:
+    """The seed of one exploration stream of a run. Nothing that it gives is ever confirmed on."""
+    digest = hashlib.sha256(f"{run_seed}|exploration|{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
 def seed_commitment(seed: int) -> str:
     """What the record says of a seed before it is used."""
     return "sha256:" + hashlib.sha256(str(seed).encode()).hexdigest()

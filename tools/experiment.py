@@ -53,10 +53,56 @@ class Measurement:
     unigram: dict[str, float]  # loss of each control under its own token frequencies, in nats; only when calibrating
 
 
-def draw_sample(
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts of one behaviour, each with its donor where the battery resamples."""
+
+    pairs: PromptPairs
+    donors: PromptPairs | None
+
+    def take(self, places: Sequence[int]) -> Prompts:
+        """Some of them."""
+
+        def some(pairs: PromptPairs) -> PromptPairs:
+            return replace(pairs, pairs=tuple(pairs[place] for place in places))
+
+        return Prompts(some(self.pairs), None if self.donors is None else some(self.donors))
+
+    def and_those(self, other: Prompts) -> Prompts:
+        """These, then others that were drawn alike."""
+        donors = None if self.donors is None or other.donors is None else self.donors.concat(other.donors)
+        return Prompts(self.pairs.concat(other.pairs), donors)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a battery is to be measured on, before any model has run: the behaviour's prompts, and as many controls'."""
+
+    prompts: Prompts
+    controls: dict[str, Prompts]
+
+    def take(self, places: Sequence[int]) -> Drawn:
+        """Some of the prompts."""
+        return Drawn(self.prompts.take(places), {name: own.take(places) for name, own in self.controls.items()})
+
+    def and_those(self, other: Drawn) -> Drawn:
+        """These, then others that were drawn alike."""
+        controls = {name: own.and_those(other.controls[name]) for name, own in self.controls.items()}
+        return Drawn(self.prompts.and_those(other.prompts), controls)
+
+    def on(self, model: Any) -> Sample:
+        """Ready to be measured on a model."""
+
+        def runs(prompts: Prompts) -> Runs:
+            return Runs(model, prompts.pairs, prompts.donors)
+
+        return Sample(runs(self.prompts), {name: runs(own) for name, own in self.controls.items()})
+
+
+def draw(
     behaviour: Behaviour,
     controls: Sequence[Behaviour],
-    model: Any,
+    tokenizer: Any,
     *,
     n: int,
     skip: int,
@@ -65,7 +111,7 @@ def draw_sample(
     donors: bool,
     family: str | None = None,
     unit: Unit = "prompt",
-) -> Sample:
+) -> Drawn:
     """Draw prompts skip .. skip + n of the streams that `seeds` gives.
 
     Args:
@@ -75,18 +121,23 @@ def draw_sample(
         unit: where templates are bet on, prompts come in blocks of one template.
     """
 
-    def runs(source: Behaviour, purpose: str, pairs: PromptPairs) -> Runs:
+    def prompts(source: Behaviour, purpose: str, pairs: PromptPairs) -> Prompts:
         # a batch's donors come from a stream of their own, so that batch k needs nothing from batches before it
         stream = seeds(f"{purpose}:donors:{skip}")
-        return Runs(model, pairs, draw_donors(source, pairs, model.tokenizer, stream) if donors else None)
+        return Prompts(pairs, draw_donors(source, pairs, tokenizer, stream) if donors else None)
 
     blocks = PER_TEMPLATE if unit == "template" else None
     drawn = behaviour.sample(n, seeds("pairs"), split, skip=skip, family=family, per_template=blocks)
     texts = [(c, f"control:{c.name}") for c in controls]
-    return Sample(
-        runs(behaviour, "pairs", drawn),
-        {c.name: runs(c, purpose, c.sample(n, seeds(purpose), split, skip=skip)) for c, purpose in texts},
+    return Drawn(
+        prompts(behaviour, "pairs", drawn),
+        {c.name: prompts(c, purpose, c.sample(n, seeds(purpose), split, skip=skip)) for c, purpose in texts},
     )
+
+
+def draw_sample(behaviour: Behaviour, controls: Sequence[Behaviour], model: Any, **how: Any) -> Sample:
+    """Draw prompts (see `draw`), ready to be measured on a model."""
+    return draw(behaviour, controls, model.tokenizer, **how).on(model)
 
 
 def needs_donors(claim: AnyClaim) -> bool:
