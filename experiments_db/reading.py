@@ -36,10 +36,10 @@ R = TypeVar("R", bound=m.Row)
 class Reader:
     """Queries over the log; `study` is the family that verdicts are about."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, connection: sa.Connection | None = None) -> None:
         self.engine = engine
         self.study: m.Study
-        self._bind: sa.Engine | sa.Connection = engine
+        self._bind: sa.Engine | sa.Connection = connection or engine
 
     def _read(self, query: Callable[[Session], T]) -> T:
         with Session(self._bind, expire_on_commit=False) as session:
@@ -50,8 +50,8 @@ class Reader:
         """A reader of this study that sees the log as it is now, whatever is appended meanwhile."""
         level = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         with self.engine.connect().execution_options(**level) as connection, connection.begin():
-            reader = Reader(self.engine)
-            reader.study, reader._bind = self.study, connection
+            reader = Reader(self.engine, connection)
+            reader.study = self.study
             yield reader
 
     def all(self, table: type[R], *where: Any) -> list[R]:

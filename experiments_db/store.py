@@ -281,13 +281,13 @@ class Store(Reader):
     def _nonce(self, slot: int) -> str:
         if self.study.secret_source == "random":
             return secrets.token_hex(16)
-        return f"{self.seed(f'slot {slot}', 'nonce'):064x}"
+        return seeded_nonce(self.study.secret, slot)
 
     def verify(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> list[str]:
-        """Re-derive everything from rows; the lies found, [] where there are none (see `verify.py`)."""
+        """Re-derive everything from rows; the lies found, [] where there are none (see `verify`)."""
         from lakatos.experiments_db.verify import verify
 
-        return verify(self, progress)
+        return verify(self.engine, progress)
 
 
 class Duplicate(ProposalError):
@@ -313,6 +313,11 @@ def derive_seed(secret: str, key: str, purpose: str) -> int:
     """HMAC-SHA256(secret, key and purpose) as an integer of 256 bits."""
     digest = hmac.new(bytes.fromhex(secret), f"{key}|{purpose}".encode(), hashlib.sha256)
     return int.from_bytes(digest.digest(), "big")
+
+
+def seeded_nonce(secret: str, slot: int) -> str:
+    """The nonce of a slot in a seeded study: 64 hex digits; a drawn one has 32."""
+    return f"{derive_seed(secret, f'slot {slot}', 'nonce'):064x}"
 
 
 def seed_commitment(seed: int) -> str:
