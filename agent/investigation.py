@@ -23,7 +23,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.control import asked
 from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.store import Store, exploration_seed
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.behaviour_check import Presence, measure_presence
 from lakatos.tools.encoding import static_problems
@@ -182,11 +182,12 @@ class Investigation:
     def conclude(self) -> None:
         """Note the verdicts as they stand."""
         if self._event("finished") is None:
-            entries = self.entries()
+            with self.store.snapshot() as log:
+                entries, head = log.hypotheses(self.run_id), log.ledger_head()
             payload = {
                 "method": OFFICIAL,
                 "confirmed": [e.id for e in entries if e.state == "confirmed"],
-                "ledger_head": self.store.ledger_head(),
+                "ledger_head": head,
             }
             self.store.event(self.run_id, "finished", payload)
 
@@ -331,8 +332,7 @@ class Investigation:
         ]
 
     def _seed(self, purpose: str) -> int:
-        digest = hashlib.sha256(f"{self.row.seed}|exploration|{purpose}".encode()).digest()
-        return int.from_bytes(digest[:8], "big")
+        return exploration_seed(self.row.seed, purpose)
 
     def _event(self, kind: str) -> m.Event | None:
         found = self.store.all(m.Event, m.Event.run_id == self.run_id, m.Event.kind == kind)

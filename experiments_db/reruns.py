@@ -8,13 +8,15 @@ import numpy as np
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.hypothesis_file import FORMAT, Confirmed, HypothesisFile, ModelId, Prompts
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.records import Entry, Interval
 from lakatos.experiments_db.regression import Outcome
 from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.unreadable import Unreadable, reading
 from lakatos.tools.battery import Data
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import control_names
+from lakatos.tools.evidence import Evidence
+from lakatos.tools.hypothesis import claim_hash, control_names
 from lakatos.tools.tolerance import ALPHA, pairs_needed, short, tolerances
 
 SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  # kinds whose main effect is of the gap
@@ -38,19 +40,29 @@ def file_of(store: Store, entry: Entry) -> HypothesisFile:
 
     Raises:
         UserError: it is not confirmed.
+        Unreadable: somebody has forged it.
     """
     if entry.state != "confirmed" or entry.evidence is None or entry.selected is None:
         raise UserError(
             f"{entry.text} is {entry.state}: only what is confirmed can be tested for still being true. "
             "`lakatos log --state confirmed` lists them."
         )
+    with reading(f"hypotheses row {entry.id}, its run or its prompts"):
+        return _file(store, entry, entry.evidence, entry.selected)
+
+
+def _file(store: Store, entry: Entry, evidence: Evidence, main: Interval) -> HypothesisFile:
     run = store.run_row(entry.run_id)
     [row] = store.all(m.HypothesisRow, m.HypothesisRow.id == entry.id)
     behaviour = Behaviour.model_validate(run.behaviour_definition)
+    facts = {"weights": run.weights, "behaviour": behaviour.hash}
+    identity = claim_hash(entry.claim, **facts, controls=entry.record["controls"], study=store.study.name)
+    if identity != entry.claim_hash:
+        raise Unreadable(f"hypotheses row {entry.id} has not the hash of its claim, weights and behaviour")
     wanted = control_names(entry.claim, behaviour)
     confirmed = store.data(entry.id)
     levels = tolerances(entry.claim, entry.battery, explored(row), confirmed)
-    main, line = entry.selected, entry.evidence.lines[0]
+    line = evidence.lines[0]
     share = short(line.mean / entry.battery.gap) if entry.claim.tested.kind in SHARES else None
     return HypothesisFile(
         lakatos=FORMAT,
@@ -62,7 +74,7 @@ def file_of(store: Store, entry: Entry) -> HypothesisFile:
             registered_at=entry.registered_at,
             slot=entry.slot,
             e=short(entry.e),
-            n=entry.evidence.n,
+            n=evidence.n,
             effect=short(line.mean),
             low=short(main.low),
             high=short(main.high),

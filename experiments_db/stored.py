@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from lakatos.experiments_db import models as m
-
-_LISTS: Final = ("atoms", "prompts", "rows")  # JSON columns that hold a list; the others hold an object
+from lakatos.experiments_db.unreadable import Document
 
 
 @dataclass
@@ -26,20 +25,12 @@ class Stored:
 
 def read_table(connection: sa.Connection, table: type[Any]) -> Stored:
     """Every row of a table, in the order of ids."""
-    name, inspector = table.__tablename__, sa.inspect(connection)
-    if name not in inspector.get_table_names():
-        return Stored(problem=f"table {name}: is not there")
-    lacks = sorted(set(table.__table__.columns.keys()) - {c["name"] for c in inspector.get_columns(name)})
-    if lacks:
-        return Stored(problem=f"table {name}: has no column {', '.join(lacks)}")
-    found = Stored()
-    for key, cells in _raw(connection, table):
+    found = Stored(problem=_lacks(connection, table))
+    for key, cells in () if found.problem else _raw(connection, table):
         try:
-            values = {column.name: _value(column, cells[column.name]) for column in table.__table__.columns}
+            found.rows[key] = table(**_values(table, cells))
         except ValueError as error:
             found.unreadable[key] = str(error)
-        else:
-            found.rows[key] = table(**values)
     return found
 
 
@@ -47,19 +38,30 @@ def first_unreadable(connection: sa.Connection) -> str | None:
     """The first table or row that cannot be read, in words; None: all can be."""
     tables: tuple[type[Any], ...] = (*m.CHAINED, m.LedgerEntry)
     for table in tables:
-        found = read_table(connection, table)
-        if found.problem is not None:
-            return found.problem
-        for key, why in found.unreadable.items():
-            return f"{table.__tablename__} row {key}: {why}"
+        problem = _lacks(connection, table)
+        if problem is not None:
+            return problem
+        for key, cells in _raw(connection, table):
+            try:
+                _values(table, cells)
+            except ValueError as error:
+                return f"{table.__tablename__} row {key}: {error}"
     return None
+
+
+def _lacks(connection: sa.Connection, table: type[Any]) -> str | None:
+    name, inspector = table.__tablename__, sa.inspect(connection)
+    if name not in inspector.get_table_names():
+        return f"table {name}: is not there"
+    lacks = sorted(set(table.__table__.columns.keys()) - {c["name"] for c in inspector.get_columns(name)})
+    return f"table {name}: has no column {', '.join(lacks)}" if lacks else None
 
 
 def _raw(connection: sa.Connection, table: type[Any]) -> Iterator[tuple[int, Mapping[Any, Any]]]:
     """Cells as the driver gives them; JSON as text."""
     bare = sa.table(table.__tablename__, *[sa.column(c.name) for c in table.__table__.columns])
     cells = [
-        sa.cast(bare.c[c.name], sa.Text).label(c.name) if isinstance(c.type, sa.JSON) else bare.c[c.name]
+        sa.cast(bare.c[c.name], sa.Text).label(c.name) if isinstance(c.type, Document) else bare.c[c.name]
         for c in table.__table__.columns
     ]
     try:
@@ -76,6 +78,11 @@ def _raw(connection: sa.Connection, table: type[Any]) -> Iterator[tuple[int, Map
         yield row["id"], row
 
 
+def _values(table: type[Any], cells: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row as what its columns hold. Raises ValueError, naming the column."""
+    return {column.name: _value(column, cells[column.name]) for column in table.__table__.columns}
+
+
 def _value(column: Any, cell: Any) -> Any:
     """A cell as what its column holds.
 
@@ -86,7 +93,7 @@ def _value(column: Any, cell: Any) -> Any:
         raise ValueError(f"cannot be read ({cell.orig})")
     if cell is None and column.nullable:
         return None
-    if isinstance(column.type, sa.JSON):
+    if isinstance(column.type, Document):
         return _document(column, cell)
     if isinstance(column.type, sa.Boolean) and cell in (0, 1):
         return bool(cell)
@@ -105,7 +112,7 @@ def _document(column: Any, cell: Any) -> Any:
         value = json.loads(cell)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"its {column.name} is no JSON ({error})") from error
-    if not isinstance(value, list if column.name in _LISTS else dict):
+    if not isinstance(value, column.type.kind):
         raise ValueError(f"its {column.name} is {_short(value)}, which the column cannot hold")
     return value
 

@@ -11,12 +11,11 @@ import json
 import sqlite3
 from contextlib import closing, contextmanager
 
-import sqlalchemy as sa
-
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements, triggers
 from lakatos.experiments_db.store import GENESIS
+from lakatos.experiments_db.unreadable import Document
 
 TABLES = {table.__tablename__: table for table in m.CHAINED}
 _UNIQUE = 1_000_000  # added to ids while they move, so that none meets another
@@ -36,8 +35,14 @@ def unguarded(db):
 def tell(db, *changes):
     """Run SQL with the guards off, and put them back: only the contents are left to tell."""
     with unguarded(db) as raw:
+        before = _contents(raw)
         for change in changes:
-            assert raw.execute(change).rowcount > 0, f"no row was changed by {change}"
+            raw.execute(change)
+        assert _contents(raw) != before, f"nothing was changed by {changes}"
+
+
+def _contents(raw):
+    return [raw.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in (*TABLES, "ledger")]
 
 
 def tamper(db, *changes):
@@ -145,6 +150,6 @@ def _digest(raw, table, key, previous):
 
 
 def _said(column, value):
-    if isinstance(column.type, sa.JSON) and value is not None:
+    if isinstance(column.type, Document) and value is not None:
         return json.loads(value)
     return bool(value) if column.type.python_type is bool else value

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.reading import Reader
+from lakatos.experiments_db.records import Judgement
 from lakatos.experiments_db.verify.chain import chain_lies, order_lies
 from lakatos.experiments_db.verify.comparing import UNREADABLE
 from lakatos.experiments_db.verify.log import Log
@@ -70,8 +74,14 @@ def _of(row: m.Row, lies: Iterator[str]) -> Iterator[str]:
     try:
         yield from lies
     except UNREADABLE as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        yield f"{row.__tablename__} row {row.id}: cannot be derived again ({why})"
+        yield f"{row.__tablename__} row {row.id}: cannot be derived again ({_in_short(error)})"
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        told = (f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
+        return "; ".join(islice(told, 3))
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _rerun(again: m.Rerun, log: Log) -> Iterator[str]:
@@ -83,7 +93,7 @@ def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
     """No confirmation that a run reported has been undone."""
     reader.study = study
     try:
-        judged: dict[int, Any] = dict(reader.judgements())
+        judged = reader.judgements()
     except UserError:  # a row or a table that has been named
         return
     for event in log["events"].values():
@@ -94,12 +104,22 @@ def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
         for hypothesis_id in event.payload["confirmed"]:
             if hypothesis_id not in own or judged[hypothesis_id].state != "confirmed":
                 yield f"events row {event.id}: reported hypothesis {hypothesis_id} as confirmed; its rows do not say so"
-        for hypothesis_id in sorted(own - set(event.payload["confirmed"])):
-            yield from _silent(event, hypothesis_id, judged, log)
+        silent = [h for h in sorted(own - set(event.payload["confirmed"])) if judged[h].state == "confirmed"]
+        if silent:
+            then = _judged_at(reader, event.payload["ledger_head"], log)
+            for hypothesis_id in silent:
+                if hypothesis_id in then and then[hypothesis_id].state == "confirmed":
+                    yield f"events row {event.id}: did not report hypothesis {hypothesis_id}, which was confirmed then"
 
 
-def _silent(event: m.Event, hypothesis_id: int, judged: dict[int, Any], log: Log) -> Iterator[str]:
-    """In a study of one run, what is confirmed at its end was reported."""
-    alone = all(log.row("hypotheses", key).run_id == event.run_id for key in judged)
-    if alone and judged[hypothesis_id].state == "confirmed":
-        yield f"events row {event.id}: did not report hypothesis {hypothesis_id}, which its rows confirm"
+def _judged_at(reader: Reader, head: str, log: Log) -> dict[int, Judgement]:
+    """Where the hypotheses of a study stood when the ledger had this head."""
+    newest = {entry.entry_hash: entry.id for entry in log.entries}[head]
+
+    def there(table: str, key: int) -> bool:
+        return log.appended.get((table, key), (newest + 1, 0))[0] <= newest
+
+    slots = [slot for slot in reader.slots() if there("hypotheses", slot.id)]
+    pending = {s.id for s in slots if not any(there("evidence", e.id) for e in log.evidence_of.get(s.id, []))}
+    untested: dict[str, Any] = {"stop": None, "frozen_e": None, "frozen_p": None}
+    return reader.judgements([replace(slot, **untested) if slot.id in pending else slot for slot in slots])

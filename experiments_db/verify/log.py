@@ -10,7 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from lakatos.experiments_db import models as m
+from lakatos.experiments_db.store import exploration_seed
 from lakatos.experiments_db.stored import Stored, read_table
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.pairs import PromptPair
 
 Named = tuple[str, int]  # table and id
 
@@ -21,6 +24,7 @@ class Log:
     def __init__(self, connection: sa.Connection) -> None:
         self.tables: dict[str, Stored] = {t.__tablename__: read_table(connection, t) for t in m.CHAINED}
         self.ledger = read_table(connection, m.LedgerEntry)
+        self._explored: dict[int, list[PromptPair]] = defaultdict(list)
 
     def __getitem__(self, table: str) -> dict[int, Any]:
         return self.tables[table].rows
@@ -89,6 +93,13 @@ class Log:
     def _of_run(self) -> dict[str, dict[int, list[Any]]]:
         tables = ("events", "llm_calls", "proposals", "hypotheses")
         return {table: _grouped(self[table], "run_id", lambda row: row.id) for table in tables}
+
+    def explored_by(self, run: m.Run, n: int) -> list[PromptPair]:
+        """The first pairs of a run's exploration: what every constant of its claims was measured on."""
+        if len(self._explored[run.id]) < n:
+            behaviour = Behaviour.model_validate(run.behaviour_definition)
+            self._explored[run.id] = list(behaviour.sample(n, exploration_seed(run.seed, "pairs"), "exploration"))
+        return self._explored[run.id][:n]
 
     def prompts_of(self, hypothesis_id: int) -> list[m.Effect]:
         """The prompts of a hypothesis, in the order they were drawn."""

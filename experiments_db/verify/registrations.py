@@ -44,12 +44,15 @@ def hypothesis_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
     yield from registered_lies(row, log.row("proposals", row.proposal_id), run)
     yield from _identity_lies(row, claim, battery, behaviour, run, study)
     yield from _record_lies(row, claim, battery, behaviour, run, study)
-    yield from _constant_lies(row, claim, battery, behaviour, study)
+    yield from _constant_lies(row, claim, battery, study)
     if not spent(row):
         yield f"{here}: spent {row.forwards} forwards and {row.seconds} seconds"
     fellows = log.of_run("hypotheses", row.run_id)
     if record["shape"] != fellows[0].record["shape"]:
         yield f"{here}: its model has another shape than that of hypotheses row {fellows[0].id}"
+    templates = row.calibration["templates"]
+    if run.config and templates != [pair.template for pair in log.explored_by(run, len(templates))]:
+        yield f"{here}: was calibrated on other prompts than the seed of run {run.id} gives"
     resumed = {e.payload["limits"].get("max_pairs") for e in log.of_run("events", run.id) if e.kind == "resumed"}
     caps = {run.config.get("max_pairs"), *resumed} - {None}
     listed = len(behaviour.pairs.confirmation) if behaviour.pairs else None
@@ -110,9 +113,7 @@ def _record_lies(
         yield f"{here}: its seed commitment is not that of its seed"
 
 
-def _constant_lies(
-    row: m.HypothesisRow, claim: AnyClaim, battery: Battery, behaviour: Behaviour, study: m.Study
-) -> Iterator[str]:
+def _constant_lies(row: m.HypothesisRow, claim: AnyClaim, battery: Battery, study: m.Study) -> Iterator[str]:
     here, record = f"hypotheses row {row.id}", row.record
     drawn = draw_matched(
         claim.tested, Shape(**record["shape"]), str(derive_seed(study.secret, row.claim_hash, "matched"))
@@ -132,5 +133,3 @@ def _constant_lies(
             yield f"{here}: was not compared with every role that was measured"
     if set(record["measures"]) != set(explored.values):
         yield f"{here}: its battery is not the one that was calibrated"
-    if not set(explored.templates) <= set(behaviour.templates_of("exploration")):
-        yield f"{here}: was calibrated on templates that are not those of exploration"

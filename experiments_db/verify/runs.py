@@ -70,7 +70,7 @@ def event_lies(run: m.Run, log: Log) -> Iterator[str]:
     """The events of a run follow one another as a run goes; each names what it found."""
     events = [e for e in log.of_run("events", run.id) if e.kind in _KINDS or e.kind in _WISHES]
     for event in log.of_run("events", run.id):
-        if not spent(event):
+        if not spent(event) or (event.kind in ("checked", "explored") and not event.forwards):
             yield f"events row {event.id}: spent {event.forwards} forwards and {event.seconds} seconds"
     for kind in _ONCE:
         for twice in [e for e in events if e.kind == kind][1:]:
@@ -86,8 +86,8 @@ def event_lies(run: m.Run, log: Log) -> Iterator[str]:
         yield f"events row {known['explored'].id}: run {run.id} explored what it had not checked"
     if "checked" in known:
         yield from _checked(run, known["checked"], log)
-    if "explored" in known and run.config and known["explored"].payload["pairs"] != run.config["attribution_pairs"]:
-        yield f"events row {known['explored'].id}: explored other pairs than run {run.id} was configured to"
+    if "explored" in known and run.config:
+        yield from _explored(run, known["explored"], log)
     if "finished" in known:
         yield from _finished(run, known["finished"], log)
         lacks = [kind for kind in _ONCE if kind not in known]
@@ -120,8 +120,11 @@ def call_lies(run: m.Run, log: Log) -> Iterator[str]:
         shipped = load_prompt(name) if name in _PURPOSES else None
         if name != call.purpose or shipped is None:
             yield f"{here}: the prompt {call.prompt} is not one to {call.purpose}"
-        elif version == str(shipped.version) and call.prompt_hash != shipped.hash:
-            yield f"{here}: the prompt {call.prompt} has another hash"
+        elif version == str(shipped.version):
+            if call.prompt_hash != shipped.hash:
+                yield f"{here}: the prompt {call.prompt} has another hash"
+            if run.behaviour_definition["question"] not in call.request["messages"][0]["content"]:
+                yield f"{here}: does not ask the question of its behaviour"
 
 
 def _checked(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
@@ -138,9 +141,20 @@ def _checked(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
             continue
         clean, corrupted = np.array(values["clean"]), np.array(values["corrupted"])
         derived = {"clean": clean.mean(), "corrupted": corrupted.mean(), "gap": (clean - corrupted).mean()}
-        if any(not math.isclose(told[k], v, rel_tol=_NEAR, abs_tol=_NEAR) for k, v in derived.items()):
+        differ = any(not math.isclose(told[k], v, rel_tol=_NEAR, abs_tol=_NEAR) for k, v in derived.items())
+        if differ or not math.isclose(told["accuracy"], (clean > 0).mean(), abs_tol=_NEAR):
             yield f"{here}: its figures are not those of the exploration values of hypothesis {row.id}"
         return
+
+
+def _explored(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
+    """Exploration looked at as many pairs as it was told to; those that it shows are its own."""
+    if event.payload["pairs"] != run.config["attribution_pairs"]:
+        yield f"events row {event.id}: explored other pairs than run {run.id} was configured to"
+    shown = [row for row in event.payload["exemplars"] if row["choice"] == "random"]
+    for row, pair in zip(shown, log.explored_by(run, len(shown)), strict=True):
+        if any(row[name] != getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")):
+            yield f"events row {event.id}: shows a pair that the seed of run {run.id} does not give"
 
 
 def _of_the_pair(claim: dict[str, Any]) -> bool:
@@ -169,6 +183,10 @@ def _finished(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
     for row in log.of_run("hypotheses", run.id):
         if row.id not in log.evidence_of:
             yield f"hypotheses row {row.id}: has no evidence, and run {run.id} has finished"
+    asked = {call.round for call in log.of_run("llm_calls", run.id) if call.purpose == "interpret"}
+    tested = {log.row("proposals", h.proposal_id).round for h in log.of_run("hypotheses", run.id)}
+    if run.proposer == "llm" and tested - asked:
+        yield f"{here}: run {run.id} never asked what the verdicts of round {min(tested - asked)} mean"
     last = log.place(event)
     for table in ("proposals", "llm_calls", "hypotheses"):
         for row in log.of_run(table, run.id):
