@@ -42,7 +42,11 @@ def tell(db, *changes):
 
 
 def _contents(raw):
-    return [raw.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in (*TABLES, "ledger")]
+    text, raw.text_factory = raw.text_factory, bytes  # whatever it is
+    try:
+        return [raw.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in (*TABLES, "ledger")]
+    finally:
+        raw.text_factory = text
 
 
 def tamper(db, *changes):
