@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lakatos.agent.llm import LLMFailure, Message, Reply
 from lakatos.agent.proposer import Proposal
-from lakatos.agent.schema import proposal_schema, read_proposals
+from lakatos.agent.schema import proposal_schema
 from lakatos.experiments_db import models as m
 from lakatos.prompts import Prompt, load_prompt
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.matched import Shape
+from lakatos.tools.proposals import read_proposals
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation

@@ -228,18 +228,29 @@ def verify(
     """Re-derive every hash, seed, prompt, e-value and verdict from rows. Exit 1, naming the row that lies."""
     from rich.progress import Progress
 
-    store = _open(db, study)
+    from lakatos.experiments_db.database import open_engine
+    from lakatos.experiments_db.reading import ledger_hash
+    from lakatos.experiments_db.unreadable import Unreadable
+    from lakatos.experiments_db.verify import verify as verify_log
+
+    asked = None if head is None else ledger_hash(head)
+    engine = open_engine(_path(db), create=False)
+    try:
+        store: Store | None = _open(db, study)
+    except Unreadable:  # that is what is to be told
+        store = None
     with Progress(console=_err(), transient=True) as bars:
         task = bars.add_task("verifying", total=None)
-        lies = store.verify(lambda done, of: bars.update(task, completed=done, total=of))
-    if head is not None and not store.holds(head):
-        lies.append(f"ledger: does not hold {head}: it was cut short, put back to an earlier copy, or rewritten")
+        lies = verify_log(engine, lambda done, of: bars.update(task, completed=done, total=of))
+    ledger = store if store and not any(lie.startswith("table ledger") for lie in lies) else None
+    if asked is not None and not (ledger and ledger.holds(asked)):
+        lies.append(f"ledger: does not hold {asked}: it was cut short, put back to an earlier copy, or rewritten")
     if as_json:
-        _print_json({"ok": not lies, "problems": lies, "ledger_head": store.ledger_head()})
+        _print_json({"ok": not lies, "problems": lies, "ledger_head": ledger.ledger_head() if ledger else None})
     elif lies:
         for lie in lies:
             _out().print(lie, markup=False, highlight=False, soft_wrap=True)
-    else:
+    elif store is not None:
         entries = store.slots()
         _out().print(
             f"ok: {len(entries)} hypotheses, their prompts, e-values and verdicts follow from their rows.\n"

@@ -182,11 +182,12 @@ class Investigation:
     def conclude(self) -> None:
         """Note the verdicts as they stand."""
         if self._event("finished") is None:
-            entries = self.entries()
+            with self.store.snapshot() as log:
+                entries, head = log.hypotheses(self.run_id), log.ledger_head()
             payload = {
                 "method": OFFICIAL,
                 "confirmed": [e.id for e in entries if e.state == "confirmed"],
-                "ledger_head": self.store.ledger_head(),
+                "ledger_head": head,
             }
             self.store.event(self.run_id, "finished", payload)
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from lakatos.agent.testing import TEST_FAILURES
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Burned, Duplicate
 from lakatos.tools.battery import Data
-from lakatos.tools.claim_text import describe, mend, parse_claim
-from lakatos.tools.errors import UserError
+from lakatos.tools.claim_text import describe
+from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
-from lakatos.tools.hypothesis import Hypothesis, claim_hash, control_names
+from lakatos.tools.hypothesis import claim_hash, control_names
 from lakatos.tools.markup import plain
 from lakatos.tools.matched import Shape
+from lakatos.tools.proposals import read_hypothesis
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
@@ -39,11 +38,8 @@ def register_proposals(run: Investigation, round_: int) -> None:
 
 def _register(run: Investigation, proposal: m.Proposal) -> None:
     try:
-        hypothesis = _read(run, proposal.proposal)
-    except ValidationError as error:
-        _refuse(run, proposal, "malformed", _readable(error))
-        return
-    except UserError as error:
+        hypothesis = read_hypothesis(proposal.proposal, run.behaviour.name)
+    except ProposalError as error:
         _refuse(run, proposal, "malformed", str(error))
         return
     claim = hypothesis.claim
@@ -99,20 +95,6 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
 
 
-def _read(run: Investigation, proposal: dict[str, Any]) -> Hypothesis:
-    """The hypothesis of a proposal, whose claim may be written out as text.
-
-    Raises:
-        ValidationError, UserError: it is none, or about another behaviour.
-    """
-    if not isinstance(proposal.get("claim"), str):
-        return Hypothesis.model_validate(proposal)
-    claim, behaviour = parse_claim(proposal["claim"])
-    if behaviour != run.behaviour.name:
-        raise UserError(f"{proposal['claim']!r} is about {behaviour}; this run is about {run.behaviour.name}.")
-    return Hypothesis.model_validate({**proposal, "claim": claim})
-
-
 def _cap(run: Investigation) -> int:
     """The most pairs that a test may use: the run's limit, or whole batches of a finite confirmation list."""
     listed = run.behaviour.pairs
@@ -122,7 +104,3 @@ def _cap(run: Investigation) -> int:
 def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
     run.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=reason, duplicate_of=duplicate_of))
     run.watcher.say(f"refused ({kind}): {reason}")
-
-
-def _readable(error: ValidationError) -> str:
-    return "; ".join(dict.fromkeys(mend(e) for e in error.errors()))

@@ -6,16 +6,10 @@ What a server lets through all the same is checked again when a proposal is regi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from lakatos.tools.canonical import canonical_json
-from lakatos.tools.component import Component
-from lakatos.tools.errors import ProposalError
 from lakatos.tools.matched import Shape
-
-_INDEXED = ("head", "query", "key", "value")
 
 
 def proposal_schema(shape: Shape, positions: Sequence[str], families: Sequence[str] = ()) -> dict[str, Any]:
@@ -87,54 +81,6 @@ def proposal_schema(shape: Shape, positions: Sequence[str], families: Sequence[s
         }
     )
     return _object({"hypotheses": {"type": "array", "items": hypothesis}})
-
-
-def read_proposals(text: str) -> list[dict[str, Any]]:
-    """An LLM's answer as proposals: dictionaries of the form of `lakatos.tools.hypothesis.Hypothesis`.
-
-    Components are turned into their text form; nothing else is judged here.
-
-    Raises:
-        ProposalError: the answer is not JSON of the asked form; says what was expected.
-    """
-    try:
-        answer = json.loads(text, parse_constant=_refuse_constant)
-        canonical_json(answer).encode()
-    except (ValueError, RecursionError) as error:
-        raise ProposalError(f"the answer is not JSON ({error}); return one JSON object and nothing else") from error
-    hypotheses = answer.get("hypotheses") if isinstance(answer, dict) else None
-    if not isinstance(hypotheses, list):
-        raise ProposalError('the answer must be a JSON object {"hypotheses": [...]}')
-    return [_with_component_texts(h) if isinstance(h, dict) else {"text": str(h)} for h in hypotheses]
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
-
-
-def _with_component_texts(hypothesis: dict[str, Any]) -> dict[str, Any]:
-    claim = hypothesis.get("claim")
-    return {**hypothesis, "claim": _with_texts(claim)} if isinstance(claim, dict) else hypothesis
-
-
-def _with_texts(claim: dict[str, Any]) -> dict[str, Any]:
-    changed = dict(claim)
-    for name in ("components", "receivers"):
-        if isinstance(claim.get(name), list):
-            changed[name] = [_text(c) if isinstance(c, dict) else c for c in claim[name]]
-    if isinstance(claim.get("parent"), dict):
-        changed["parent"] = _with_texts(claim["parent"])
-    return changed
-
-
-def _text(place: dict[str, Any]) -> Any:
-    kind, layer, position = (place.get(k) for k in ("kind", "layer", "position"))
-    index = place.get("group" if kind in ("key", "value") else "head")
-    if kind == "logits":
-        return kind
-    if kind not in ("head", "query", "key", "value", "attention", "mlp", "residual") or not isinstance(layer, int):
-        return json.dumps(place)
-    return str(Component(layer, kind, index if kind in _INDEXED else None, position))
 
 
 def _without_position(place: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import StoreError, from_values, now
+from lakatos.experiments_db.store import StoreError, from_values
 from lakatos.tools.battery import conclude
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, crashed
@@ -45,11 +45,11 @@ def _test(run: Investigation, entry: Entry) -> Evidence:
     stored = run.store.batches(entry.id)
     effects = run.store.effects(entry.id)
     spent = run.store.run(run.run_id).forwards
-    drawn_at, began = now(), time.monotonic()
+    drawn_at, began = run.store.time(), time.monotonic()
 
     def draw(number: int) -> Sample:
         nonlocal drawn_at, began
-        drawn_at, began = now(), time.monotonic()
+        drawn_at, began = run.store.time(), time.monotonic()
         wanted = control_names(claim, run.behaviour)
         return draw_sample(
             run.behaviour,

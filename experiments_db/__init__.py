@@ -23,7 +23,7 @@ control     pausing and stopping a run from another process
 hypothesis_file  a confirmed claim as a *.hypothesis.yaml file
 regression  runs one again, on fresh prompts;  pytest_plugin collects the files as tests
 outcome_text  what came of it, for people
-reruns      re-runs in the log: appending, deriving again;  drift a claim over models and versions;  drift_chart
+reruns      re-runs in the log;  drift a claim over models and versions;  drift_chart
 
 simulation  whole studies of honest and cheating agents, in worlds whose truth is known: simulated_agents put claims
             to a laboratory (the protocol), or work freehand (without it); world draws the effects

@@ -15,6 +15,7 @@ from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord
 from lakatos.experiments_db.reviews import agreement
 from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.unreadable import reading
 from lakatos.tools.battery import TEMPLATES_DIFFER, e_process, parts_of
 from lakatos.tools.claims import AttentionRole
 from lakatos.tools.component import Component
@@ -197,6 +198,11 @@ def entry_line(entry: Entry) -> dict[str, Any]:
 
 def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
     """One hypothesis whole: the frozen record, every line of its battery, every prompt with its numbers."""
+    with reading(f"hypotheses row {entry.id}, or what belongs to it,"):
+        return _whole(store, entry)
+
+
+def _whole(store: Store, entry: Entry) -> dict[str, Any]:
     effects = store.effects(entry.id)
     data = to_data(effects)
     parts = parts_of(entry.claim, entry.battery, data.values) if effects else []

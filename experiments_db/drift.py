@@ -9,6 +9,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.reruns import SHARES, file_of
 from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.unreadable import reading
 from lakatos.tools.retest import decide
 from lakatos.tools.tolerance import effects_of
 
@@ -25,6 +26,11 @@ def drift_document(store: Store, entries: Sequence[Entry]) -> list[dict[str, Any
 
 
 def _history(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str, Any]:
+    with reading(f"hypotheses row {entry.id}, its evidence or one of its re-runs"):
+        return _told(store, entry, reruns)
+
+
+def _told(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str, Any]:
     file = file_of(store, entry)
     main = file.tolerance[0]
     gap = entry.battery.gap if entry.claim.tested.kind in SHARES else None

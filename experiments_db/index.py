@@ -31,7 +31,7 @@ __all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
 
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
-_MOST_KEPT, _LAST = 40, 4  # corrections: in the file, in memory
+_LAST: Final = 8  # corrections that are remembered
 _MOST_NUMBERS: Final = 2000  # counts, facets and cells that are remembered
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
@@ -54,7 +54,9 @@ class Index:
         self._error: BaseException | None = None
         self._correcting = threading.Lock()  # one correction at a time
         self._computed: set[str] = set()  # corrections that are being computed
-        self._last: dict[str, tuple[int, Corrected]] = {}  # the last few, whether or not they could be written
+        self._last: dict[str, tuple[int, Corrected]] = {}  # the last few, with the evidence that they are of
+        self._known: dict[str, tuple[tuple[str, int], Any]] = {}  # counts, facets, cells: with the revision they are of
+        self._known_intervals: dict[int, Interval] = {}
 
     # -- being up to date --------------------------------------------------------------------------------------------
 
@@ -111,7 +113,7 @@ class Index:
         for _ in range(2):  # a damaged file is replaced by an empty one
             try:
                 with self.store.snapshot() as log:
-                    self.file.write(lambda index: update(index, log, self._watch))
+                    self.file.write(lambda index: update(index, log, self.file.seal, self._watch))
                 return
             except Damaged:
                 continue
@@ -166,7 +168,7 @@ class Index:
 
     def _with_intervals(self, found: _Lines) -> list[dict[str, Any]]:
         confirmed = [row["id"] for row in found.rows if row["state"] == "confirmed"]
-        intervals = self._intervals(confirmed, found.level, found.memo)
+        intervals = self._intervals(confirmed, found.level)
         for row in found.rows:
             if interval := intervals.get(row["id"]):
                 row |= {"low": interval.low, "high": interval.high, "level": interval.level}
@@ -274,7 +276,7 @@ class Index:
         if entry.state != "confirmed":
             return entry
         level = self.level()
-        return replace(entry, selected=self._intervals([number], level, self._known_intervals([number]))[number])
+        return replace(entry, selected=self._intervals([number], level)[number])
 
     def _number(self, key: str) -> int:
         short = key.removeprefix("sha256:").lower()
@@ -318,12 +320,9 @@ class Index:
         used = self.store.study.alpha if alpha is None else alpha
         check(method, used, family)
         key = f"corrected {method} {used!r} {family}"
-        select = "SELECT value FROM memo WHERE key = ? AND revision = (SELECT evidence FROM meta)"
         evidence, found = self._last.get(key, (None, None))
         if found is not None and evidence == (self._state() or NOTHING).evidence:
             return found
-        if row := self._ask(lambda index: index.execute(select, (key,)).fetchone()):
-            return Corrected.from_bytes(row[0])
         if wait or in_memory(self.store) or self._registered() < AT_ONCE:
             return self._correct(key, method, used, family)
         if key not in self._computed:
@@ -336,16 +335,7 @@ class Index:
             with self._correcting:
                 evidence = (self._state() or NOTHING).evidence
                 found = correct(self.store.slots(), self.store.study.alpha, method, alpha, family)
-            row = (key, evidence, found.to_bytes())
             self._last = dict([*self._last.items(), (key, (evidence, found))][-_LAST:])
-
-            def keep(index: sqlite3.Connection) -> None:
-                index.execute("DELETE FROM memo WHERE key LIKE 'corrected %' AND revision <> ?", (evidence,))
-                if index.execute("SELECT COUNT(*) FROM memo WHERE key LIKE 'corrected %'").fetchone()[0] >= _MOST_KEPT:
-                    index.execute("DELETE FROM memo WHERE key LIKE 'corrected %'")
-                index.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", row)
-
-            self._remember(keep)
             return found
         finally:
             self._computed.discard(key)
@@ -356,14 +346,10 @@ class Index:
 
     # -- what is remembered ------------------------------------------------------------------------------------------
 
-    def _known_intervals(self, ids: Sequence[int]) -> dict[int, tuple[float, ...]]:
-        select = "SELECT id, level, low, high FROM intervals WHERE id"
-        return self._ask(lambda index: {key: tuple(rest) for key, *rest in _among(index, select, ids)})
-
-    def _intervals(self, ids: Sequence[int], level: float, memo: dict[int, Any]) -> dict[int, Interval]:
+    def _intervals(self, ids: Sequence[int], level: float) -> dict[int, Interval]:
         """The intervals of confirmed claims at the study's level, worked out once for each level."""
-        known = {key: memo[key] for key in ids if key in memo and memo[key][0] == level}
-        found = {key: Interval(low, high, at) for key, (at, low, high) in known.items()}
+        kept = self._known_intervals
+        found = {key: kept[key] for key in ids if key in kept and kept[key].level == level}
         missing = [key for key in ids if key not in found]
         if not missing:
             return found
@@ -373,59 +359,37 @@ class Index:
             for entry in self.store.entries(judged, None, [m.HypothesisRow.id.in_(missing)])
             if (interval := self.store.interval(entry, level)) is not None
         }
-        rows = [(key, i.level, i.low, i.high) for key, i in fresh.items()]
-        self._remember(lambda c: c.executemany("INSERT OR REPLACE INTO intervals VALUES (?, ?, ?, ?)", rows))
+        kept |= fresh
         return found | fresh
 
     def _memo(self, key: str | None, find: Callable[[sqlite3.Connection], Any]) -> Any:
-        """What `find` finds, worked out once for each revision of the index; JSON-ready. Every time without a key."""
+        """What `find` finds, worked out once for each revision of the index. Every time without a key."""
         if key is None:
             return self._ask(find)
 
-        def look(index: sqlite3.Connection) -> tuple[Any, int | None]:
-            revision = (read_state(index) or NOTHING).revision
-            select = "SELECT value FROM memo WHERE key = ? AND revision = ?"
-            if row := index.execute(select, (key, revision)).fetchone():
-                return json.loads(row[0]), None
-            return find(index), revision
+        def look(index: sqlite3.Connection) -> tuple[tuple[str, int], Any]:
+            read = read_state(index) or NOTHING
+            revision, value = self._known.get(key, (None, None))
+            return (read.born, read.revision), value if revision == (read.born, read.revision) else find(index)
 
-        value, revision = self._ask(look)
-        if revision is not None:
-            row = (key, revision, json.dumps(value))
-            self._remember(lambda index: _keep(index, row))
+        if len(self._known) >= _MOST_NUMBERS:
+            self._known = {}
+        revision, value = self._ask(look)
+        self._known[key] = revision, value
         return value
-
-    def _remember(self, work: Callable[[sqlite3.Connection], Any]) -> None:
-        """Write what can be worked out again, unless somebody else is writing."""
-        try:
-            self.file.try_write(lambda connection: work(connection) and None)
-        except Damaged:
-            return
 
 
 class _Lines(NamedTuple):
-    """Rows as they are kept, and what is remembered of their intervals."""
+    """Rows as they are kept, and the level of the intervals of those that are confirmed."""
 
     rows: list[dict[str, Any]]
     level: float
-    memo: dict[int, tuple[float, ...]]
 
 
 def _lines(index: sqlite3.Connection, ids: Sequence[int]) -> _Lines:
     lines = dict(_among(index, "SELECT id, line FROM lines WHERE id", ids))
-    known = _among(index, "SELECT id, level, low, high FROM intervals WHERE id", ids)
-    memo = {key: tuple(rest) for key, *rest in known}
     level = (read_state(index) or NOTHING).level
-    return _Lines([json.loads(lines[key]) for key in ids if key in lines], level, memo)
-
-
-def _keep(index: sqlite3.Connection, row: tuple[str, int, str]) -> None:
-    """Remember a number of this revision: no older ones, and not one for everything that was ever searched for."""
-    others = "FROM memo WHERE key NOT LIKE 'corrected %'"
-    index.execute(f"DELETE {others} AND revision < ?", row[1:2])
-    if index.execute(f"SELECT COUNT(*) {others}").fetchone()[0] >= _MOST_NUMBERS:
-        index.execute(f"DELETE {others}")
-    index.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", row)
+    return _Lines([json.loads(lines[key]) for key in ids if key in lines], level)
 
 
 def _among(index: sqlite3.Connection, select: str, ids: Sequence[int]) -> list[Any]:

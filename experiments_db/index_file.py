@@ -1,8 +1,10 @@
 """The index as a file: SQLite beside the log, thrown away and made anew whenever anything is wrong with it.
 
-It is no evidence and nothing is verified against it. Readers see the last finished refresh while another one is being
-written (write-ahead log); two processes that refresh at once follow one another. A file of another schema, a damaged
-one, and one that was deleted while in use are replaced by an empty one, which the next refresh fills.
+It is no evidence and nothing is verified against it. That nobody edited it is known by its seal (`index_seal.py`): it
+is looked at when a file is opened and whenever another connection than this process's writer has changed it. Readers
+see the last finished refresh while another one is being written (write-ahead log); two processes that refresh at once
+follow one another. A file of another schema, a damaged one, an edited one, and one that was deleted while in use are
+replaced by an empty one, which the next refresh fills.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lakatos.experiments_db.documents import COLUMNS
+from lakatos.experiments_db.index_seal import Seal, user_key
 from lakatos.experiments_db.store import Store
 from lakatos.tools.canonical import content_hash
 from lakatos.tools.errors import UserError
@@ -26,10 +30,12 @@ from lakatos.tools.errors import UserError
 _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
 _PATIENCE: Final = 600.0  # seconds that a refresh waits for another one
 _SOON: Final = 5.0  # seconds to look at a file
+_PAUSE: Final = 0.01  # seconds between two tries to write
 _TABLES: Final = """
 CREATE TABLE meta (
     ledger INTEGER NOT NULL, hash TEXT NOT NULL, study TEXT NOT NULL, at TEXT NOT NULL,
-    revision INTEGER NOT NULL, evidence INTEGER NOT NULL, level REAL NOT NULL
+    revision INTEGER NOT NULL, evidence INTEGER NOT NULL, level REAL NOT NULL, born TEXT NOT NULL,
+    weight TEXT NOT NULL, seal TEXT NOT NULL
 );
 CREATE TABLE hypotheses (
     id INTEGER PRIMARY KEY, slot INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL,
@@ -56,8 +62,6 @@ CREATE INDEX reviewers_of ON reviewers (hypothesis);
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, behaviour TEXT NOT NULL, proposed INTEGER NOT NULL, refused INTEGER NOT NULL
 );
-CREATE TABLE intervals (id INTEGER PRIMARY KEY, level REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL);
-CREATE TABLE memo (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE VIRTUAL TABLE search USING fts5 (body, tokenize = 'unicode61', prefix = '1 2');
 """
 
@@ -75,6 +79,10 @@ class Damaged(Exception):
     """The file was of no use and has been replaced by an empty one."""
 
 
+class _Edited(sqlite3.DatabaseError):
+    """The file is not what was sealed."""
+
+
 class IndexFile:
     """One study's index. Each thread has a connection of its own.
 
@@ -90,6 +98,10 @@ class IndexFile:
         beside = default_path(store)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._own = threading.local()
+        self._writing = threading.RLock()
+        self._writer: tuple[sqlite3.Connection, int] | None = None  # the one connection that changes the file
+        self._certified: int | None = None  # its `data_version` when all of the file was last known to be sealed
+        self.seal = Seal(user_key(), store.study.digest, _TABLES)
         self.path = path or beside or self._temporary()
         try:
             self._connection()
@@ -102,13 +114,18 @@ class IndexFile:
             self._connection()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` finds in the state of one moment.
+        """What `work` finds in the state of one moment, in which nobody else has changed anything.
 
         Raises:
             Damaged: the file was of no use; it is empty now.
         """
-        with self._transaction("BEGIN") as connection:
-            return work(connection)
+        while True:
+            with self._transaction("BEGIN") as connection:
+                connection.execute("SELECT 1 FROM meta").fetchone()  # from here on, this moment
+                if self._unchanged():
+                    return work(connection)
+            with self._alone():
+                pass
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Let `work` change the file, after whoever is changing it.
@@ -116,35 +133,75 @@ class IndexFile:
         Raises:
             Damaged: the file was of no use; it is empty now.
         """
-        with self._transaction("BEGIN IMMEDIATE") as connection:
+        with self._alone() as connection:
             return work(connection)
 
-    def try_write(self, work: Callable[[sqlite3.Connection], None]) -> bool:
-        """Let `work` change the file unless somebody else is changing it; whether it did."""
-        connection = self._connection()
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            self.write(work)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_READONLY")):
-                return False
-            raise
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
-        return True
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of the writer. What anybody else has changed since it last looked is read whole and checked.
+
+        Raises:
+            Damaged: somebody has changed what was sealed, or the file was of no use; it is empty now.
+        """
+        with self._writing, self._transaction("", self._write_connection) as connection:
+            self._begin(connection)
+            version = self._version(connection)
+            if version != self._certified and not self.seal.holds(connection):
+                raise _Edited("it is not what was sealed")
+            self._certified = version
+            yield connection
+
+    def _unchanged(self) -> bool:
+        """Whether nobody but the writer has changed the file since it was last checked."""
+        writer = self._writer
+        if writer is None or self._certified is None or writer[1] != self._inode():
+            return False
+        return self._version(writer[0]) == self._certified
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        """A number that changes when another connection than this one changes the file."""
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    @staticmethod
+    def _begin(connection: sqlite3.Connection) -> None:
+        """Begin to write, after whoever is writing; without holding the connection meanwhile, which readers ask too."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                    raise
+            time.sleep(_PAUSE)
+
+    def _write_connection(self) -> sqlite3.Connection:
+        """The writer, of the file that is at the path now."""
+        if self._writer is None or self._writer[1] != self._inode():
+            self._connection()  # makes the file, if need be, and checks whose it is
+            self._certified = None
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._writer = connection, self._inode() or 0
+        return self._writer[0]
 
     def discard(self) -> None:
         """Throw the file away: the next use makes an empty one."""
         self._close()
+        self._writer, self._certified = None, None
         for end in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{end}").unlink()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
+    def _transaction(
+        self, begin: str, connect: Callable[[], sqlite3.Connection] | None = None
+    ) -> Iterator[sqlite3.Connection]:
+        connection = (connect or self._connection)()
         try:
-            connection.execute(begin)
+            if begin:
+                connection.execute(begin)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -264,6 +321,5 @@ def in_memory(store: Store) -> bool:
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:
     name = getattr(error, "sqlite_errorname", "")
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_PROTOCOL")) or "no such" in str(
-        error
-    )
+    useless = name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_PROTOCOL"))
+    return useless or isinstance(error, _Edited) or "no such" in str(error)

@@ -11,13 +11,15 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from secrets import token_hex
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.documents import entry_line
+from lakatos.experiments_db.index_seal import MODULUS, Seal
 from lakatos.experiments_db.reading import GENESIS, Reader
 from lakatos.experiments_db.records import Entry, Judgement
 from lakatos.experiments_db.store import now
@@ -45,9 +47,16 @@ class Read:
     revision: int  # grows with every change that counts and cells may show; reviews change neither
     evidence: int  # the ledger entry that last touched what corrections are made of
     level: float  # `Reader.selected_level`
+    born: str  # drawn when it was begun: revisions of another beginning are others
+    weight: str  # of all rows; see `index_seal.py`
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """What is sealed."""
+        return astuple(self)
 
 
-NOTHING: Final = Read(0, GENESIS, "", "", 0, 0, 1.0)
+NOTHING: Final = Read(0, GENESIS, "", "", 0, 0, 1.0, "", "0")
 
 
 @dataclass
@@ -68,8 +77,8 @@ class Appended:
 
 def read_state(index: sqlite3.Connection) -> Read | None:
     """How far the index has read; None: it is empty."""
-    row = index.execute("SELECT ledger, hash, study, at, revision, evidence, level FROM meta").fetchone()
-    return Read(*row) if row else None
+    row = index.execute("SELECT * FROM meta").fetchone()
+    return Read(*row[:-1]) if row else None
 
 
 def ledger_head(log: Reader) -> tuple[int, str]:
@@ -96,7 +105,7 @@ def appended(log: Reader, known: Read | None) -> Appended:
     return found
 
 
-def update(index: sqlite3.Connection, log: Reader, progress: Progress = lambda _done, _of: None) -> None:
+def update(index: sqlite3.Connection, log: Reader, seal: Seal, progress: Progress = lambda _done, _of: None) -> None:
     """Bring the index to the state of the log. In one transaction of the index and one of the log."""
     known = read_state(index)
     if known and (known.ledger, known.hash) == ledger_head(log) and known.study == log.study.digest:
@@ -104,7 +113,7 @@ def update(index: sqlite3.Connection, log: Reader, progress: Progress = lambda _
     new = appended(log, known)
     known = known or NOTHING
     if new.anew:
-        for table in ("hypotheses", "lines", "components", "reviewers", "runs", "intervals", "memo", "search", "meta"):
+        for table in ("hypotheses", "lines", "components", "reviewers", "runs", "search", "meta"):
             index.execute(f"DELETE FROM {table}")
     level = known.level
     batched, changed = _touched(log, new)
@@ -117,22 +126,31 @@ def update(index: sqlite3.Connection, log: Reader, progress: Progress = lambda _
         level = log.selected_level(len(judged), judged.values())
         changed |= {key for key, judgement in judged.items() if before.get(key) != judgement}
     runs = _runs_touched(log, new)
+    weight = (0 if new.anew else int(known.weight, 16)) - seal.weigh_runs(index)
     _write_runs(index, log, runs)
+    weight += seal.weigh_runs(index)
     order = sorted(key for key in changed if key in judged)
     differs = bool(new.anew or runs)
     for done in range(0, len(order), AT_ONCE):
         progress(done, len(order))
-        differs |= _write(index, log, judged, order[done : done + AT_ONCE], before)
+        some = order[done : done + AT_ONCE]
+        weight -= seal.weigh(index, [key for key in some if key in before])
+        differs |= _write(index, log, judged, some, before)
+        weight += seal.weigh(index, some)
     progress(len(order), len(order))
-    head, hash_ = new.head
-    index.execute("DELETE FROM meta")
-    index.execute(
-        "INSERT INTO meta VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(head, hash_, log.study.digest, now(), known.revision + differs),
-            *(new.judged or known.evidence, level),
-        ),
+    read = Read(
+        *new.head,
+        study=log.study.digest,
+        at=now(),
+        revision=known.revision + differs,
+        evidence=new.judged or known.evidence,
+        level=level,
+        born=token_hex(8) if new.anew else known.born,
+        weight=f"{weight % MODULUS:x}",
     )
+    index.execute("DELETE FROM meta")
+    marks = ", ".join("?" * (len(read.told) + 1))
+    index.execute(f"INSERT INTO meta VALUES ({marks})", (*read.told, seal.close(read.told)))
 
 
 def _follows(log: Reader, known: Read) -> bool:

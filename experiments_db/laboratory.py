@@ -11,22 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
-from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, now, open_store
+from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, open_store
 from lakatos.experiments_db.world import BEHAVIOUR, THRESHOLD, Floats, World, place
 from lakatos.tools.battery import Data, conclude, e_process, fixed, gaps, stopped
 from lakatos.tools.canonical import content_hash
-from lakatos.tools.claim_text import parse_claim
 from lakatos.tools.claims import NodeEffect
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Evidence, crashed
 from lakatos.tools.hypothesis import Battery, Hypothesis, claim_hash
 from lakatos.tools.matched import draw_matched
 from lakatos.tools.pairs import PromptPair
+from lakatos.tools.proposals import read_hypothesis
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
 MODEL = "simulated"
@@ -158,22 +157,17 @@ class Laboratory:
         return {"+".join(test.claim.components): values["intervened"] - values["corrupted"], **found}
 
     def _judge(self, proposal: m.Proposal) -> int | None:
+        kind, twin = "malformed", None
         try:
-            if not self.left:
-                raise UserError("every slot of this study is spent")
-            hypothesis = self._read(proposal.proposal)
+            hypothesis = read_hypothesis(proposal.proposal, BEHAVIOUR.name)
+            kind = "untestable"
             return self._register(hypothesis, proposal.id)
-        except (ProposalError, UserError, ValidationError) as error:
-            twin = error.duplicate_of if isinstance(error, Duplicate) else None
-            kind = "duplicate" if twin else "untestable"
+        except (ProposalError, UserError) as error:
+            if isinstance(error, Duplicate):
+                kind, twin = "duplicate", error.duplicate_of
             self.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=str(error), duplicate_of=twin))
             self.refused += 1
             return None
-
-    def _read(self, proposal: dict[str, Any]) -> Hypothesis:
-        if not isinstance(proposal["claim"], str):
-            return Hypothesis.model_validate(proposal)
-        return Hypothesis.model_validate({**proposal, "claim": parse_claim(proposal["claim"])[0]})
 
     def _register(self, hypothesis: Hypothesis, proposal_id: int) -> int:
         claim, study = hypothesis.claim, self.store.study
@@ -182,6 +176,8 @@ class Laboratory:
         twins = self.store.ids(m.HypothesisRow.claim_hash == identity)
         if twins:
             raise Duplicate(twins[0])
+        if not self.left:
+            raise UserError("every slot of this study is spent")
         matched = draw_matched(claim, self.world.shape, str(self.store.seed(identity, "matched")))
         battery, explored = calibrated(self.world, claim, matched, self._explored, self.n_max)
         row = register(
@@ -204,7 +200,7 @@ class Laboratory:
 
     def _batch(self, hypothesis: int, done: Sequence[Data], stream: Iterator[PromptPair]) -> tuple[Data, float]:
         """Draw, measure and append the next batch; the e-value after it."""
-        test, drawn_at = self.registered[hypothesis], now()
+        test, drawn_at = self.registered[hypothesis], self.store.time()
         pairs = list(itertools.islice(stream, BATCH))
         places = [place(pair) for pair in pairs]
         values = self.world.measure(test.claim, test.battery.matched, places, "confirmation")

@@ -9,16 +9,17 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from lakatos.experiments_db.unreadable import Document
 from lakatos.tools.canonical import content_hash
 
 
 class Base(DeclarativeBase):
     """All tables."""
 
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 - SQLAlchemy's own form
+    type_annotation_map = {dict[str, Any]: Document(dict), list[Any]: Document(list)}  # noqa: RUF012 - SQLAlchemy's own form
 
 
 class Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,12 +14,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, defer
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.correction import judge
 from lakatos.experiments_db.records import Counts, Entry, Interval, Judgement, Refused, RunRecord, Slot
 from lakatos.experiments_db.reviews import standing
+from lakatos.experiments_db.stored import first_unreadable
+from lakatos.experiments_db.unreadable import Unreadable, UnreadableCell, reading
 from lakatos.tools.battery import Data, Values, parts_of
 from lakatos.tools.claim_text import describe
 from lakatos.tools.errors import NotThere, UserError
@@ -36,22 +40,31 @@ R = TypeVar("R", bound=m.Row)
 class Reader:
     """Queries over the log; `study` is the family that verdicts are about."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, connection: sa.Connection | None = None) -> None:
         self.engine = engine
         self.study: m.Study
-        self._bind: sa.Engine | sa.Connection = engine
+        self._bind: sa.Engine | sa.Connection = connection or engine
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        with Session(self._bind, expire_on_commit=False) as session:
-            return query(session)
+        try:
+            with Session(self._bind, expire_on_commit=False) as session:
+                return query(session)
+        except (UnreadableCell, DBAPIError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> Unreadable:
+        """What of the log cannot be read: the first table or row, where one is to blame."""
+        with self.engine.connect() as connection:
+            told = first_unreadable(connection)
+        return Unreadable(told or f"The log {self.engine.url} cannot be read ({getattr(error, 'orig', error)})")
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """A reader of this study that sees the log as it is now, whatever is appended meanwhile."""
         level = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         with self.engine.connect().execution_options(**level) as connection, connection.begin():
-            reader = Reader(self.engine)
-            reader.study, reader._bind = self.study, connection
+            reader = Reader(self.engine, connection)
+            reader.study = self.study
             yield reader
 
     def all(self, table: type[R], *where: Any) -> list[R]:
@@ -159,24 +172,7 @@ class Reader:
         said: dict[int, list[m.Review]] = defaultdict(list)
         for review in self.reviews([h.id for h, *_ in found] if where else None):
             said[review.hypothesis_id].append(review)
-        entries = [
-            Entry(
-                id=h.id,
-                run_id=h.run_id,
-                slot=h.slot,
-                claim_hash=h.claim_hash,
-                registered_at=h.registered_at,
-                record=h.record,
-                rationale=h.rationale,
-                proposer=proposer,
-                batches=batches,
-                forwards=h.forwards + (forwards or 0.0),
-                evidence=Evidence.model_validate(e.record) if e is not None else None,
-                judgement=judged[h.id],
-                standing=standing(said[h.id]),
-            )
-            for h, e, proposer, batches, forwards in found
-        ]
+        entries = [_entry(*row, judgement=judged[row[0].id], said=standing(said[row[0].id])) for row in found]
         return entries if level is None else [replace(e, selected=self.interval(e, level)) for e in entries]
 
     def interval(self, entry: Entry, level: float) -> Interval | None:
@@ -198,7 +194,11 @@ class Reader:
         wanted = list(ids)
         parts = (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE))
         rows = (row for some in parts for row in self._records(some))
-        return {key: CLAIM.validate_python(record["claim"]) for key, record in rows}
+        claims = {}
+        for key, record in rows:
+            with reading(f"hypotheses row {key}"):
+                claims[key] = CLAIM.validate_python(record["claim"])
+        return claims
 
     def _records(self, ids: Sequence[int]) -> Sequence[Any]:
         select = sa.select(m.HypothesisRow.id, m.HypothesisRow.record).where(m.HypothesisRow.id.in_(ids))
@@ -219,7 +219,9 @@ class Reader:
     def data(self, hypothesis_id: int) -> Data:
         """The stored numbers of a hypothesis."""
         numbers = _drawn(hypothesis_id, m.Effect.template, m.Effect.measured)
-        return to_data(self._read(lambda s: s.execute(numbers).all()))
+        rows = self._read(lambda s: s.execute(numbers).all())
+        with reading(f"A prompt of hypotheses row {hypothesis_id}"):
+            return to_data(rows)
 
     def batches(self, hypothesis_id: int) -> list[m.Batch]:
         """The batches of a hypothesis, in order."""
@@ -390,6 +392,39 @@ class Reader:
         return self._read(lambda s: s.execute(found).scalar()) is not None
 
 
+def _entry(
+    h: m.HypothesisRow,
+    e: m.EvidenceRow | None,
+    proposer: str,
+    batches: int,
+    forwards: float | None,
+    *,
+    judgement: Judgement,
+    said: str | None,
+) -> Entry:
+    """A hypothesis and its evidence as one record. Raises Unreadable: somebody has forged them."""
+    with reading(f"evidence row {e.id}" if e is not None else ""):
+        evidence = Evidence.model_validate(e.record) if e is not None else None
+    with reading(f"hypotheses row {h.id}"):
+        entry = Entry(
+            id=h.id,
+            run_id=h.run_id,
+            slot=h.slot,
+            claim_hash=h.claim_hash,
+            registered_at=h.registered_at,
+            record=h.record,
+            rationale=h.rationale,
+            proposer=proposer,
+            batches=batches,
+            forwards=h.forwards + (forwards or 0.0),
+            evidence=evidence,
+            judgement=judgement,
+            standing=said,
+        )
+        entry.check()
+    return entry
+
+
 def _drawn(hypothesis_id: int, *columns: Any) -> Any:
     """These columns of a hypothesis's prompts, in the order they were drawn."""
     ordered = sa.select(*columns).join(m.Batch, m.Batch.id == m.Effect.batch_id)
@@ -399,8 +434,22 @@ def _drawn(hypothesis_id: int, *columns: Any) -> Any:
 def to_data(effects: Sequence[m.Effect | sa.Row[Any]]) -> Data:
     """Stored per-prompt numbers as arrays: of rows with a template and what was measured."""
     names = effects[0].measured if effects else {}
-    values: Values = {name: np.array([effect.measured[name] for effect in effects]) for name in names}
+    values: Values = {name: np.array([effect.measured[name] for effect in effects], dtype=float) for name in names}
     return Data(values, tuple(effect.template for effect in effects))
+
+
+def ledger_hash(text: str) -> str:
+    """A ledger head as it was noted, with or without the name of its algorithm.
+
+    Raises:
+        UserError: it is none; says what one looks like.
+    """
+    digits = text.strip().lower().removeprefix("sha256:")
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise UserError(
+            f"{text!r} is no ledger head: `lakatos verify` prints one, sha256: and 64 hex digits. Give all of them."
+        )
+    return f"sha256:{digits}"
 
 
 def _price(config: Mapping[str, Any], tokens_in: int, tokens_out: int) -> float | None:

@@ -12,6 +12,7 @@ from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery
 
 State = Literal["registered", "testing", "confirmed", "refuted", "inconclusive"]
 STATES: tuple[State, ...] = ("registered", "testing", "confirmed", "refuted", "inconclusive")
+_WORDS = ("behaviour", "model", "weights", "role", "nonce")
 ESTABLISHED = {"necessity": "specific"}  # what a reading is called where the claim itself is confirmed
 
 
@@ -96,6 +97,14 @@ class Entry:
     def battery(self) -> Battery:
         """The constants of its test."""
         return Battery.model_validate(self.record["battery"])
+
+    def check(self) -> None:
+        """Read what every page reads. Raises ValueError, LookupError or TypeError: the record is not one of lakatos."""
+        record = self.record
+        words = all(isinstance(record[name], str) for name in _WORDS)
+        numbers = float(record["threshold"]) > 0 and int(record["templates"]) >= 0
+        if not (self.claim and self.battery.lines and words and numbers):
+            raise ValueError("a part of its record is of another kind")
 
     @property
     def behaviour(self) -> str:

@@ -11,7 +11,7 @@ import hmac
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ DEFAULT_ALPHA = 0.05
 STUDY = "main"
 _ATTEMPTS = 20
 _NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
+_NEWEST_ROWS = sa.select(m.LedgerEntry.rows).order_by(m.LedgerEntry.id.desc()).limit(1)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=m.Row)
@@ -68,7 +69,21 @@ def open_store(
 
 def now() -> str:
     """UTC, ISO 8601, microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return _stamp(datetime.now(UTC))
+
+
+def newest_time(connection: sa.Connection) -> str:
+    """When the newest row was appended; empty in an empty log."""
+    rows = connection.execute(_NEWEST_ROWS).scalar()
+    if not rows:
+        return ""
+    table, key, _ = rows[-1]
+    at: Any = sa.select(sa.column("at")).select_from(sa.table(table)).where(sa.column("id") == key)
+    return str(connection.execute(at).scalar() or "")
+
+
+def _stamp(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")
 
 
 class StoreError(UserError):
@@ -81,8 +96,9 @@ class Append:
     `session` is for reading: rows are written when all of them are there, table by table in the order of their adding.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, after: str = "") -> None:
         self.session = session
+        self.after = after  # the time of the newest row
         self.rows: list[m.Row] = []
         self._contents: list[dict[str, Any]] = []
         self._last: dict[type[m.Row], int] = {}
@@ -94,12 +110,17 @@ class Append:
             self._last[table] = self.session.connection().execute(sa.select(sa.func.max(table.id))).scalar() or 0
         self._last[table] += 1
         row.id = self._last[table]
-        row.at = now()
+        row.at = self.now()
         content = row.content()
         row.digest = row.digest_of(content)
         self.rows.append(row)
         self._contents.append({**content, "digest": row.digest})
         return row
+
+    def now(self) -> str:
+        """The time, and never one before that of a row that is there: a clock may have been set back."""
+        self.after = max(now(), self.after)
+        return self.after
 
     def write(self, connection: sa.Connection) -> None:
         """Insert the rows: those of one table that follow one another go together."""
@@ -146,7 +167,7 @@ class Store(Reader):
                     Session(connection, expire_on_commit=False) as session,
                 ):
                     last, previous = connection.execute(_NEWEST).one_or_none() or (0, GENESIS)
-                    append = Append(session)
+                    append = Append(session, newest_time(connection))
                     result = build(append)
                     append.write(connection)
                     rows = [[row.__tablename__, row.id, row.digest] for row in append.rows]
@@ -240,7 +261,7 @@ class Store(Reader):
                 seconds=row.seconds,
                 slot=taken + 1,
                 record=finish(taken + 1, self._nonce(taken + 1)),
-                registered_at=now(),
+                registered_at=append.now(),
             )
             return append.add(fresh)
 
@@ -274,6 +295,11 @@ class Store(Reader):
         )
         return any(prompt["clean"] in prompts for prompt in session.scalars(drawn))
 
+    def time(self) -> str:
+        """The time, later than that of every row that is there: a clock may have been set back."""
+        newest = self._read(lambda s: newest_time(s.connection()))
+        return max(now(), _stamp(datetime.fromisoformat(newest) + timedelta(microseconds=1)) if newest else "")
+
     def seed(self, key: str, purpose: str) -> int:
         """HMAC-SHA256 under the database's secret: for confirmation prompts the key is `Entry.seed_key`."""
         return derive_seed(self.study.secret, key, purpose)
@@ -281,13 +307,13 @@ class Store(Reader):
     def _nonce(self, slot: int) -> str:
         if self.study.secret_source == "random":
             return secrets.token_hex(16)
-        return f"{self.seed(f'slot {slot}', 'nonce'):064x}"
+        return seeded_nonce(self.study.secret, slot)
 
     def verify(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> list[str]:
-        """Re-derive everything from rows; the lies found, [] where there are none (see `verify.py`)."""
+        """Re-derive everything from rows; the lies found, [] where there are none (see `verify`)."""
         from lakatos.experiments_db.verify import verify
 
-        return verify(self, progress)
+        return verify(self.engine, progress)
 
 
 class Duplicate(ProposalError):
@@ -319,6 +345,11 @@ def exploration_seed(run_seed: str, purpose: str) -> int:
     """The seed of one exploration stream of a run. Nothing that it gives is ever confirmed on."""
     digest = hashlib.sha256(f"{run_seed}|exploration|{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+def seeded_nonce(secret: str, slot: int) -> str:
+    """The nonce of a slot in a seeded study: 64 hex digits; a drawn one has 32."""
+    return f"{derive_seed(secret, f'slot {slot}', 'nonce'):064x}"
 
 
 def seed_commitment(seed: int) -> str:

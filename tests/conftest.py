@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 
 # before anything imports torch, and inherited by the commands that tests start
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="lakatos-data-")  # the key that seals indexes
 
 
 @pytest.fixture(scope="session")
@@ -49,5 +51,26 @@ def toy_copy(toy_log, tmp_path):
 
     target = tmp_path / "copy.db"
     with sqlite3.connect(toy_log) as source, sqlite3.connect(target) as copy:
+        source.backup(copy)
+    return target
+
+
+@pytest.fixture(scope="session")
+def full_log(toy, tmp_path_factory):
+    """The database of `full_log.py`: a row in every table. Copy it before changing it."""
+    from full_log import write_full_log
+
+    db = tmp_path_factory.mktemp("full") / "full.db"
+    write_full_log(str(db), *toy)
+    return db
+
+
+@pytest.fixture
+def full_copy(full_log, tmp_path):
+    """A database of your own to change: the log with a row in every table."""
+    import sqlite3
+
+    target = tmp_path / "full.db"
+    with sqlite3.connect(full_log) as source, sqlite3.connect(target) as copy:
         source.backup(copy)
     return target

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from lakatos.tools.statistics import BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY
 
 APPEND_ONLY = (
@@ -161,17 +159,6 @@ def triggers(dialect: str) -> set[str]:
     """The names of all triggers that a database of this dialect must have."""
     actions = ("update", "delete", "replace") if dialect == "sqlite" else ("update", "delete")
     return {f"{table}_no_{action}" for table in APPEND_ONLY for action in actions} | {r.name for r in rules(dialect)}
-
-
-def missing(connection: sa.Connection) -> list[str]:
-    """The triggers that the schema has and this database lacks."""
-    dialect = connection.dialect.name
-    query = (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        if dialect == "sqlite"
-        else "SELECT tgname FROM pg_trigger"
-    )
-    return sorted(triggers(dialect) - set(connection.execute(sa.text(query)).scalars()))
 
 
 def statements(dialect: str, tables: Iterable[str]) -> Iterator[str]:

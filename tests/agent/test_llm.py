@@ -11,13 +11,14 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.llm import LLMFailure, OpenAILLM, ScriptedLLM
-from lakatos.agent.schema import proposal_schema, read_proposals
+from lakatos.agent.schema import proposal_schema
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.hypothesis import KINDS, Hypothesis
 from lakatos.tools.matched import Shape
+from lakatos.tools.proposals import read_proposals
 
 
 def hypothesis(component, **changes):

@@ -9,17 +9,20 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakatos.experiments_db import documents, index_file, open_store
+from lakatos.experiments_db import documents, index_file, index_seal, open_store
 from lakatos.experiments_db import index as index_module
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.corrected import Corrected
 from lakatos.experiments_db.index import Cell, Index, Page, Query
+from lakatos.experiments_db.index_refresh import read_state
+from lakatos.experiments_db.index_seal import MODULUS, Seal, key_file, user_key
 from lakatos.experiments_db.laboratory import Laboratory
 from lakatos.experiments_db.query import NOT_REVIEWED, SORTS
 from lakatos.experiments_db.records import STATES
@@ -346,6 +349,83 @@ def test_nothing_at_all_that_people_type_is_syntax(index, text):
     assert index.page(Query(text=text)).total >= 0
 
 
+# -- what somebody edited --------------------------------------------------------------------------------------------
+
+EDITS = {
+    "state": "UPDATE hypotheses SET state = 'confirmed' WHERE state = 'inconclusive'",
+    "order": "UPDATE hypotheses SET e = 1e9 WHERE e IS NOT NULL",
+    "line": "UPDATE lines SET line = json_set(line, '$.state', 'confirmed', '$.e', 1e9)",
+    "hidden": "DELETE FROM hypotheses WHERE state = 'inconclusive'",
+    "place": "UPDATE components SET layer = layer + 1",
+    "reviewer": "UPDATE reviewers SET author = author || 'x'",
+    "run": "UPDATE runs SET refused = 0, proposed = 999",
+    "words": "UPDATE search SET body = 'nothing'",
+    "level": "UPDATE meta SET level = 0.5",
+    "read": "UPDATE meta SET revision = revision + 1",
+    "trigger": "CREATE TRIGGER lie AFTER INSERT ON hypotheses BEGIN UPDATE hypotheses SET state = 'confirmed'; END",
+    "view": "CREATE VIEW lie AS SELECT * FROM hypotheses",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("while_open", [True, False])
+def test_an_edited_index_is_made_anew_and_never_shown(log, index, edit, while_open):
+    assert_same(index, log)  # everything is remembered now
+    before = dump(index)
+    with closing(sqlite3.connect(index.file.path)) as raw, raw:
+        raw.execute(EDITS[edit])
+    if not while_open:
+        index = Index(log)
+    assert index.page(ALL).rows == lines(log)
+    assert index.counts() == log.counts()
+    index.refresh()
+    assert_same(index, log)
+    assert dump(index) == before
+
+
+def test_an_edit_between_two_refreshes_does_not_survive_the_second(log, index):
+    with closing(sqlite3.connect(index.file.path)) as raw, raw:
+        raw.execute(EDITS["state"])
+    add_review(log, 1, author="Marie", decision="score", score=2)
+    index.refresh()
+    assert_same(index, log)
+
+
+def test_the_seal_of_another_key_or_of_another_log_does_not_pass(log, index):
+    told = log.study.digest
+    with closing(sqlite3.connect(index.file.path)) as raw:
+        assert Seal(user_key(), told, index_file._TABLES).holds(raw)
+        assert not Seal(b"0" * 32, told, index_file._TABLES).holds(raw)
+        assert not Seal(user_key(), "sha256:0", index_file._TABLES).holds(raw)
+    with closing(sqlite3.connect(index.file.path)) as raw, raw:
+        raw.execute(EDITS["state"])
+        row = read_state(raw)
+        forged = Seal(b"0" * 32, told, index_file._TABLES)
+        weight = f"{(forged.weigh(raw, range(100)) + forged.weigh_runs(raw)) % MODULUS:x}"
+        raw.execute("UPDATE meta SET weight = ?, seal = ?", (weight, forged.close((*row.told[:-1], weight))))
+    assert Index(log).page(ALL).rows == lines(log), "who has not the key cannot seal"
+
+
+def test_the_user_s_key_is_the_user_s_alone_and_where_none_can_be_kept_there_is_one_for_now(tmp_path, monkeypatch):
+    key = user_key()
+    assert key == user_key()
+    assert key_file().stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(index_seal, "key_file", lambda: tmp_path / "text" / "index.key")
+    (tmp_path / "text").write_text("a file where a folder should be")
+    assert len(user_key()) == 32
+    assert user_key() != user_key()
+
+
+def test_an_index_that_another_process_brought_up_to_date_is_used(log, index):
+    other = Index(log)
+    add_review(log, 2, author="Marie", decision="accept", reason="looked")
+    other.refresh()
+    born = index.ask(read_state).born
+    assert index.refresh().current
+    assert_same(index, log)
+    assert index.ask(read_state).born == born, "it was not read again"
+
+
 # -- the file --------------------------------------------------------------------------------------------------------
 
 
@@ -499,7 +579,7 @@ def test_not_everything_that_was_ever_searched_for_is_remembered(toy_copy, tmp_p
     index.refresh()
     for word in range(30):
         index.cells(Query(text=f"word{word}"))
-    assert index.ask(lambda c: c.execute("SELECT COUNT(*) FROM memo").fetchone()[0]) <= 11
+    assert len(index._known) <= 11
 
 
 def test_an_index_of_another_release_is_made_anew(toy_copy, tmp_path, monkeypatch):

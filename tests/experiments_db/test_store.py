@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.store import Burned, StoreError, derive_seed, seed_commitment
+from lakatos.experiments_db.world import BEHAVIOUR
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
 
@@ -22,9 +23,9 @@ from lakatos.tools.evidence import crashed
 def add_run(store, **changes):
     fields = {
         "study_id": store.study.id,
-        "behaviour": "toy",
-        "behaviour_hash": "sha256:b",
-        "behaviour_definition": {},
+        "behaviour": BEHAVIOUR.name,
+        "behaviour_hash": BEHAVIOUR.hash,
+        "behaviour_definition": BEHAVIOUR.model_dump(mode="json"),
         "controls": {},
         "model": "tiny",
         "weights": "sha256:w",

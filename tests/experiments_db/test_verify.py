@@ -10,7 +10,8 @@ from tampering import rechain, tamper
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY
+from lakatos.experiments_db.migrations.guards import APPEND_ONLY, triggers
+from lakatos.experiments_db.verify.triggers import trigger_lies
 
 
 def test_an_honest_log_verifies(toy_copy):
@@ -139,3 +140,56 @@ def test_a_confirmation_that_rows_do_not_give_is_named(toy_copy):
     inconclusive = next(e for e in store.hypotheses() if e.state == "inconclusive")
     store.event(1, "finished", {"confirmed": [inconclusive.id]})
     assert any(f"reported hypothesis {inconclusive.id} as confirmed" in lie for lie in store.verify())
+
+
+# -- triggers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(triggers("sqlite")))
+def test_a_trigger_that_does_nothing_under_its_old_name_is_named(toy_copy, name):
+    with sqlite3.connect(toy_copy) as raw:
+        table = raw.execute("SELECT tbl_name FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+        raw.execute(f"DROP TRIGGER {name}")
+        raw.execute(f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} BEGIN SELECT 1; END")
+    with open_store(str(toy_copy)).engine.connect() as connection:
+        assert list(trigger_lies(connection)) == [
+            f"trigger {name} is not the one that lakatos makes: rows could have been changed without a word"
+        ]
+
+
+def test_a_trigger_that_swallows_rows_is_named(toy_copy):
+    with sqlite3.connect(toy_copy) as raw:
+        raw.execute(
+            "CREATE TRIGGER helper BEFORE INSERT ON reviews WHEN NEW.decision = 'retract' "
+            "BEGIN SELECT RAISE(IGNORE); END"
+        )
+    assert open_store(str(toy_copy)).verify() == [
+        "trigger helper is not one of lakatos: rows may be changed or swallowed without a word"
+    ]
+
+
+def test_white_space_in_a_trigger_is_no_lie(toy_copy):
+    with sqlite3.connect(toy_copy) as raw:
+        sql = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'runs_no_update'").fetchone()[0]
+        raw.execute("DROP TRIGGER runs_no_update")
+        raw.execute(sql.replace(" BEFORE ", "\n  BEFORE "))
+    assert open_store(str(toy_copy)).verify() == []
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_set_back_makes_no_liar_of_the_log(toy_copy, monkeypatch):
+    store = open_store(str(toy_copy))
+    monkeypatch.setattr("lakatos.experiments_db.store.now", lambda: "2001-01-01T00:00:00.000000+00:00")
+    before = store.all(m.Event)[-1].at
+    store.event(1, "note", {})
+    store.event(1, "note", {})
+    assert store.time() > store.all(m.Event)[-1].at >= before
+    assert store.verify() == []
+
+
+def test_appending_goes_on_while_a_log_is_verified(toy_copy):
+    store = open_store(str(toy_copy))
+    assert store.verify(lambda done, of: store.event(1, "note", {})) == []
+    assert store.verify() == []

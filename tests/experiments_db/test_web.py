@@ -553,3 +553,27 @@ def test_money_is_tokens_at_the_prices_that_a_run_was_told(toy_copy, tmp_path):
     client = TestClient(create_app(store, index=Index(store, tmp_path / "index")), base_url=HOME)
     assert "1.25 in money" in client.get("/runs/1").text
     assert "money: 1.25" in client.get("/").text
+
+
+# -- an edited index -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("while_open", [True, False])
+def test_the_site_shows_what_the_log_says_whatever_somebody_wrote_into_its_index(store, tmp_path, while_open):
+    path, known = tmp_path / "index", Index(store, tmp_path / "index")
+    client = TestClient(create_app(store, index=known), base_url=HOME)
+    pages = ("/", "/hypotheses", "/hypotheses?state=confirmed", "/hypotheses/1", "/runs/1")
+    files = ("/api/study", "/api/hypotheses", "/api/hypotheses/1", "/export/log.csv", "/export/log.jsonl")
+    told = {page: Cells(client.get(page).text).rows for page in pages}
+    kept = {file: client.get(file).text for file in files}
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE hypotheses SET state = 'confirmed', e = 1e9, effect = 99.0")
+        raw.execute("UPDATE lines SET line = json_set(line, '$.state', 'confirmed', '$.e', 1e9, '$.effect', 99.0)")
+        raw.execute("UPDATE runs SET refused = 77")
+    raw.close()
+    if not while_open:
+        client = TestClient(create_app(store, index=Index(store, path)), base_url=HOME)
+    assert {page: Cells(client.get(page).text).rows for page in pages} == told
+    assert {file: client.get(file).text for file in files} == kept
+    assert "99.0" not in client.get("/hypotheses").text
+    assert json.loads(kept["/api/study"])["counts"]["confirmed"] == store.counts().confirmed

@@ -1,0 +1,21 @@
+"""Does the log tell the truth about itself? All that follows without a model is derived again and compared.
+
+    triggers       they are there, say what the migrations made them say, and there are no others
+    log            the rows of one moment; cells that cannot be read
+    chain          entries follow one another, name rows that are there; ids without holes, times that do not run back
+    runs           studies, runs, their events and their requests to language models; a finished run settled everything
+    proposals      each is registered or refused, as reading it again says; an LLM's are what its answer says
+    registrations  claim hash, slot, record, constants from the stored exploration values, opponents, nonce, commitment
+    tests          seed, order, prompts generated again; e-value, p-value, interval, stopping reason from stored numbers
+    reviews        signed, with a reason or a score; blind at first only
+    reruns         tolerances from the confirmation, prompts from the seed, the outcome from the stored numbers
+    driver         runs all of these, and asks whether what runs reported as confirmed still is
+
+It cannot notice a log that was cut short, put back to an earlier copy, or rewritten whole with every hash and every
+consequence computed anew: keep the ledger's head elsewhere, and ask whether the chain still holds it
+(`lakatos verify --head`).
+"""
+
+from lakatos.experiments_db.verify.driver import verify
+
+__all__ = ["verify"]

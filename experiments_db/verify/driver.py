@@ -1,0 +1,125 @@
+"""One verification: the log of one moment, and every check of it. No row keeps the others from being checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.reading import Reader
+from lakatos.experiments_db.records import Judgement
+from lakatos.experiments_db.verify.chain import chain_lies, order_lies
+from lakatos.experiments_db.verify.comparing import UNREADABLE
+from lakatos.experiments_db.verify.log import Log
+from lakatos.experiments_db.verify.proposals import proposal_lies, refusal_lies
+from lakatos.experiments_db.verify.registrations import hypothesis_lies, slot_lies
+from lakatos.experiments_db.verify.reruns import rerun_lies
+from lakatos.experiments_db.verify.reviews import review_lies
+from lakatos.experiments_db.verify.runs import call_lies, event_lies, run_lies, study_lies
+from lakatos.experiments_db.verify.tests import batch_lies, evidence_lies
+from lakatos.experiments_db.verify.triggers import trigger_lies
+from lakatos.tools.errors import UserError
+
+_SHOWN = 50
+
+Progress = Callable[[int, int], None]
+
+
+def verify(engine: sa.Engine, progress: Progress = lambda _done, _of: None) -> list[str]:
+    """The lies found, each naming its row; [] where there are none."""
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with engine.connect().execution_options(**level) as connection, connection.begin():
+        found = _lies(connection, Reader(engine, connection), progress)
+        lies: dict[str, None] = {}
+        for lie in found:
+            lies[lie] = None
+            if len(lies) == _SHOWN:
+                return [*lies, "... and perhaps more: stopped here"]
+    return list(lies)
+
+
+def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iterator[str]:
+    yield from trigger_lies(connection)
+    log = Log(connection)
+    yield from log.problems()
+    yield from chain_lies(log)
+    yield from order_lies(log)
+    for study in log["studies"].values():
+        yield from _of(study, study_lies(study))
+        yield from _of(study, slot_lies([h for h in log["hypotheses"].values() if h.study_id == study.id]))
+    for run in log["runs"].values():
+        for lies in (run_lies(run), event_lies(run, log), call_lies(run, log), proposal_lies(run, log)):
+            yield from _of(run, lies)
+    for refusal in log["refusals"].values():
+        yield from _of(refusal, refusal_lies(refusal, log))
+    for done, row in enumerate(log["hypotheses"].values()):
+        progress(done, len(log["hypotheses"]))
+        for lies in (hypothesis_lies(row, log), batch_lies(row, log), evidence_lies(row, log)):
+            yield from _of(row, lies)
+    yield from review_lies(log)
+    for again in log["reruns"].values():
+        yield from _of(again, _rerun(again, log))
+    progress(len(log["hypotheses"]), len(log["hypotheses"]))
+    for study in log["studies"].values():
+        yield from _of(study, _verdicts(reader, study, log))
+
+
+def _of(row: m.Row, lies: Iterator[str]) -> Iterator[str]:
+    """The lies about a row; that they cannot be told is one of them."""
+    try:
+        yield from lies
+    except UNREADABLE as error:
+        yield f"{row.__tablename__} row {row.id}: cannot be derived again ({_in_short(error)})"
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        told = (f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
+        return "; ".join(islice(told, 3))
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _rerun(again: m.Rerun, log: Log) -> Iterator[str]:
+    row = log.row("hypotheses", again.hypothesis_id)
+    yield from rerun_lies(again, row, log.row("runs", row.run_id), log.prompts_of(row.id))
+
+
+def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
+    """No confirmation that a run reported has been undone."""
+    reader.study = study
+    try:
+        judged = reader.judgements()
+    except UserError:  # a row or a table that has been named
+        return
+    for event in log["events"].values():
+        run = log["runs"].get(event.run_id)
+        if event.kind != "finished" or run is None or run.study_id != study.id:
+            continue
+        own = {h.id for h in log.of_run("hypotheses", run.id)}
+        for hypothesis_id in event.payload["confirmed"]:
+            if hypothesis_id not in own or judged[hypothesis_id].state != "confirmed":
+                yield f"events row {event.id}: reported hypothesis {hypothesis_id} as confirmed; its rows do not say so"
+        silent = [h for h in sorted(own - set(event.payload["confirmed"])) if judged[h].state == "confirmed"]
+        if silent:
+            then = _judged_at(reader, event.payload["ledger_head"], log)
+            for hypothesis_id in silent:
+                if hypothesis_id in then and then[hypothesis_id].state == "confirmed":
+                    yield f"events row {event.id}: did not report hypothesis {hypothesis_id}, which was confirmed then"
+
+
+def _judged_at(reader: Reader, head: str, log: Log) -> dict[int, Judgement]:
+    """Where the hypotheses of a study stood when the ledger had this head."""
+    newest = {entry.entry_hash: entry.id for entry in log.entries}[head]
+
+    def there(table: str, key: int) -> bool:
+        return log.appended.get((table, key), (newest + 1, 0))[0] <= newest
+
+    slots = [slot for slot in reader.slots() if there("hypotheses", slot.id)]
+    pending = {s.id for s in slots if not any(there("evidence", e.id) for e in log.evidence_of.get(s.id, []))}
+    untested: dict[str, Any] = {"stop": None, "frozen_e": None, "frozen_p": None}
+    return reader.judgements([replace(slot, **untested) if slot.id in pending else slot for slot in slots])

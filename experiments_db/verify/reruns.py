@@ -1,0 +1,52 @@
+"""Re-runs: tolerances from the confirmation, prompts from the seed, the outcome from the stored numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.reading import to_data
+from lakatos.experiments_db.regression import data_of, prompt_seed
+from lakatos.experiments_db.reruns import explored
+from lakatos.experiments_db.verify.comparing import same, spent
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.hypothesis import CLAIM, Battery
+from lakatos.tools.retest import decide, decided_after
+from lakatos.tools.statistics import BATCH
+from lakatos.tools.tolerance import Tolerance, effects_of, tolerances
+
+
+def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, effects: Sequence[m.Effect]) -> Iterator[str]:
+    """What of a re-run does not follow from the claim's confirmation and the re-run's own prompts.
+
+    Args:
+        row: the claim.
+        run: the investigation that registered it.
+        effects: of its confirmation, in order.
+    """
+    here = f"reruns row {rerun.id} (hypothesis {row.id})"
+    claim, battery = CLAIM.validate_python(row.record["claim"]), Battery.model_validate(row.record["battery"])
+    behaviour = Behaviour.model_validate(run.behaviour_definition)
+    stored = [Tolerance.model_validate(t) for t in rerun.record["tolerance"]]
+    levels = tolerances(claim, battery, explored(row), to_data(list(effects)))
+    if not same([t.model_dump() for t in levels], [t.model_dump() for t in stored]):
+        yield f"{here}: its tolerances do not follow from the claim's confirmation"
+    expected = behaviour.stream(prompt_seed(int(rerun.seed), row.claim_hash, "pairs"), "confirmation", claim.family)
+    drawn = [(pair.uid, pair.template) for pair, _ in zip(expected, rerun.prompts, strict=False)]
+    if drawn != [(p["uid"], p["template"]) for p in rerun.prompts]:
+        yield f"{here}: its prompts are not those that its seed gives"
+    if rerun.n != len(rerun.prompts) or rerun.n % BATCH or rerun.n > rerun.record["pairs"]:
+        yield f"{here}: has {len(rerun.prompts)} prompts, and says {rerun.n} of at most {rerun.record['pairs']}"
+    alpha = float(rerun.record["alpha"])
+
+    data = data_of(rerun.prompts)
+    again = decide(levels, effects_of(claim, battery, data), alpha)
+    if again.outcome != rerun.outcome or not same([asdict(f) for f in again.lines], rerun.record["lines"]):
+        yield f"{here}: {rerun.outcome} does not follow from its prompts ({again.outcome})"
+    if decided_after(levels, effects_of(claim, battery, data), alpha, BATCH) != (again.outcome, rerun.n):
+        yield f"{here}: was decided a batch earlier, and went on"
+    if again.outcome == "undecided" and rerun.n < rerun.record["pairs"] and not rerun.record["exhausted"]:
+        yield f"{here}: stopped before its last batch, undecided"
+    if not spent(rerun) or not {"python", "packages"} <= rerun.environment.keys():
+        yield f"{here}: does not say what it ran on, or what it cost"
