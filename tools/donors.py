@@ -27,13 +27,13 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
     """
     waiting: dict[tuple[str, int], deque[int]] = defaultdict(deque)
     for place, pair in enumerate(pairs):
-        waiting[_shape(pair, tokenizer)].append(place)
+        waiting[shape(pair, tokenizer)].append(place)
     tested = {pair.clean for pair in pairs}
     donors: dict[int, PromptPair] = {}
     with suppress(Exhausted):  # what is missing then is named below
         draws = _DRAWS_PER_PAIR * (len(pairs) + len(behaviour.templates_of(pairs.split, pairs.family)))
         for candidate in islice(behaviour.stream(seed, pairs.split, pairs.family), draws):
-            queue = waiting.get(_shape(candidate, tokenizer)) if candidate.clean not in tested else None
+            queue = waiting.get(shape(candidate, tokenizer)) if candidate.clean not in tested else None
             if queue:
                 donors[queue.popleft()] = candidate
             if len(donors) == len(pairs):
@@ -48,5 +48,6 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
     return replace(pairs, pairs=ordered, seed=seed)
 
 
-def _shape(pair: PromptPair, tokenizer: Any) -> tuple[str, int]:
+def shape(pair: PromptPair, tokenizer: Any) -> tuple[str, int]:
+    """What a prompt and its donor have in common: template and number of tokens."""
     return pair.template, len(tokenizer(pair.clean, add_special_tokens=False)["input_ids"])
