@@ -40,9 +40,10 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
                 break
     if len(donors) < len(pairs):
         missing = next(pair for place, pair in enumerate(pairs) if place not in donors)
+        more = "pairs" if behaviour.finite else "fillers"
         raise UserError(
             f"{behaviour.name}: found no other prompt of the template {missing.template!r} with as many tokens as "
-            f"{missing.clean!r}, which resample ablation needs. Add fillers of equal length, or ablate with zero."
+            f"{missing.clean!r}, which resample ablation needs. Add {more} of equal length, or ablate with zero."
         )
     ordered = tuple(donors[place] for place in range(len(pairs)))
     return replace(pairs, pairs=ordered, seed=seed)

@@ -136,7 +136,7 @@ def encode_pair(pair: PromptPair, bos: list[int], tokenizer: Tokenizer, text_onl
             "length",
             f"clean and corrupted differ in length (template {pair.template}): {len(clean)} tokens "
             f"{_shown(pair.clean, tokenizer)} and {len(corrupted)} tokens {_shown(pair.corrupted, tokenizer)}; "
-            "use fillers of equally many tokens",
+            "give both equally many tokens",
         )
     there = _positions(pair.corrupted, pair.spans_corrupted, corrupted_offsets, len(bos))
     for name in there.keys() & positions.keys():
@@ -144,7 +144,7 @@ def encode_pair(pair: PromptPair, bos: list[int], tokenizer: Tokenizer, text_onl
             raise Misfit(
                 f"position {name}",
                 f"position {name} is token {positions[name]} of {pair.clean!r} but {there[name]} of "
-                f"{pair.corrupted!r} (template {pair.template}); use fillers of equally many tokens before it",
+                f"{pair.corrupted!r} (template {pair.template}); put equally many tokens before it",
             )
     answer, wrong = (answer_token(text, tokenizer) for text in (pair.answer, pair.wrong))
     for prompt, ids in ((pair.clean, clean), (pair.corrupted, corrupted)):

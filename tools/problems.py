@@ -67,12 +67,12 @@ def grouped(misfits: Iterable[Misfit], fillers: Mapping[str, Sequence[Apart]] | 
     Args:
         fillers: cause -> the fillers behind it.
     """
-    first: dict[str, str] = {}
-    counts = Counter[str]()
-    for text, cause in {str(misfit): misfit.cause for misfit in misfits}.items():
-        first.setdefault(cause, text)
-        counts[cause] += 1
-    return [Problem(cause, text, counts[cause], tuple((fillers or {}).get(cause, ()))) for cause, text in first.items()]
+    texts: dict[str, dict[str, None]] = {}
+    for misfit in misfits:
+        texts.setdefault(misfit.cause, {})[str(misfit)] = None
+    return [
+        Problem(cause, next(iter(own)), len(own), tuple((fillers or {}).get(cause, ()))) for cause, own in texts.items()
+    ]
 
 
 def apart(name: str, sizes: Mapping[str, int], wanted: int | None = None) -> list[Apart]:

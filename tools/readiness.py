@@ -12,7 +12,7 @@ from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.encoding import Tokenizer
 from lakatos.tools.problems import Problem, of_control
 from lakatos.tools.statistics import MIN_EXPLORATION
-from lakatos.tools.supply_problems import donor_problems, supply_problems
+from lakatos.tools.supply_problems import donor_problems, repeated_entries, supply_problems
 from lakatos.tools.tokenizer_problems import static_problems
 
 
@@ -40,7 +40,7 @@ def readiness_problems(
 
 
 def _of(behaviour: Behaviour, tokenizer: Tokenizer, max_pairs: int, explored: int, donors: bool) -> list[Problem]:
-    misfits = static_problems(behaviour, tokenizer)
+    misfits = repeated_entries(behaviour) + static_problems(behaviour, tokenizer)
     if any(problem.cause in ("tokenizer", "draw") for problem in misfits):
         return misfits
     scarce = supply_problems(behaviour, max_pairs, explored)

@@ -43,7 +43,7 @@ def supply_problems(behaviour: Behaviour, max_pairs: int, explored: int = MIN_EX
         max_pairs: the most confirmation pairs that a test may use; a given list may hold fewer, but a batch at least.
         explored: exploration pairs that are drawn at once.
     """
-    problems = _twice(behaviour)
+    problems: list[Problem] = []
     for split, family in behaviour.origins:
         whole = BATCH if behaviour.finite else max_pairs // BATCH * BATCH
         wanted = max(explored, MIN_EXPLORATION) if split == "exploration" else whole
@@ -98,26 +98,24 @@ def _drawn(behaviour: Behaviour, split: Split, family: str | None, most: int) ->
     )
 
 
-def _twice(behaviour: Behaviour) -> list[Problem]:
+def repeated_entries(behaviour: Behaviour) -> list[Problem]:
     """Pairs and fillers that occur twice in a list: they count once, or make a prompt that contradicts itself."""
-    lists = {f"fillers.{kind}": lists for kind, lists in behaviour.fillers.items()}
     problems = []
     for split in SPLITS:
-        entries = {f"{field} ({split})": list(map(str, both.of(split))) for field, both in lists.items()}
+        entries = {f"fillers.{kind}": list(map(str, lists.of(split))) for kind, lists in behaviour.fillers.items()}
         if behaviour.pairs is not None:
-            entries[f"pairs ({split})"] = [" | ".join(_texts(pair)) for pair in behaviour.pairs.of(split)]
+            entries["pairs"] = list(map(_text, behaviour.pairs.of(split)))
         for field, listed in entries.items():
             if repeated := [repr(entry) for entry, times in Counter(listed).items() if times > 1]:
-                problems.append(
-                    Problem("listed twice", f"{field}: {named(repeated)} is listed more than once; list it once")
-                )
+                said = f"{field} ({split}): {named(repeated)} is listed more than once; list it once"
+                problems.append(Problem("listed twice", said))
     return problems
 
 
-def _texts(pair: GivenPair) -> tuple[str, ...]:
+def _text(pair: GivenPair) -> str:
     """What makes a pair another one: its texts without position marks."""
     clean, corrupted = (parse_markup(text).render({})[0] for text in (pair.clean, pair.corrupted))
-    return clean, corrupted, pair.answer, pair.wrong
+    return f"{clean}|{corrupted}|{pair.answer}|{pair.wrong}"
 
 
 def _too_few(behaviour: Behaviour, split: Split, family: str | None, found: int, wanted: int) -> str:

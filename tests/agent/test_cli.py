@@ -228,7 +228,7 @@ def test_check_measures_each_family_in_a_row_of_its_own(toy, tmp_path):
     behaviour, model = toy
     texts = {
         "far": "then [IO:{io}] and {s} met at the {place} . [S2:{s2}] gave it to",
-        "wide": "at the {place} [S2:{s2}] gave it to [IO:{io}] and",  # ends otherwise than all that the model learned from
+        "wide": "at the {place} [S2:{s2}] gave it to [IO:{io}] and",  # the model learned no such end
     }
     families = {name: [{"id": name, "text": text}] for name, text in texts.items()}
     path = tmp_path / "toy.yaml"
