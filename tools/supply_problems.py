@@ -128,7 +128,8 @@ def _too_few(behaviour: Behaviour, split: Split, family: str | None, found: int,
     if behaviour.finite:
         return short + f"a test needs {wanted} at least: {add}"
     lower = f", or run with --max-pairs {found // BATCH * BATCH}" if found >= BATCH else ""
-    return short + f"a test may need {wanted}: {add}{lower}"
+    remove = ", or remove the family" if family else ""
+    return short + f"a test may need {wanted}: {add}{remove}{lower}"
 
 
 def _thin_templates(behaviour: Behaviour) -> list[Problem]:

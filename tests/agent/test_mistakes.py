@@ -14,8 +14,10 @@ import pytest
 import yaml
 from models import NAMES, PLACES, TOY, TOY_TEXT
 
+from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.cli import main
 from lakatos.experiments_db import open_store
+from lakatos.tools.errors import Stop
 
 GOOD: dict[str, Any] = TOY.model_dump(mode="json", exclude_defaults=True) | {"name": "mine"}
 TEXT: dict[str, Any] = TOY_TEXT.model_dump(mode="json", exclude_defaults=True)
@@ -236,3 +238,31 @@ def test_a_good_file_has_none_of_these(capsys, monkeypatch, toy, place):
     status, out, _ = lakatos(capsys, monkeypatch, "behaviours", "check", path, "--model", toy[1], "--json")
     assert status == 0
     assert json.loads(out)["problems"] == []
+
+
+def test_donors_are_asked_for_only_where_a_claim_needs_them(capsys, monkeypatch, toy, place, tmp_path):
+    path, claims = place / "mine.yaml", tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump(listed(70, 70)))
+    for claim, ends in (("m2@END carries mine", 0), ("m2 necessary for mine", 2)):
+        claims.write_text(yaml.safe_dump([{"claim": claim}]))
+        options = ["--proposer", "file", "--claims", claims, "--db", tmp_path / f"{len(claim)}.db", "--quiet"]
+        status, _, err = lakatos(capsys, monkeypatch, "run", path, "--model", toy[1], *options)
+        assert status == ends
+        assert ("found no other prompt" in err) == (ends == 2)
+
+
+def test_a_limit_that_is_raised_later_is_held_to_what_there_is(toy, place, tmp_path):
+    path, db = place / "mine.yaml", str(tmp_path / "raised.db")
+    names = {"exploration": NAMES["exploration"], "confirmation": NAMES["confirmation"][:6]}
+    data = fillers(names)
+    del data["templates"]["confirmation"][0]  # 90 prompts are left
+    path.write_text(yaml.safe_dump(data))
+    options = {"proposer": "random", "hypotheses": 2, "rounds": 2, "attribution_pairs": 2, "seed": 1}
+    with pytest.raises(Stop):
+        investigate(str(path), RunConfig(model=toy[1], max_pairs=79, max_tests=1, **options), db=db)
+    resume(1, db=db, limits={"max_pairs": 128, "max_tests": None})
+    store = open_store(db)
+    caps = [entry.record["cap"] for entry in store.hypotheses()]
+    assert (caps[:2], set(caps[2:])) == ([64, 64], {80})
+    assert store.counts().crashed == 0
+    assert store.verify() == []
