@@ -354,12 +354,18 @@ def check_behaviour(
     device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
     pairs: Annotated[int, typer.Option(min=8, max=5000, help="Pairs to measure, of each split.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the pairs that are measured.")] = 0,
+    max_pairs: Annotated[
+        int, typer.Option(min=16, help="Most confirmation pairs that a test of the run may use; as in `lakatos run`.")
+    ] = RunConfig.model_fields["max_pairs"].default,
     as_json: Json = False,
 ) -> int:
-    """Prove that a behaviour fits a model's tokenizer, and measure whether the model shows it. Exit 1 if not."""
+    """Find all that a run of this behaviour on a model would fail on, and measure whether the model shows it.
+
+    Exit 1 where there is a problem, or the model does not show the behaviour.
+    """
     from lakatos.agent import cli_behaviours, cli_tables
 
-    document = cli_behaviours.check_document(name, model, device, pairs, seed, _err().print)
+    document = cli_behaviours.check_document(name, model, device, pairs, seed, max_pairs, _err().print)
     if as_json:
         _print_json(document)
     else:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
+from lakatos.tools.errors import UserError
 from lakatos.tools.pairs import Split
 
 
@@ -29,18 +30,20 @@ def behaviours_document() -> list[dict[str, Any]]:
 
 
 def check_document(
-    name: str, model_name: str, device: str, pairs: int, seed: int, say: Callable[[str], None]
+    name: str, model_name: str, device: str, pairs: int, seed: int, max_pairs: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """A behaviour against a model: static problems, and how the model does on both splits and on each family.
+    """A behaviour against a model: what a run would fail on, and how the model does on splits and families.
 
     Whether the behaviour is there (`ok`) is decided on the splits: a family is asked about only by claims that name it.
     """
     behaviour = load_behaviour(name)
-    from lakatos.tools.encoding import static_problems
+    from lakatos.tools.controls import load_controls
     from lakatos.tools.model import load_model
+    from lakatos.tools.readiness import readiness_problems
 
+    controls, problems = load_controls(behaviour, name) if behaviour.kind == "pairs" else ({}, [])
     model = load_model(model_name, device=device, seed=seed, say=say)
-    problems = static_problems(behaviour, model.tokenizer)
+    problems += readiness_problems(behaviour, controls, model.tokenizer, max_pairs=max_pairs)
     origins = [] if problems else behaviour.origins
     measured = [_measured(model, behaviour, split, family, pairs, seed) for split, family in origins]
     of_splits = [row for row, (_, family) in zip(measured, origins, strict=True) if family is None]
@@ -50,7 +53,7 @@ def check_document(
         "hash": behaviour.hash,
         "model": model.name,
         "weights": model.weight_hash,
-        "problems": problems,
+        "problems": [problem.document() for problem in problems],
         "measured": measured,
         "ok": not problems and all(row["present"] for row in of_splits),
     }
@@ -59,20 +62,25 @@ def check_document(
 def _measured(model: Any, behaviour: Behaviour, split: Split, family: str | None, n: int, seed: int) -> dict[str, Any]:
     from lakatos.tools.behaviour_check import measure_presence
     from lakatos.tools.intervention import Runs, run_interventions
+    from lakatos.tools.supply_problems import available
 
+    n = available(behaviour, split, family, n)
     runs = Runs(model.bridge, behaviour.sample(n, seed, split, family=family))
     label = f"family {family}" if family else split
-    if behaviour.kind == "text":
+    try:
+        if behaviour.kind == "pairs":
+            presence, _ = measure_presence(model.bridge, runs)
+            figures = {k: v for k, v in presence._asdict().items() if k != "gap"}
+            return {"split": label, "unit": "logits", **figures}
         loss = float(run_interventions(model.bridge, runs, []).clean.mean())
-        return {
-            "split": label,
-            "n": n,
-            "accuracy": None,
-            "clean": loss,
-            "corrupted": None,
-            "unit": "nats",
-            "present": True,
-        }
-    presence, _ = measure_presence(model.bridge, runs)
-    figures = {k: v for k, v in presence._asdict().items() if k != "gap"}
-    return {"split": label, "unit": "logits", **figures}
+    except FloatingPointError as error:
+        raise UserError(f"{model.name} cannot be measured on {behaviour.name}: {error}") from error
+    return {
+        "split": label,
+        "n": n,
+        "accuracy": None,
+        "clean": loss,
+        "corrupted": None,
+        "unit": "nats",
+        "present": True,
+    }

@@ -12,6 +12,7 @@ from rich.table import Table
 from lakatos.agent.watch import showable
 from lakatos.experiments_db import Store, documents
 from lakatos.experiments_db.records import Entry
+from lakatos.tools.problems import told
 
 _WIDE = 120  # columns that a whole table of hypotheses needs
 _ROWS = 100  # of a correction
@@ -175,10 +176,11 @@ def print_check(console: Console, document: dict[str, Any]) -> None:
     """A behaviour against a model: the static proofs, and the figures of both splits and of each family."""
     console.print(f"{document['behaviour']} (version {document['version']}) on {document['model']}", highlight=False)
     if document["problems"]:
-        for problem in document["problems"]:
-            console.print(f"- {problem}", markup=False, highlight=False)
+        for said in told([problem["said"] for problem in document["problems"]]):
+            console.print(f"- {said}", markup=False, highlight=False)
         return
     console.print("single-token answers, equal lengths, named positions, disjoint splits: ok", highlight=False)
+    console.print("enough prompts, donors and controls for a test: ok", highlight=False)
     table = _table("split", "pairs", "accuracy", "clean", "corrupted", "unit")
     for row in document["measured"]:
         table.add_row(

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,6 +17,7 @@ from lakatos.agent.asking import ask_for_proposals
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file, to_replicate
+from lakatos.agent.registering import may_need_donors
 from lakatos.agent.watch import Watcher
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.control import asked
@@ -26,16 +26,14 @@ from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store, exploration_seed
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.behaviour_check import Presence, measure_presence
-from lakatos.tools.encoding import static_problems
+from lakatos.tools.controls import load_controls
 from lakatos.tools.environment import environment
 from lakatos.tools.errors import Stop, UserError
-from lakatos.tools.experiment import (
-    EXPLORED,
-    Sample,
-    draw_sample,
-)
+from lakatos.tools.experiment import EXPLORED, Sample, draw_sample
 from lakatos.tools.hypothesis import AnyClaim
 from lakatos.tools.model import LoadedModel, load_model
+from lakatos.tools.problems import told
+from lakatos.tools.readiness import readiness_problems
 
 _PAUSE_SECONDS = 0.5  # between two looks whether a paused run may go on
 
@@ -106,12 +104,17 @@ class Investigation:
         """
         if self._event("checked") is None:
             began = self._clock()
-            problems = static_problems(self.behaviour, self.model.tokenizer)
+            problems = readiness_problems(
+                self.behaviour,
+                {control.name: control for control in self.controls},
+                self.model.tokenizer,
+                max_pairs=self.config.max_pairs,
+                explored=self.config.attribution_pairs,
+                donors=may_need_donors(self),
+            )
             if problems:
-                self._fail(
-                    f"{self.behaviour.name} does not fit the tokenizer of {self.row.model}:\n- "
-                    + "\n- ".join(problems[:10])
-                )
+                listed = "\n- ".join(told(problems))
+                self._fail(f"{self.behaviour.name} cannot be investigated on {self.row.model}:\n- {listed}")
             try:
                 presence, forwards = measure_presence(self.model.bridge, self.exploration(donors=False).runs)
             except FloatingPointError as error:
@@ -377,8 +380,9 @@ def begin(
         raise UserError(
             f"{chosen.name} is plain text, a control: there is nothing to explain. See `lakatos behaviours`."
         )
-    controls = {name: _control(name, behaviour) for name in chosen.controls}
-    _check_controls(controls)
+    controls, problems = load_controls(chosen, behaviour)
+    if problems:
+        raise UserError("; ".join(told(problems)))
     model = load(config.model, device=config.device, seed=_null_seed(seed), say=say)
     row = store.add(
         m.Run(
@@ -396,21 +400,6 @@ def begin(
         )
     )
     return row.id, model
-
-
-def _control(name: str, behaviour: str) -> Behaviour:
-    """A control by its built-in name, or from the folder of the user's own behaviour file."""
-    beside = Path(behaviour).parent / f"{name}.yaml"
-    return load_behaviour(beside if Path(behaviour).is_file() and beside.is_file() else name)
-
-
-def _check_controls(controls: dict[str, Behaviour]) -> None:
-    for name, control in controls.items():
-        if control.kind != "text" or control.name != name:
-            raise UserError(
-                f"The control {name!r} is {control.name!r} of kind {control.kind!r}: "
-                "a control is plain text (kind: text), in a file that bears its name."
-            )
 
 
 def _null_seed(seed: str) -> int:

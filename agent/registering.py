@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lakatos.agent.proposer import from_file
 from lakatos.agent.testing import TEST_FAILURES
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
@@ -13,10 +16,11 @@ from lakatos.tools.battery import Data
 from lakatos.tools.claim_text import describe
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
-from lakatos.tools.hypothesis import claim_hash, control_names
+from lakatos.tools.hypothesis import AnyClaim, claim_hash, control_names
 from lakatos.tools.markup import plain
 from lakatos.tools.matched import Shape
 from lakatos.tools.proposals import read_hypothesis
+from lakatos.tools.supply_problems import most_pairs
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
@@ -34,6 +38,17 @@ def register_proposals(run: Investigation, round_: int) -> None:
         run.going("registering", number, len(proposals))
         if row.id not in settled:
             _register(run, row)
+
+
+def may_need_donors(run: Investigation) -> bool:
+    """Whether a claim of this run may replace activations by those of other prompts: only a file says beforehand."""
+    if run.config.proposer != "file":
+        return True
+    for proposal in from_file(run.config.claims):
+        with suppress(ProposalError):  # such a claim is refused when it is registered
+            if needs_donors(read_hypothesis(proposal, run.behaviour.name).claim):
+                return True
+    return False
 
 
 def _register(run: Investigation, proposal: m.Proposal) -> None:
@@ -64,7 +79,8 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         sample = run.exploration(donors=needs_donors(claim))
         used = Sample(sample.runs, {name: sample.controls[name] for name in controls})
         chooser = str(run.store.seed(identity, "matched"))
-        battery, measured = calibrate(claim, run.model.bridge, used, chooser, _cap(run), templates)
+        cap = _cap(run, claim, controls)
+        battery, measured = calibrate(claim, run.model.bridge, used, chooser, cap, templates)
     except TEST_FAILURES as error:
         _refuse(run, proposal, "untestable", str(error))
         return
@@ -77,7 +93,7 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         battery=battery,
         explored=Data(measured.values, used.templates),
         shape=Shape.of(run.model.cfg),
-        cap=_cap(run),
+        cap=cap,
         templates=templates,
         controls=controls,
         unigram=measured.unigram,
@@ -95,10 +111,11 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
 
 
-def _cap(run: Investigation) -> int:
-    """The most pairs that a test may use: the run's limit, or whole batches of a finite confirmation list."""
-    listed = run.behaviour.pairs
-    return run.config.max_pairs if listed is None else min(run.config.max_pairs, len(listed.confirmation))
+def _cap(run: Investigation, claim: AnyClaim, controls: Collection[str]) -> int:
+    """The most pairs that a test may use: whole batches of the run's limit, or of what its prompts come from."""
+    limit = run.config.max_pairs
+    caps = [most_pairs(control, limit) for control in run.controls if control.name in controls]
+    return min(most_pairs(run.behaviour, limit, claim.family), *caps, limit)
 
 
 def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:

@@ -212,7 +212,8 @@ def by_template(claim: AnyClaim, battery: Battery, data: Data, line: str) -> lis
 
 
 def _check_fits(file: HypothesisFile, model: LoadedModel) -> None:
-    from lakatos.tools.encoding import static_problems
+    from lakatos.tools.problems import told
+    from lakatos.tools.tokenizer_problems import static_problems
 
     behaviour = file.behaviour.behaviour
     try:
@@ -221,4 +222,6 @@ def _check_fits(file: HypothesisFile, model: LoadedModel) -> None:
     except UserError as error:
         raise UserError(f"{file.claim}: {model.name} has no such component: {error}") from error
     if model.weight_hash != file.model.weights and (problems := static_problems(behaviour, model.tokenizer)):
-        raise UserError(f"{behaviour.name} does not fit the tokenizer of {model.name}:\n- " + "\n- ".join(problems[:5]))
+        raise UserError(
+            f"{behaviour.name} does not fit the tokenizer of {model.name}:\n- " + "\n- ".join(told(problems, 5))
+        )

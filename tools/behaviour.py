@@ -375,26 +375,38 @@ def _parse(source: str, text: str) -> Behaviour:
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
-        raise UserError(f"{source} holds {type(data).__name__}, not fields: begin with `name:`, see a built-in file")
+        found = "nothing" if data is None else type(data).__name__
+        raise UserError(f"{source} holds {found}, not fields: begin with `name:`, see a built-in file")
     with _blaming(source):
         try:
             return Behaviour.model_validate(data)
         except ValidationError as error:
-            raise UserError("\n".join(dict.fromkeys(_mend(e) for e in error.errors()[:8]))) from error
+            told = [_mend(e) for e in error.errors() if not (e["type"] == "dict_type" and _one_of_two(e))]
+            raise UserError("\n".join(list(dict.fromkeys(told))[:8])) from error
+
+
+def _one_of_two(error: Any) -> bool:
+    """Whether pydantic complains that a filler is no record, beside its complaint that it is no text."""
+    return any(str(part).startswith("dict[") for part in error["loc"])
 
 
 def _mend(error: Any) -> str:
     """One pydantic error as a sentence: the field, what is wrong, how to mend it."""
     field = ".".join(str(part) for part in error["loc"] if not re.match(r"^(str|dict\[)", str(part)))
-    hint = ""
+    said = error["msg"]
     if error["type"] == "missing":
-        hint = ": add it"
+        said = "missing: add it"
     elif error["type"] == "string_type":
-        hint = f", not {error['input']!r}: write it in quotes"
+        said += f", not {error['input']!r}: write it in quotes"
+    elif error["type"] == "string_pattern_mismatch":
+        said = f"{error['input']!r} is not a name such as my_behaviour: small letters, digits and _, a letter first"
+    elif error["type"] == "too_short":
+        said = "empty: give it at least one entry"
     elif error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(error["loc"][-1]), Behaviour.model_fields, n=1)
-        hint = f": did you mean {near[0]}?" if near else f": remove it; fields are {listed(Behaviour.model_fields)}"
-    return f"{field}: {error['msg']}{hint}"
+        hint = f"did you mean {near[0]}?" if near else f"remove it; fields are {listed(Behaviour.model_fields)}"
+        said = f"there is no such field: {hint}"
+    return f"{field}: {said}"
 
 
 @contextmanager

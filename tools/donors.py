@@ -27,26 +27,28 @@ def draw_donors(behaviour: Behaviour, pairs: PromptPairs, tokenizer: Any, seed: 
     """
     waiting: dict[tuple[str, int], deque[int]] = defaultdict(deque)
     for place, pair in enumerate(pairs):
-        waiting[_shape(pair, tokenizer)].append(place)
+        waiting[shape(pair, tokenizer)].append(place)
     tested = {pair.clean for pair in pairs}
     donors: dict[int, PromptPair] = {}
     with suppress(Exhausted):  # what is missing then is named below
         draws = _DRAWS_PER_PAIR * (len(pairs) + len(behaviour.templates_of(pairs.split, pairs.family)))
         for candidate in islice(behaviour.stream(seed, pairs.split, pairs.family), draws):
-            queue = waiting.get(_shape(candidate, tokenizer)) if candidate.clean not in tested else None
+            queue = waiting.get(shape(candidate, tokenizer)) if candidate.clean not in tested else None
             if queue:
                 donors[queue.popleft()] = candidate
             if len(donors) == len(pairs):
                 break
     if len(donors) < len(pairs):
         missing = next(pair for place, pair in enumerate(pairs) if place not in donors)
+        more = "pairs" if behaviour.finite else "fillers"
         raise UserError(
             f"{behaviour.name}: found no other prompt of the template {missing.template!r} with as many tokens as "
-            f"{missing.clean!r}, which resample ablation needs. Add fillers of equal length, or ablate with zero."
+            f"{missing.clean!r}, which resample ablation needs. Add {more} of equal length, or ablate with zero."
         )
     ordered = tuple(donors[place] for place in range(len(pairs)))
     return replace(pairs, pairs=ordered, seed=seed)
 
 
-def _shape(pair: PromptPair, tokenizer: Any) -> tuple[str, int]:
+def shape(pair: PromptPair, tokenizer: Any) -> tuple[str, int]:
+    """What a prompt and its donor have in common: template and number of tokens."""
     return pair.template, len(tokenizer(pair.clean, add_special_tokens=False)["input_ids"])

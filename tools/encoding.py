@@ -8,20 +8,17 @@ is measured (induction without one: pair accuracy .21 for a pair at the very sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.tools.behaviour import Behaviour, Exhausted
 from lakatos.tools.errors import UserError
-from lakatos.tools.markup import Span, parse_markup
-from lakatos.tools.pairs import SPLITS, PromptPair, PromptPairs
+from lakatos.tools.markup import Span
+from lakatos.tools.pairs import PromptPair, PromptPairs
+from lakatos.tools.problems import Misfit
 
 Ints = NDArray[np.int64]
 
@@ -83,7 +80,7 @@ def encode(pairs: PromptPairs, tokenizer: Tokenizer) -> list[TokenBatch]:
     `positions` holds the names that all of `pairs` have. Raises UserError, naming the prompt, its tokens and the cure.
     """
     bos = bos_tokens(pairs.bos, tokenizer)
-    encoded = [_encode_pair(pair, bos, tokenizer, text_only=pairs.kind == "text") for pair in pairs]
+    encoded = [encode_pair(pair, bos, tokenizer, text_only=pairs.kind == "text") for pair in pairs]
     names = [n for n in (encoded[0].positions if encoded else ()) if all(n in e.positions for e in encoded)]
     groups: dict[int, list[int]] = {}
     for i, item in enumerate(encoded):
@@ -120,85 +117,72 @@ def bos_tokens(bos: str | None, tokenizer: Tokenizer) -> list[int]:
         if token is None:
             raise UserError('bos: "model" needs a tokenizer with a bos token, and this one has none; use "\\n"')
         return [int(token)]
-    ids, _ = _tokens(bos, tokenizer)
+    ids, _ = tokens_of(bos, tokenizer)
     if len(ids) != 1:
         raise UserError(f"bos: {bos!r} is {len(ids)} tokens here, {_shown(bos, tokenizer)}; choose one of one token")
     return ids
 
 
-def static_problems(behaviour: Behaviour, tokenizer: Tokenizer, n: int = 200, seed: int = 0) -> list[str]:
-    """What is wrong with a behaviour for this tokenizer, as sentences; [] when nothing is.
-
-    Looks at `n` pairs of each split and family, and at every answer that the fillers can form.
-    """
-    problems: dict[str, None] = {}
-
-    def note(check: Callable[[], object]) -> None:
-        try:
-            check()
-        except UserError as error:
-            problems[str(error)] = None
-
-    try:
-        bos = bos_tokens(behaviour.bos, tokenizer)
-    except UserError as error:
-        return [str(error)]
-    for split in SPLITS:
-        for answer in behaviour.answers(split):
-            note(partial(_answer_token, answer, tokenizer))
-    for split, family in behaviour.origins:
-        for pair in _up_to(n, behaviour.stream(seed, split, family)):
-            note(partial(_encode_pair, pair, bos, tokenizer, text_only=behaviour.kind == "text"))
-        for label, text in behaviour.texts(split, family).items():
-            if extra := [name for name in parse_markup(text).names if name not in behaviour.named_positions]:
-                problems[f"{family or split}, {label}: position {', '.join(extra)} is not in every prompt"] = None
-    return list(problems)
-
-
-def _up_to(n: int, pairs: Iterator[PromptPair]) -> Iterator[PromptPair]:
-    with suppress(Exhausted):
-        yield from islice(pairs, n)
-
-
-def _encode_pair(pair: PromptPair, bos: list[int], tokenizer: Tokenizer, text_only: bool) -> _Encoded:
-    clean, offsets = _tokens(pair.clean, tokenizer)
+def encode_pair(pair: PromptPair, bos: list[int], tokenizer: Tokenizer, text_only: bool) -> _Encoded:
+    """One pair as tokens. Raises Misfit where that would spoil an experiment."""
+    clean, offsets = tokens_of(pair.clean, tokenizer)
     positions = _positions(pair.clean, pair.spans_clean, offsets, len(bos))
     positions["END"] = len(bos) + len(clean) - 1
     if text_only:
         return _Encoded(bos + clean, bos + clean, 0, 0, positions)
-    corrupted, corrupted_offsets = _tokens(pair.corrupted, tokenizer)
+    corrupted, corrupted_offsets = tokens_of(pair.corrupted, tokenizer)
     if len(clean) != len(corrupted):
-        raise UserError(
+        raise Misfit(
+            "length",
             f"clean and corrupted differ in length (template {pair.template}): {len(clean)} tokens "
             f"{_shown(pair.clean, tokenizer)} and {len(corrupted)} tokens {_shown(pair.corrupted, tokenizer)}; "
-            "use fillers of equally many tokens"
+            "give both equally many tokens",
         )
     there = _positions(pair.corrupted, pair.spans_corrupted, corrupted_offsets, len(bos))
     for name in there.keys() & positions.keys():
         if there[name] != positions[name]:
-            raise UserError(
+            raise Misfit(
+                f"position {name}",
                 f"position {name} is token {positions[name]} of {pair.clean!r} but {there[name]} of "
-                f"{pair.corrupted!r} (template {pair.template}); use fillers of equally many tokens before it"
+                f"{pair.corrupted!r} (template {pair.template}); put equally many tokens before it",
             )
-    answer, wrong = (_answer_token(text, tokenizer) for text in (pair.answer, pair.wrong))
+    answer, wrong = (answer_token(text, tokenizer) for text in (pair.answer, pair.wrong))
     for prompt, ids in ((pair.clean, clean), (pair.corrupted, corrupted)):
         for text, token in ((pair.answer, answer), (pair.wrong, wrong)):
-            if _tokens(prompt + text, tokenizer)[0] != [*ids, token]:
-                raise UserError(
+            if tokens_of(prompt + text, tokenizer)[0] != [*ids, token]:
+                raise Misfit(
+                    "final space" if prompt[-1:].isspace() else "merging answer",
                     f"the answer {text!r} merges with the end of the prompt {prompt!r}: together they are "
-                    f"{_shown(prompt + text, tokenizer)}; move the space from the prompt to the answer"
+                    f"{_shown(prompt + text, tokenizer)}; {_apart_from(prompt, text)}",
                 )
     return _Encoded(bos + clean, bos + corrupted, answer, wrong, positions)
 
 
-def _answer_token(text: str, tokenizer: Tokenizer) -> int:
-    ids, _ = _tokens(text, tokenizer)
-    if len(ids) != 1:
-        raise UserError(
-            f"the answer {text!r} is {len(ids)} tokens, {_shown(text, tokenizer)}: an answer is one token; "
-            "choose another filler, or mind the leading space"
-        )
-    return ids[0]
+def answer_token(text: str, tokenizer: Tokenizer) -> int:
+    """The one token that an answer is. Raises Misfit where it is none or several."""
+    ids, _ = tokens_of(text, tokenizer)
+    if len(ids) == 1:
+        return ids[0]
+    cure = "choose another filler"
+    if not text:
+        cure = "write one"
+    elif not text[0].isspace() and len(tokens_of(f" {text}", tokenizer)[0]) == 1:
+        cure = f"begin it with a space: {f' {text}'!r} is one token"
+    elif text[0] == " " and text[1:] and len(tokens_of(text[1:], tokenizer)[0]) == 1:
+        cure = f"choose another filler; only without its space, {text[1:]!r}, is it one token"
+    raise Misfit(
+        "answer tokens",
+        f"the answer {text!r} is {len(ids)} tokens, {_shown(text, tokenizer)}: an answer is one token; {cure}",
+    )
+
+
+def _apart_from(prompt: str, answer: str) -> str:
+    """How to keep an answer from merging with the end of a prompt."""
+    if prompt[-1:].isspace():
+        return "move the space from the prompt to the answer"
+    if prompt[-1:].isalnum() and answer[:1].isalnum():
+        return f"begin the answer with a space: {f' {answer}'!r}"
+    return "choose another answer, or end the prompt with other text"
 
 
 def _positions(text: str, spans: Mapping[str, Span], offsets: Sequence[Span], shift: int) -> dict[str, int]:
@@ -207,12 +191,16 @@ def _positions(text: str, spans: Mapping[str, Span], offsets: Sequence[Span], sh
     for name, (_, end) in spans.items():
         token = next((i for i, (start, stop) in enumerate(offsets) if start < end <= stop), None)
         if token is None:
-            raise UserError(f"position {name}: no token holds the last character of {text[:end]!r}; name other text")
+            raise Misfit(
+                f"token of {name}",
+                f"position {name}: no token holds the last character of {text[:end]!r}; name other text",
+            )
         found[name] = token + shift
     return found
 
 
-def _tokens(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[Span]]:
+def tokens_of(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[Span]]:
+    """The ids of a text's tokens and the characters of each. Raises UserError for a slow tokenizer."""
     try:
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = encoding["offset_mapping"]
@@ -222,7 +210,7 @@ def _tokens(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[Span]]:
 
 
 def _shown(text: str, tokenizer: Tokenizer) -> str:
-    return str([text[start:stop] for start, stop in _tokens(text, tokenizer)[1]])
+    return str([text[start:stop] for start, stop in tokens_of(text, tokenizer)[1]])
 
 
 def _batch(rows: list[int], encoded: list[_Encoded], names: list[str]) -> TokenBatch:

@@ -73,6 +73,10 @@ def parse_markup(text: str) -> Markup:
         kind, value = match.lastgroup, match.group(match.lastgroup or 0)
         here = f"at character {match.start()} of {text!r}"
         if kind == "stray":
+            if near := re.match(r"\[([A-Za-z][A-Za-z0-9_]*):", text[match.start() :]):
+                raise UserError(
+                    f"{near.group()!r} {here}: the name of a position is in capitals, [{near[1].upper()}:...]"
+                )
             wanted = "[NAME:...]" if value == "[" else "{variable} or {variable.field}"
             raise UserError(f"{value!r} {here} does not begin or end {wanted}; write {value * 2!r} for the character")
         if kind == "open":

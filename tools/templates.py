@@ -71,7 +71,7 @@ def check_positions(name: str, templates: Sequence[Template], wanted: Sequence[s
         if missing:
             raise UserError(
                 f"families.{name}.{template.id}: has no position {listed(missing)}, which every other prompt has, "
-                "so claims about it could not be tested here; mark it as [NAME:...]"
+                f"so claims about it could not be tested here; mark it as [{missing[0]}:...]"
             )
 
 

@@ -228,11 +228,12 @@ def test_check_measures_each_family_in_a_row_of_its_own(toy, tmp_path):
     behaviour, model = toy
     texts = {
         "far": "then [IO:{io}] and {s} met at the {place} . [S2:{s2}] gave it to",
-        "wide": "[S2:{s2}] gave it to [IO:{io}] and",  # ends otherwise than all that the model learned from
+        "wide": "at the {place} [S2:{s2}] gave it to [IO:{io}] and",  # the model learned no such end
     }
     families = {name: [{"id": name, "text": text}] for name, text in texts.items()}
     path = tmp_path / "toy.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(Path(behaviour).read_text()) | {"families": families}))
+    shutil.copy(Path(behaviour).with_name("toy_text.yaml"), tmp_path)
     status, out, err = lakatos("behaviours", "check", path, "--model", model, "--json")
     assert status == 0, err
     document = json.loads(out)

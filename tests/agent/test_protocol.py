@@ -93,7 +93,7 @@ def test_a_fixed_list_that_tests_use_up_serves_one_round(toy, tmp_path):
 
 def test_what_is_confirmed_is_replicated_on_a_family(toy, tmp_path):
     behaviour, model = toy
-    family = [{"id": "far1", "text": "the old [IO:{io}] and new {s} went . when [S2:{s2}] gave it to"}]
+    family = [{"id": "far1", "text": "the old [IO:{io}] and new {s} went to the {place} . when [S2:{s2}] gave it to"}]
     own = changed(behaviour, tmp_path / "b", families={"far": family})
     db = tmp_path / "r.db"
     with pytest.raises(UserError, match="Nothing is confirmed"):

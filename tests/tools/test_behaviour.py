@@ -339,7 +339,7 @@ def test_a_malformed_file_names_the_field(tmp_path: Path, data: dict[str, Any], 
     [
         ("a: [", "not valid YAML"),
         ("- a", "holds list"),
-        ("", "holds NoneType"),
+        ("", "holds nothing"),
         ("!!python/name:os.system", "valid YAML"),
     ],
 )
@@ -385,7 +385,7 @@ def test_nothing_but_variables_and_fields_is_substituted(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [("[A:x", "never closed"), ("x]", "closes nothing"), ("[A:[B:x]]", "opens inside"), ("[END:x]", "always the last"),
-     ("[A:]", "empty"), ("[a:x]", "does not begin")],
+     ("[A:]", "empty"), ("[a:x]", "in capitals, .A:")],
 )  # fmt: skip
 def test_malformed_spans(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):

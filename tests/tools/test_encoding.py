@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
-from lakatos.tools.encoding import encode, static_problems
+from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
 from lakatos.tools.pairs import SPLITS
+from lakatos.tools.tokenizer_problems import static_problems
 
 
 class WordTokenizer:
@@ -41,6 +42,10 @@ def given(*pairs: dict[str, str], bos: str | None = None) -> Behaviour:
         {"name": "mine", "version": 1, "question": "?", "selected_because": "!", "bos": bos}
         | {"pairs": {"exploration": list(pairs), "confirmation": later}}
     )
+
+
+def said_of(behaviour: Behaviour) -> list[str]:
+    return [str(problem) for problem in static_problems(behaviour, WordTokenizer())]
 
 
 def pair(clean: str = "the [X:big] cat", corrupted: str = "the [X:red] cat", **changes: str) -> dict[str, str]:
@@ -87,7 +92,7 @@ def test_bos_is_one_token_and_shifts_positions(bos: str, first: str | None) -> N
 def test_positions_that_only_some_pairs_have_are_left_out() -> None:
     behaviour = given(pair(), pair("the old cat", "the new cat"))
     assert set(encode(behaviour.sample(2), WordTokenizer())[0].positions) == {"END"}
-    assert any("position X is not in every prompt" in said for said in static_problems(behaviour, WordTokenizer()))
+    assert any("position X is not in every prompt" in said for said in said_of(behaviour))
 
 
 def test_plain_text_is_its_own_corruption() -> None:
@@ -117,7 +122,7 @@ def test_errors_name_the_prompt_and_the_cure(changes: dict[str, str], said: str)
     behaviour = given(pair(**changes))
     with pytest.raises(UserError, match=said):
         encode(behaviour.sample(1), WordTokenizer())
-    assert any(re.search(said, problem) for problem in static_problems(behaviour, WordTokenizer()))
+    assert any(re.search(said, problem) for problem in said_of(behaviour))
 
 
 def test_a_prompt_that_ends_in_a_space_is_refused() -> None:
@@ -159,20 +164,22 @@ def test_builtins_are_sound_for_a_tokenizer_of_words_and_digits(name: str) -> No
 
 
 def test_static_problems_looks_at_families() -> None:
-    long = {"id": "x", "text": "one {w} for the [X:{w}] cat and {word}"}
+    long = {"id": "x", "text": "one {w} for the [X:{v}] cat and {word}"}
     behaviour = Behaviour.model_validate(
         {"name": "mine", "version": 1, "question": "?", "selected_because": "!"}
         | {"fillers": {"word": {"exploration": ["big", "red"], "confirmation": ["old", "new"]}}}
-        | {"draw": {"word": "word"}, "clean": {"w": "{word}"}, "corrupted": {"w": "a{word} b"}}
+        | {"draw": {"word": "word"}, "clean": dict.fromkeys("wv", "{word}")}
+        | {"corrupted": {"w": "a{word}", "v": "{word} b"}}
         | {"answer": " sat", "wrong": " ran", "families": {"long": [long]}}
         | {"templates": {split: [{"id": split, "text": f"the {split} {{w}}"}] for split in SPLITS}}
     )
-    short = behaviour.model_copy(update={"corrupted": {"w": "a{word}"}})
-    assert static_problems(short, WordTokenizer()) == ["long, x: position X is not in every prompt"]
-    assert any("(template x)" in problem for problem in static_problems(behaviour, WordTokenizer()))
+    short = behaviour.model_copy(update={"corrupted": dict.fromkeys("wv", "a{word}")})
+    (said,) = said_of(short)
+    assert "missing from templates.exploration.exploration, templates.confirmation.confirmation;" in said
+    assert any("(template x)" in problem for problem in said_of(behaviour))
 
 
 def test_static_problems_looks_at_every_filler_of_an_answer() -> None:
     behaviour = load_behaviour("capital_of")
     problems = static_problems(behaviour, WordTokenizer(piece=9), n=1)
-    assert any("' Copenhagen' is 2 tokens" in problem for problem in problems)
+    assert any("' Copenhagen' is 2 tokens" in str(problem) for problem in problems)

@@ -12,7 +12,7 @@ import torch
 from lakatos.tools.abilities import abilities
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
 from lakatos.tools.donors import draw_donors
-from lakatos.tools.encoding import encode, static_problems
+from lakatos.tools.encoding import encode
 from lakatos.tools.errors import UserError
 from lakatos.tools.experiment import unigram_loss
 from lakatos.tools.intervention import Intervention, Runs, run_interventions
@@ -20,6 +20,7 @@ from lakatos.tools.intervention_reference import measure_by_forward
 from lakatos.tools.model import LoadedModel, load_model
 from lakatos.tools.pairs import SPLITS
 from lakatos.tools.planted import BEHAVIOUR, CONTROL, HEADS, LAYERS, MECHANISMS, load_planted
+from lakatos.tools.tokenizer_problems import static_problems
 
 HEADS_AND_MLPS = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)]
 HEADS_AND_MLPS += [f"m{layer}" for layer in range(LAYERS)]
