@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models import NAMES, PLACES, TOY, TOY_TEXT, build_tokenizer
 from pydantic import ValidationError
 
+from lakatos.tools import supply_problems as supply_problems_module
 from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
 from lakatos.tools.controls import load_controls
 from lakatos.tools.encoding import answer_token
@@ -129,6 +130,23 @@ def test_a_prompt_without_a_like_is_found_although_it_is_rare() -> None:
     problems = donor_problems(of_pairs(90, longer=1), TOKENIZER)
     assert [problem.text.split(":")[0] for problem in problems] == ["exploration", "confirmation"]
     assert "as many tokens as 'Tom Sue the and', which resample ablation needs. Add pairs" in problems[1].text
+
+
+def test_one_prompt_of_a_thousand_is_found_that_no_batch_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = of_pairs(90).model_dump()
+    many = [
+        pair | {side: f"day{k} {pair[side]}" for side in ("clean", "corrupted")}
+        for k in range(10)
+        for pair in data["pairs"]["confirmation"]
+    ]
+    many[0] |= {side: f"the {many[0][side]}" for side in ("clean", "corrupted")}
+    data["pairs"] = {"exploration": [pair | {"clean": f"x {pair['clean']}"} for pair in many], "confirmation": many}
+    for pair in data["pairs"]["exploration"]:
+        pair["corrupted"] = f"x {pair['corrupted']}"
+    monkeypatch.setattr(supply_problems_module, "_TRIES", {"exploration": 0, "confirmation": 0})
+    problems = donor_problems(Behaviour.model_validate(data), TOKENIZER)
+    assert ["'x the day0 Kim Leo and'" in problem.text for problem in problems] == [True, False]
+    assert "'the day0 Kim Leo and'" in problems[1].text
 
 
 def test_donors_are_looked_for_in_families_and_only_where_claims_may_need_them() -> None:
