@@ -1,4 +1,4 @@
-"""Rows that are not what lakatos writes: verify names them, other commands say who does; nothing ends in a traceback."""
+"""Rows that are not what lakatos writes: verify names them, other commands say who does, nothing is a traceback."""
 
 from __future__ import annotations
 
