@@ -62,7 +62,7 @@ CONTRADICTED = {
     "UPDATE reviews SET score = 3 WHERE decision = 'retract'": "has the score 3 and the decision retract",
     "UPDATE reruns SET n = n + 1 WHERE id = 1": "prompts, and says",
     "UPDATE reruns SET environment = '{}' WHERE id = 1": "does not say what it ran on",
-    "UPDATE reruns SET record = json_set(record, '$.tolerance[0].kept', 9.0) WHERE id = 1": "its tolerances do not follow",
+    "UPDATE reruns SET record = json_set(record, '$.tolerance[0].kept', json_extract(record, '$.tolerance[0].kept') * 0.999)": "its tolerances do not follow",
 }
 
 
