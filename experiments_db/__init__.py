@@ -2,6 +2,7 @@
 
 models      the tables
 database    engines, migrations, and what differs between SQLite and PostgreSQL
+stored      rows as they lie in the database, decoded one by one;  unreadable the error where one cannot be
 reading     queries over the log
 store       the only writer: appends rows and chains their hashes
 registration  what is fixed when a claim is given its slot
@@ -9,8 +10,9 @@ reviews     what people say of hypotheses, beside the machine's verdicts
 records     what a reader gets: hypotheses with their evidence and state
 correction  picks the family, applies a correction, yields verdicts
 index       what lists and searches ask for, in a file beside the log that can be thrown away: query has the SQL of a
-            question, index_file the file, index_refresh what brings it up to date
-verify      re-derives every hash, seed, e-value and verdict from rows
+            question, index_file the file, index_seal what shows that nobody edited it, index_refresh what brings it up
+            to date
+verify/     re-derives every hash, seed, e-value and verdict from rows, and whatever else follows without a model
 export      the report as one HTML file, CSV, Parquet and JSON Lines
 
 web         the review site: site.py has what pages show, addresses.py what an address asks for, safety.py who may ask,

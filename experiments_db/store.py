@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.database import open_engine
 from lakatos.experiments_db.reading import GENESIS, Reader
+from lakatos.experiments_db.unreadable import reading
 from lakatos.tools.battery import Values
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Evidence
@@ -74,10 +75,11 @@ def now() -> str:
 
 def newest_time(connection: sa.Connection) -> str:
     """When the newest row was appended; empty in an empty log."""
-    rows = connection.execute(_NEWEST_ROWS).scalar()
-    if not rows:
-        return ""
-    table, key, _ = rows[-1]
+    with reading("The newest ledger row"):
+        rows = connection.execute(_NEWEST_ROWS).scalar()
+        if not rows:
+            return ""
+        table, key, _ = rows[-1]
     at: Any = sa.select(sa.column("at")).select_from(sa.table(table)).where(sa.column("id") == key)
     return str(connection.execute(at).scalar() or "")
 

@@ -31,7 +31,7 @@ def proposal_lies(run: m.Run, log: Log) -> Iterator[str]:
             yield f"{here}: names a request to a language model, or lacks one, unlike the proposer of run {run.id}"
     if run.proposer in ("attribution", "random") and run.config:
         for proposal in log.of_run("proposals", run.id):
-            if proposal.proposal["claim"].get("threshold") != run.config["threshold"]:
+            if read_hypothesis(proposal.proposal, run.behaviour).claim.tested.threshold != run.config["threshold"]:
                 yield f"proposals row {proposal.id}: has another threshold than run {run.id} was configured with"
     if run.config and rounds and max(rounds) > run.config["rounds"]:
         yield f"runs row {run.id}: has {max(rounds)} rounds, and {run.config['rounds']} were configured"

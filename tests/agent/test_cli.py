@@ -104,7 +104,9 @@ def test_verify_says_ok_and_then_names_the_row_that_lies(finished, tmp_path):
     assert out.startswith("ok: ")
     head = out.split()[-1]
     assert lakatos("verify", "--db", db, "--head", head)[0] == 0
-    assert lakatos("verify", "--db", db, "--head", "sha256:other")[0] == 1
+    assert lakatos("verify", "--db", db, "--head", head.removeprefix("sha256:"))[0] == 0
+    assert lakatos("verify", "--db", db, "--head", "0" * 64)[0] == 1
+    assert lakatos("verify", "--db", db, "--head", "sha256:other")[0] == 2
     with sqlite3.connect(db) as raw:
         raw.execute("DROP TRIGGER effects_no_update")
         raw.execute("UPDATE effects SET measured = json_set(measured, '$.clean', 99.5) WHERE id = 7")

@@ -381,6 +381,8 @@ def test_an_edited_index_is_made_anew_and_never_shown(log, index, edit, while_op
     index.refresh()
     assert_same(index, log)
     assert dump(index) == before
+    made = index.ask(lambda c: [name for (name,) in c.execute("SELECT name FROM sqlite_master")])
+    assert "lie" not in made
 
 
 def test_an_edit_between_two_refreshes_does_not_survive_the_second(log, index):

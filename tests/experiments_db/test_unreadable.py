@@ -1,4 +1,4 @@
-"""Rows that are not what lakatos writes: verify names them, other commands say who does; nothing ends in a traceback."""
+"""Rows that are not what lakatos writes: verify names them, other commands say who does, nothing is a traceback."""
 
 from __future__ import annotations
 
@@ -127,6 +127,13 @@ def test_a_claim_that_is_not_that_of_its_hash_is_not_run_again(full_copy):
     store = open_store(str(full_copy))
     with pytest.raises(Unreadable, match="hypotheses row 5 has not the hash of its claim"):
         file_of(store, store.hypothesis("5"))
+
+
+@pytest.mark.parametrize("rows", ["oops", "[7]", "{}"])
+def test_nothing_is_appended_to_a_ledger_that_cannot_be_read(full_copy, rows):
+    tell(full_copy, f"UPDATE ledger SET rows = '{rows}' WHERE id = (SELECT MAX(id) FROM ledger)")
+    with pytest.raises(UserError, match="newest ledger row cannot be read"):
+        lakatos("assess", "5", "accept", "--reason", "r", "--author", "A", "--db", full_copy)
 
 
 def test_the_site_names_a_forged_row(full_copy, tmp_path):
