@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakatos.agent import cli_bench, cli_regression, cli_review
+from lakatos.agent import cli_bench, cli_regression, cli_review, cli_verify
 from lakatos.agent.cli_options import DB, Db, Json, Quiet, Study
 from lakatos.agent.cli_options import database_path as _path
 from lakatos.agent.cli_options import err as _err
@@ -39,6 +39,7 @@ app.add_typer(behaviours_app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
 app.add_typer(cli_review.app)
 app.add_typer(cli_regression.app)
+app.add_typer(cli_verify.app)
 
 
 def main() -> None:
@@ -152,7 +153,13 @@ def run(
         _print_json(documents.run_document(store, record.id) | {"database": db, "report": str(target)})
     else:
         cli_tables.print_run(_out(), store, record.id)
-        _out().print(f"\nDatabase: {db}\nReport:   {target}", markup=False, highlight=False, soft_wrap=True)
+        where = "" if db == DB else f" --db {db}"
+        _out().print(
+            f"\nDatabase: {db}\nReport:   {target}\nSeal it:  lakatos seal{where}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     return 0
 
 
@@ -214,51 +221,6 @@ def show(
     else:
         cli_tables.print_hypothesis(_out(), store, entry, prompts)
     return 0
-
-
-@app.command()
-def verify(
-    head: Annotated[
-        str | None, typer.Option(help="A ledger head that an earlier verify printed: it must still be in the chain.")
-    ] = None,
-    db: Db = DB,
-    study: Study = None,
-    as_json: Json = False,
-) -> int:
-    """Re-derive every hash, seed, prompt, e-value and verdict from rows. Exit 1, naming the row that lies."""
-    from rich.progress import Progress
-
-    from lakatos.experiments_db.database import open_engine
-    from lakatos.experiments_db.reading import ledger_hash
-    from lakatos.experiments_db.unreadable import Unreadable
-    from lakatos.experiments_db.verify import verify as verify_log
-
-    asked = None if head is None else ledger_hash(head)
-    engine = open_engine(_path(db), create=False)
-    try:
-        store: Store | None = _open(db, study)
-    except Unreadable:  # that is what is to be told
-        store = None
-    with Progress(console=_err(), transient=True) as bars:
-        task = bars.add_task("verifying", total=None)
-        lies = verify_log(engine, lambda done, of: bars.update(task, completed=done, total=of))
-    ledger = store if store and not any(lie.startswith("table ledger") for lie in lies) else None
-    if asked is not None and not (ledger and ledger.holds(asked)):
-        lies.append(f"ledger: does not hold {asked}: it was cut short, put back to an earlier copy, or rewritten")
-    if as_json:
-        _print_json({"ok": not lies, "problems": lies, "ledger_head": ledger.ledger_head() if ledger else None})
-    elif lies:
-        for lie in lies:
-            _out().print(lie, markup=False, highlight=False, soft_wrap=True)
-    elif store is not None:
-        entries = store.slots()
-        _out().print(
-            f"ok: {len(entries)} hypotheses, their prompts, e-values and verdicts follow from their rows.\n"
-            f"ledger head {store.ledger_head()}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    return 1 if lies else 0
 
 
 @app.command()

@@ -64,7 +64,8 @@ class Reader:
         level = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         with self.engine.connect().execution_options(**level) as connection, connection.begin():
             reader = Reader(self.engine, connection)
-            reader.study = self.study
+            if "study" in vars(self):  # a reader of the whole log has none
+                reader.study = self.study
             yield reader
 
     def all(self, table: type[R], *where: Any) -> list[R]:

@@ -23,7 +23,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.reading import Reader
-from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
 _AT_ONCE = timedelta(seconds=60)  # a row is dated before it is committed: so much earlier it may say it was
@@ -43,9 +42,9 @@ class Seal(BaseModel):
         return f"the seal of {self.sealed_at.isoformat(timespec='seconds')}"
 
 
-def make_seal(store: Store) -> Seal:
+def make_seal(log: Reader) -> Seal:
     """A seal of the log as it is now."""
-    with store.snapshot() as log:
+    with log.snapshot() as log:
         newest = sa.select(m.LedgerEntry.id).order_by(m.LedgerEntry.id.desc()).limit(1)
         number = [entry for (entry,) in log.rows_of(newest)]
         rows = {t.__tablename__: log.rows_of(sa.select(sa.func.count()).select_from(t))[0][0] for t in m.CHAINED}
@@ -104,9 +103,9 @@ def read_seals(path: Path) -> list[Seal]:
     return seals
 
 
-def broken_seals(store: Store, seals: Sequence[Seal]) -> list[str]:
+def broken_seals(log: Reader, seals: Sequence[Seal]) -> list[str]:
     """What the log says otherwise than it did when it was sealed; [] where nothing does."""
-    with store.snapshot() as log:
+    with log.snapshot() as log:
         return list(_broken(log, seals))
 
 
