@@ -2,8 +2,8 @@
 
 Everything else in a log can be derived from its rows; the numbers of prompts cannot. Whoever writes a log could invent
 them, with every e-value and every hash to match, and only measuring again finds that. So an auditor draws prompts, with
-a seed that the log's author could not know, of all tests and of the exploration behind their constants; at least
-`FEW` of every confirmed claim. Model and log are enough: prompts, donors and control texts follow from seeds.
+a seed that the log's author could not know, of all tests, of the exploration behind their constants, and of re-runs;
+at least `FEW` of every confirmed claim. Model and log are enough: prompts, donors and control texts follow from seeds.
 
 Tolerance. The same model on another machine gives other last digits. Numbers differ where they are further apart than
 
@@ -13,8 +13,8 @@ Tolerance. The same model on another machine gives other last digits. Numbers di
 of what they are fractions of: the claim's gap, a control's own, or 1 for attention. A smallest effect of interest is a
 tenth of the gap. So a number that was bent by less than the tolerance is not found, and moves an effect by no more.
 
-What it does not show: that re-runs, attributions and everything else that is only told were measured (a seal holds
-what they are, see `seal.py`), and that a crash was one.
+What it does not show: that attributions and everything else that is only told were measured (a seal holds what they
+are, see `seal.py`), and that a crash was one.
 """
 
 from __future__ import annotations
@@ -25,58 +25,24 @@ import random
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any
 
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.store import Store, derive_seed, exploration_seed
-from lakatos.tools.behaviour import Behaviour
+from lakatos.experiments_db.measured import Differs, Number, Source, numbers_of
+from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import CLAIM, Battery, control_names
-from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
-    from lakatos.tools.experiment import Drawn
     from lakatos.tools.model import LoadedModel
 
 FEW = 4  # confirmation prompts of every confirmed claim, at least
 SURE = 0.95
-_EXPLORATION = -1  # in place of a batch's number
 _ON_CPU, _ELSEWHERE = 1e-3, 1e-2  # tolerances, see the module's head
 
 Progress = Callable[[int, int], None]
 Load = Callable[[str], "LoadedModel"]
-
-
-class Number(NamedTuple):
-    """One prompt of one claim whose numbers are in the log."""
-
-    hypothesis: int
-    batch: int  # its number in the test; -1: of the exploration behind the claim's constants
-    place: int  # in the batch
-    effect: int  # row of `effects`; 0 for exploration
-
-
-class Differs(NamedTuple):
-    """A number that is another in the log than when it is measured again."""
-
-    number: Number
-    name: str
-    stored: float
-    again: float
-    allowed: float
-
-    def __str__(self) -> str:
-        n = self.number
-        row = f"effects row {n.effect}" if n.effect else f"hypotheses row {n.hypothesis}: exploration prompt {n.place}"
-        whose = f" (hypothesis {n.hypothesis})" if n.effect else ""
-        return (
-            f"{row}{whose}: {self.name} is {self.stored:.6g} in the log and {self.again:.6g} when it is measured again "
-            f"(allowed: {self.allowed:.2g})"
-        )
 
 
 @dataclass
@@ -131,7 +97,7 @@ def remeasure(
             can be had.
     """
     only = None if hypothesis is None else store.hypothesis(hypothesis).id
-    numbers = _numbers(store, only)
+    numbers = numbers_of(store, only)
     if not numbers:
         raise UserError("There are no measured prompts in this log: nothing can be measured again.")
     key = secrets.token_hex(8) if seed is None else seed
@@ -142,27 +108,25 @@ def remeasure(
         stored=len(numbers),
         drawn=drawn,
         measured=0,
-        confirmed={i: sum(n.hypothesis == i and n.batch >= 0 for n in chosen) for i in confirmed},
+        confirmed={i: sum(n.hypothesis == i and n.tests for n in chosen) for i in confirmed},
     )
-    by_hypothesis = defaultdict(list)
+    together = defaultdict(list)
     for number in chosen:
-        by_hypothesis[number.hypothesis].append(number)
+        together[number.source].append(number)
     models = _Models(device, model, load)
-    for hypothesis_id, own in sorted(by_hypothesis.items()):
+    for place, own in sorted(together.items()):
         progress(found.measured, len(chosen))
-        row = store.all(m.HypothesisRow, m.HypothesisRow.id == hypothesis_id)[0]
-        run = store.run_row(row.run_id)
-        loaded = models.of(run)
-        if loaded is None:
-            found.missing[run.model] = models.why[run.weights]
-            continue
         try:
-            again = _Again(store, row, run, loaded, _tolerance(run, device))
-            found.differ += again.compare(own)
-            found.forwards += again.forwards
+            source = Source(store, place)
+            loaded = models.of(source.measured_by)
+            if loaded is None:
+                found.missing[source.measured_by.model] = models.why[source.measured_by.weights]
+                continue
+            found.differ += source.compare(own, loaded, _tolerance(source.measured_by, device))
+            found.forwards += source.forwards
         except (UserError, ArithmeticError, LookupError, ValueError) as error:
             found.unreadable.append(
-                f"hypotheses row {row.id}: its prompts cannot be measured again ({type(error).__name__}: {error})"
+                f"{own[0]}: cannot be measured again, nor what was measured with it ({type(error).__name__}: {error})"
             )
         found.measured += len(own)
     progress(len(chosen), len(chosen))
@@ -193,125 +157,24 @@ class _Models:
         self._load = load or (lambda name: _load(name, device))
         self._loaded: tuple[str, LoadedModel] | None = None
 
-    def of(self, run: m.Run) -> LoadedModel | None:
-        if run.weights in self.why:
+    def of(self, told: m.Run | m.Rerun) -> LoadedModel | None:
+        """The model that a row says was measured; None where it cannot be had, and `why` says why."""
+        if told.weights in self.why:
             return None
-        if self._loaded is not None and self._loaded[1].weight_hash == run.weights:
+        if self._loaded is not None and self._loaded[1].weight_hash == told.weights:
             return self._loaded[1]
-        for name in filter(None, (self._named, run.model)):
+        for name in filter(None, (self._named, told.model)):
             try:
                 if self._loaded is None or self._loaded[0] != name:
                     self._loaded = name, self._load(name)
             except UserError as error:
-                self.why[run.weights] = f"{run.model}: {error}"
+                self.why[told.weights] = f"{told.model}: {error}"
                 continue
-            if self._loaded[1].weight_hash == run.weights:
-                self.why.pop(run.weights, None)
+            if self._loaded[1].weight_hash == told.weights:
+                self.why.pop(told.weights, None)
                 return self._loaded[1]
-            self.why[run.weights] = f"{name} has other weights here than run {run.id} measured."
+            self.why[told.weights] = f"{name} has other weights here than {told.__tablename__} row {told.id} measured."
         return None
-
-
-class _Again:
-    """The prompts of one claim, drawn from the log's seeds and measured."""
-
-    def __init__(self, store: Store, row: m.HypothesisRow, run: m.Run, model: LoadedModel, tolerance: float) -> None:
-        self.row, self.run, self.model, self.tolerance = row, run, model, tolerance
-        self.claim = CLAIM.validate_python(row.record["claim"])
-        self.battery = Battery.model_validate(row.record["battery"])
-        self.behaviour = Behaviour.model_validate(run.behaviour_definition)
-        wanted = control_names(self.claim, self.behaviour)
-        self.controls = [Behaviour.model_validate(run.controls[name]) for name in wanted]
-        self.study = store.all(m.Study, m.Study.id == row.study_id)[0]
-        self.stored = _Stored(store, row)
-        self.forwards = 0.0
-
-    def compare(self, numbers: Sequence[Number]) -> Iterator[Differs]:
-        """The numbers that differ."""
-        for exploration in (False, True):
-            own = sorted(n for n in numbers if (n.batch == _EXPLORATION) is exploration)
-            if own:
-                yield from self._compare(own)
-
-    def _compare(self, numbers: Sequence[Number]) -> Iterator[Differs]:
-        from lakatos.tools.experiment import measure
-
-        places: dict[int, list[int]] = defaultdict(list)
-        for number in numbers:
-            places[number.batch].append(number.place)
-        parts = [self._draw(batch).take(own) for batch, own in places.items()]
-        drawn = parts[0]
-        for part in parts[1:]:
-            drawn = drawn.and_those(part)
-        measured = measure(self.claim, self.battery.matched, self.model.bridge, drawn.on(self.model.bridge))
-        self.forwards += measured.forwards
-        for k, number in enumerate(numbers):
-            stored = self.stored.of(number)
-            for name in sorted(stored.keys() | measured.values.keys()):
-                then = float(stored.get(name, math.nan))
-                now = float(measured.values[name][k]) if name in measured.values else math.nan
-                allowed = self.tolerance * self._unit(name)
-                if not abs(now - then) <= allowed:  # NaN differs from everything
-                    yield Differs(number, name, then, now, allowed)
-                    break
-
-    def _draw(self, batch: int) -> Drawn:
-        from lakatos.tools.experiment import EXPLORED, draw, needs_donors
-
-        explored, key = batch == _EXPLORATION, f"{self.row.claim_hash}|{self.row.record['nonce']}"
-
-        def seed(purpose: str) -> int:
-            return (
-                exploration_seed(self.run.seed, purpose) if explored else derive_seed(self.study.secret, key, purpose)
-            )
-
-        return draw(
-            self.behaviour,
-            self.controls,
-            self.model.tokenizer,
-            n=EXPLORED if explored else BATCH,
-            skip=0 if explored else BATCH * batch,
-            split="exploration" if explored else "confirmation",
-            seeds=seed,
-            donors=needs_donors(self.claim),
-            family=None if explored else self.claim.family,
-            unit="prompt" if explored else self.battery.unit,
-        )
-
-    def _unit(self, name: str) -> float:
-        """What a measured number is a fraction of."""
-        if name.startswith("attention."):
-            return 1.0
-        if name.startswith("control."):
-            return max(gap for own, gap in self.battery.control_gaps.items() if name.startswith(f"control.{own}."))
-        return self.battery.gap
-
-
-class _Stored:
-    """What the log says of a claim's prompts."""
-
-    def __init__(self, store: Store, row: m.HypothesisRow) -> None:
-        self._measured = {effect.id: effect.measured for effect in store.effects(row.id)}
-        self._explored: dict[str, list[float]] = row.calibration["values"]
-
-    def of(self, number: Number) -> dict[str, float]:
-        if number.effect:
-            return dict(self._measured[number.effect])
-        return {name: column[number.place] for name, column in self._explored.items()}
-
-
-def _numbers(store: Store, only: int | None) -> list[Number]:
-    """Every prompt whose numbers can be measured again, in the order of the log."""
-    drawn = sa.select(m.Batch.hypothesis_id, m.Batch.number, m.Effect.place, m.Effect.id).join(
-        m.Batch, m.Batch.id == m.Effect.batch_id
-    )
-    tested = sa.select(m.HypothesisRow.id, m.HypothesisRow.calibration)
-    if only is not None:
-        drawn, tested = drawn.where(m.Batch.hypothesis_id == only), tested.where(m.HypothesisRow.id == only)
-    found = [Number(*row) for row in store.rows_of(drawn.order_by(m.Effect.id))]
-    for key, calibration in store.rows_of(tested.order_by(m.HypothesisRow.id)):
-        found += [Number(key, _EXPLORATION, place, 0) for place in range(len(calibration["templates"]))]
-    return found
 
 
 def _confirmed(store: Store) -> list[int]:
@@ -343,7 +206,7 @@ def _chosen(numbers: Sequence[Number], how_many: int, confirmed: Iterable[int], 
     chosen = {numbers[k] for k in drawn}
     by_claim = defaultdict(list)
     for n in numbers:
-        if n.batch != _EXPLORATION:
+        if n.tests:
             by_claim[n.hypothesis].append(n)
     for claim in confirmed:
         tested = by_claim[claim]
@@ -353,8 +216,8 @@ def _chosen(numbers: Sequence[Number], how_many: int, confirmed: Iterable[int], 
     return sorted(chosen), len(drawn)
 
 
-def _tolerance(run: m.Run, device: str) -> float:
-    return _ON_CPU if (run.environment.get("device"), device) == ("cpu", "cpu") else _ELSEWHERE
+def _tolerance(told: m.Run | m.Rerun, device: str) -> float:
+    return _ON_CPU if (told.environment.get("device"), device) == ("cpu", "cpu") else _ELSEWHERE
 
 
 def _load(name: str, device: str) -> LoadedModel:

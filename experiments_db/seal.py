@@ -118,13 +118,12 @@ def _broken(log: Reader, seals: Sequence[Seal]) -> Iterator[str]:
     for seal in seals:
         if seal.entries and seal.entries not in hashes:
             yield f"ledger: {seal} is of {seal.entries} entries, and there are {len(hashes)}: the log was cut short"
-        elif seal.entries and hashes[seal.entries] != seal.head:
-            now = Counter(row[0] for number, _, rows in entries if number <= seal.entries for row in rows)
-            changed = {table: (n, now[table]) for table, n in seal.rows.items() if n != now[table]}
-            counted = "; ".join(f"{table}: {then} then, {today} now" for table, (then, today) in changed.items())
-            yield f"ledger row {seal.entries}: is not what {seal} holds: rows before it were changed" + (
-                f" ({counted})" if counted else ""
-            )
+            continue
+        now = Counter(row[0] for number, _, rows in entries if number <= seal.entries for row in rows)
+        counted = [f"{table}: {n} then, {now[table]} now" for table, n in seal.rows.items() if n != now[table]]
+        if counted or (seal.entries and hashes[seal.entries] != seal.head):
+            more = f" ({'; '.join(counted)})" if counted else ""
+            yield f"ledger row {seal.entries}: is not what {seal} holds: rows before it were changed{more}"
     yield from _backdated(log, seals, [(number, rows) for number, _, rows in entries])
 
 

@@ -17,6 +17,7 @@ from lakatos.agent.cli import app
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db import remeasure as module
+from lakatos.experiments_db.measured import numbers_of
 from lakatos.experiments_db.remeasure import FEW, forgeries_found, how_many_of, remeasure
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop, UserError
@@ -102,6 +103,19 @@ class TestForged:
         assert store.hypothesis(str(entry.id)).state == "confirmed"
         assert len(remeasure(store, "1", load=load).problems) >= FEW - 1  # the one may be of exploration
 
+    def test_numbers_of_a_rerun_are_numbers_too(self, full_copy, load):
+        store = open_store(str(full_copy))
+        assert remeasure(store, "all", load=load).problems == []
+        again = store.all(m.Rerun)[-1]
+        assert any(n.rerun for n in numbers_of(store))
+        with unguarded(full_copy) as raw:
+            told = [dict(p, measured={k: v + 1.0 for k, v in p["measured"].items()}) for p in again.prompts]
+            raw.execute("UPDATE reruns SET prompts = ? WHERE id = ?", (json.dumps(told), again.id))
+        rechain(full_copy)
+        found = remeasure(open_store(str(full_copy)), "all", load=load)
+        assert len(found.problems) == again.n
+        assert found.problems[0].startswith(f"reruns row {again.id}: prompt 0 (hypothesis {again.hypothesis_id}): ")
+
     def test_numbers_of_exploration_are_numbers_too(self, toy_copy, load):
         """A gap that is told to be half of what it is makes effects look twice as large."""
         with unguarded(toy_copy) as raw:
@@ -138,7 +152,7 @@ class TestForged:
     def test_as_many_are_missed_as_is_said(self, toy_copy):
         """Over 400 draws: forgeries of as many prompts as the audit names escape it in a twentieth of them at most."""
         store = open_store(str(toy_copy))
-        numbers, rng, missed = module._numbers(store, None), Random(0), 0
+        numbers, rng, missed = numbers_of(store), Random(0), 0
         how_many = how_many_of("5%", len(numbers))
         bound = forgeries_found(len(numbers), how_many)
         for seed in range(400):
@@ -150,7 +164,7 @@ class TestForged:
 
 def drawn_by(store, how_many, seed):
     """Which rows of `effects` an audit measures."""
-    numbers = module._numbers(store, None)
+    numbers = numbers_of(store)
     count, key = how_many_of(how_many, len(numbers)), f"{seed}|{store.ledger_head()}"
     return {number.effect for number in module._chosen(numbers, count, module._confirmed(store), key)[0]}
 
@@ -184,7 +198,7 @@ class TestAsked:
         from toy import write_trained_model
 
         other = load_model(f"null:{toy[1]}", seed=5)
-        with pytest.raises(UserError, match="has other weights here than run 1 measured"):
+        with pytest.raises(UserError, match="has other weights here than runs row 1 measured"):
             remeasure(open_store(str(toy_copy)), "5%", load=lambda name: other)
         with pytest.raises(UserError, match=r"There is no folder .* --model says where the weights are"):
             remeasure(open_store(str(toy_copy)), "5%", load=lambda name: load_model(str(tmp_path / "gone")))
