@@ -9,7 +9,8 @@ wrongly is not driven any more.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +45,7 @@ class Abilities:
 
 
 _known: weakref.WeakKeyDictionary[Any, tuple[frozenset[Any], Abilities]] = weakref.WeakKeyDictionary()
+_settled: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def abilities(model: Any, longest: int = 0) -> Abilities:
@@ -60,13 +62,28 @@ def abilities(model: Any, longest: int = 0) -> Abilities:
     Raises:
         UserError: the model cannot even be run.
     """
-    hooks = users_hooks(model)
     known = _known.get(model)
-    if known is None or known[0] != hooks:
-        known = _known[model] = hooks, _try(model, bool(hooks))
+    if known is None or model not in _settled:
+        hooks = users_hooks(model)
+        if known is None or known[0] != hooks:
+            known = _known[model] = hooks, _try(model, bool(hooks))
     if longest > known[1].longest:
-        known = _known[model] = hooks, _try_longer(model, known[1], longest)
+        known = _known[model] = known[0], _try_longer(model, known[1], longest)
     return known[1]
+
+
+@contextmanager
+def settled(model: Any) -> Iterator[None]:
+    """While the user's code does not run, no hook of his comes or goes: `abilities` need not look for any again."""
+    if model in _settled:
+        yield
+        return
+    abilities(model)
+    _settled.add(model)
+    try:
+        yield
+    finally:
+        _settled.discard(model)
 
 
 def distrust(model: Any, why: str) -> None:
@@ -119,10 +136,11 @@ def _try(model: Any, has_hooks: bool) -> Abilities:
     except _REFUSALS as error:
         if out_of_memory(error):
             raise
-        raise UserError(
-            f"TransformerLens loads {model.cfg.model_name} but cannot run it: {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:300]}"
-        ) from error
+        if not has_hooks:  # which may mean certain prompts
+            raise UserError(
+                f"TransformerLens loads {model.cfg.model_name} but cannot run it: {type(error).__name__}: "
+                f"{' '.join(str(error).split())[:300]}"
+            ) from error
     shapes, adds = tried(lambda: trials.reach(model, length)) or ({}, False)
     causal = bool(tried(lambda: trials.is_causal(model, length)))
     roles = () if has_hooks else tried(lambda: trials.find_roles(model, length), _UNFITTED)

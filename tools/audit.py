@@ -29,7 +29,7 @@ from lakatos.tools.runs import BatchRuns
 A_CALL = 2  # cells of a call on a model that is new
 NEW = 24  # cells, as many as a model is new for
 SHARE = 0.02  # of the forward passes, for a model that is not
-_SORTS = 4  # cells of a call, at most, for the sake of sorts of intervention that are new
+SORTS = 4  # cells of a call, at most, for the sake of sorts of intervention that are new
 _TOLERANCE = {torch.float32: 2e-4, torch.float64: 2e-4}  # of the largest logit, or of 1
 _COARSE = 5e-2  # in bfloat16 and float16
 
@@ -119,7 +119,7 @@ class Audit:
             return
         sorts = {_sort(i, self.base): number for number, i in enumerate(self.interventions)}
         unseen = [number for sort, number in sorts.items() if sort not in record.sorts]
-        for number in unseen[: max(0, _SORTS - self.audited.cells)]:
+        for number in unseen[: max(0, SORTS - self.audited.cells)]:
             yield number, int(record.rng.integers(n))
         while self.audited.cells < A_CALL and record.cells < NEW:
             yield int(record.rng.integers(len(self.interventions))), int(record.rng.integers(n))

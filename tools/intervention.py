@@ -42,7 +42,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import torch
 
-from lakatos.tools.abilities import abilities, distrust
+from lakatos.tools.abilities import abilities, distrust, settled
 from lakatos.tools.audit import Audit, Audited, Disagreement
 from lakatos.tools.checks import check_finite, check_interventions, check_texts
 from lakatos.tools.component import groups_of
@@ -138,7 +138,7 @@ def run_interventions(
     if runs.pairs.kind == "text" or controls:
         check_texts(interventions)
     check_interventions(bridge, runs, interventions)
-    with torch.no_grad(), _edits_must_count():
+    with torch.no_grad(), _edits_must_count(), settled(bridge):
         effects = _measure(bridge, runs, interventions, base, metrics, memory, progress, keep=runs is pairs)
     if not controls:
         return effects

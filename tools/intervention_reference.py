@@ -7,7 +7,7 @@ nothing is skipped. So the engine can be tested against it. It also measures mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def measure_by_forward(
     Args:
         own_means: average the dataset anew, one prompt at a time, for `source="mean"`; otherwise take `batch.means`.
     """
-    reference = _Reference(model, batch, base, own_means)
+    reference = _Reference(model, batch, base, own_means, _read(interventions, int(model.cfg.n_layers)))
     values = np.empty((len(metrics), len(interventions), len(batch)))
     rows = torch.arange(len(batch), device=model.cfg.device)
     for number, intervention in enumerate(interventions):
@@ -58,9 +58,17 @@ def measure_by_forward(
     return values
 
 
+def _read(interventions: Sequence[Intervention], n_layers: int) -> Collection[str] | None:
+    """The hook points that are read in source runs; None: those of every component."""
+    if any(i.keep or i.receivers for i in interventions):
+        return None
+    return {c.hook_name(n_layers) for i in interventions for c in i.components}
+
+
 class _Reference:
-    def __init__(self, model: Any, batch: BatchRuns, base: Base, own_means: bool) -> None:
+    def __init__(self, model: Any, batch: BatchRuns, base: Base, own_means: bool, read: Collection[str] | None) -> None:
         self.model = model
+        self.read = read
         self.batch = batch
         self.base = base
         self.own_means = own_means
@@ -94,7 +102,8 @@ class _Reference:
     def _activations(self, tokens: torch.Tensor) -> Cache:
         """Those of components, in a run of [n, pos] tokens."""
         self.passes += len(tokens)
-        cache: Cache = self.model.run_with_cache(tokens, names_filter=lambda name: name.endswith(_PLACES))[1]
+        wanted = list(self.read) if self.read is not None else lambda name: name.endswith(_PLACES)
+        cache: Cache = self.model.run_with_cache(tokens, names_filter=wanted)[1]
         return cache
 
     def _value(self, component: Component, source: str, row: int, position: int | slice) -> torch.Tensor | float:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from models import TOY, TOY_TEXT, build_hf, build_tiny, build_tokenizer, tiny
 
+from lakatos.tools import audit
 from lakatos.tools.abilities import abilities
 from lakatos.tools.donors import draw_donors
 from lakatos.tools.edges import edge_attribution
@@ -331,6 +332,8 @@ class TestMemory:
             return record(cls, model, tokens, *rest, **more)
 
         monkeypatch.setattr(Recording, "record", classmethod(recorded))
+        for name in ("A_CALL", "SORTS", "SHARE"):  # what is audited is run besides
+            monkeypatch.setattr(audit, name, 0)
         found = run_interventions(bridge, PAIRS, plan, base="clean", dataset=dataset, memory=200_000)
         assert found.values == pytest.approx(freely.values, abs=1e-5)
         assert max(rows) <= 4
