@@ -25,7 +25,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}  # one thread, as 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
-from forging import bent, forge, forge_at_the_front_door  # noqa: E402 - the tests' folder comes first
+from forging import forge, forge_at_the_front_door  # noqa: E402 - the tests' folder comes first
 from full_log import write_full_log  # noqa: E402
 from lies import LIES  # noqa: E402
 from tampering import rechain, tell  # noqa: E402
@@ -138,12 +138,12 @@ class Laboratory:
     def invent_a_rerun(self, db: Path) -> None:
         """A re-run whose prompts are the right ones and whose numbers nobody measured."""
         store = open_store(str(db))
-        confirmed = next(e for e in store.hypotheses() if e.state == "confirmed" and e.claim.kind == "node_effect")
+        confirmed = next(e for e in store.hypotheses() if e.state == "confirmed")
         honest = experiment.measure
 
         def invented(*args: Any) -> experiment.Measurement:
             found = honest(*args)
-            return replace(found, values=bent(found.values))
+            return replace(found, values={name: column + 0.3 for name, column in found.values.items()})
 
         with mock.patch.object(experiment, "measure", invented):
             outcome = rerun(file_of(store, confirmed), self.model, seed=3)
@@ -194,7 +194,8 @@ for it in four ways. Do not edit it.
   everything anew takes the lie back. Empty: a seal of before says nothing of what is appended later.
 * **measured again**: the same, and `lakatos verify --remeasure all`. Empty: found already, not asked.
 
-Found by none of them, if no seal is older: {"; ".join(silent) or "nothing"}.
+Found by none of them: {"; ".join(silent) or "nothing"}. Where there
+is no seal of before, what the column *seal* alone finds is not found either.
 
 | where | lie | bare | computed anew | seal | measured again |
 |---|---|---|---|---|---|
