@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from lakatos.tools.claims import AttentionRole
 from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, atoms, claim_hash, control_names
 from lakatos.tools.matched import Shape, draw_matched
 from lakatos.tools.multiplicity import slot_weights, success_threshold
+from lakatos.tools.supply_problems import most_pairs
 
 
 def slot_lies(hypotheses: Sequence[m.HypothesisRow]) -> Iterator[str]:
@@ -54,10 +55,21 @@ def hypothesis_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
     if run.config and templates != [pair.template for pair in log.explored_by(run, len(templates))]:
         yield f"{here}: was calibrated on other prompts than the seed of run {run.id} gives"
     resumed = {e.payload["limits"].get("max_pairs") for e in log.of_run("events", run.id) if e.kind == "resumed"}
-    caps = {run.config.get("max_pairs"), *resumed} - {None}
-    listed = len(behaviour.pairs.confirmation) if behaviour.pairs else None
-    if caps and record["cap"] not in {cap if listed is None else min(cap, listed) for cap in caps}:
+    limits = {run.config.get("max_pairs"), *resumed} - {None}
+    if limits and not _may_use(record["cap"], limits, claim, behaviour, run, record["controls"]):
         yield f"{here}: its test may use {record['cap']} prompts, and run {run.id} was configured otherwise"
+
+
+def _may_use(
+    cap: int, limits: set[int], claim: AnyClaim, behaviour: Behaviour, run: m.Run, controls: Collection[str]
+) -> bool:
+    """Whether a test's most prompts are what one of the run's limits gives: the limit, or what there is to draw."""
+    listed = len(behaviour.pairs.confirmation) if behaviour.pairs else None
+    if cap in {limit if listed is None else min(limit, listed) for limit in limits}:
+        return True  # with plenty to draw; and in logs of before prompts were counted
+    sources = [(behaviour, claim.family)]
+    sources += [(Behaviour.model_validate(run.controls[name]), None) for name in controls]
+    return any(cap == min(most_pairs(source, limit, family) for source, family in sources) for limit in limits)
 
 
 def _identity_lies(
