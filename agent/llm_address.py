@@ -24,7 +24,7 @@ def checked_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("give the address without user, password or query; the key belongs into OPENAI_API_KEY")
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or not url.isprintable():
+    if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch("[!-~]+", url):
         raise ValueError("give an address like http://localhost:11434/v1, with http:// or https://")
     _ = parts.port  # raises ValueError where it is no port
     return url.rstrip("/")

@@ -119,20 +119,28 @@ def request(
                     return Unanswered(why, sent=True, received=len(received))
                 if line.over():
                     return _late(seconds, sent=True, received=len(received))
+            if line.over():  # where a body ends with the connection, the end that we made looks like its own
+                return _late(seconds, sent=True, received=len(received))
             return Response(status, found, bytes(received))
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
-        sent = not unsent and not isinstance(error, httpx.ProxyError | httpx.LocalProtocolError | httpx.InvalidURL)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a host that cannot be one
+        unfit = isinstance(
+            error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL | UnicodeError
+        )
+        sent = not unfit and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
         if line.over() or isinstance(error, httpx.TimeoutException):
             return _late(seconds, sent=sent, received=len(received))
-        forever = "CERTIFICATE" in str(error) or isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError)
         what = "the connection broke" if sent else "there is no connection"
-        return Unanswered(f"{what} ({_named(error)})", sent=sent, received=len(received), permanent=forever)
+        return Unanswered(
+            f"{what} ({_named(error)})",
+            sent=sent,
+            received=len(received),
+            permanent=unfit or "CERTIFICATE" in str(error),
+        )
 
 
 def _late(seconds: float, *, sent: bool, received: int) -> Unanswered:
     what = "no whole answer came" if sent else "there was no connection"
-    why = f"the request timed out: {what} within {seconds:.3g} s (raise --llm-timeout)"
+    why = f"the request timed out: {what} within {round(seconds, 1):g} s (raise --llm-timeout)"
     return Unanswered(why, sent=sent, received=received, late=True)
 
 

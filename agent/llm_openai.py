@@ -78,7 +78,7 @@ class OpenAILLM:
         """
         seconds = min(self._timeout, _CHECK_SECONDS)
         found = self._send("GET", "models", seconds, None, most=None)
-        if isinstance(found, Response) and found.status == 404:  # some servers list no models
+        if isinstance(found, Response) and found.status >= 400:  # some list no models, or not for every key
             found = self._send("POST", "chat/completions", seconds, b"{}", most=None)
         if isinstance(found, Unanswered):
             if not (found.sent and found.late):  # a slow server may be loading its model

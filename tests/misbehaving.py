@@ -114,11 +114,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def send(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Step:
-    """Answer with bytes, or with a document as JSON; "KEY" in it becomes the key that was sent, "TEXT" the answer."""
+    """Answer with bytes, or with a document as JSON; "KEY" in it becomes the key that was sent, TEXT the server's text."""
 
     def step(to: Handler) -> None:
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        payload = payload.replace(b"KEY", to.key.encode()).replace(b'"TEXT"', json.dumps(to.owner.text).encode())
+        payload = payload.replace(b"KEY", to.key.encode())
+        payload = payload.replace(json.dumps(TEXT)[1:-1].encode(), json.dumps(to.owner.text)[1:-1].encode())
         to.send_response(status)
         to.send_header("Content-Type", "application/json")
         for name, value in (headers or {}).items():
@@ -202,7 +203,7 @@ def key_in_json_escapes(to: Handler) -> None:
     send(json.dumps(completion({"content": "the key is HERE"})).replace("HERE", spelt).encode())(to)
 
 
-GOOD = say("TEXT")
+GOOD = say(TEXT)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 REST = json.dumps(completion({"content": TEXT})).encode()
 FENCED = f"Here it is:\n```json\n{TEXT}\n```\nI hope that it helps."
@@ -290,6 +291,7 @@ _NO_ANSWER = [
 _TRANSPORT = [
     Mode("hang", "never answers", (hang,), failure="timed out.*--llm-timeout", cost="estimated", timeout=0.2),
     Mode("drip-body", "drips its body", (drip(OK + b"Content-Length: 9999\r\n\r\n", b" "),), failure="timed out", cost="estimated", timeout=0.2),
+    Mode("drip-endless", "drips a body without a length", (drip(OK + b"\r\n", b" "),), failure="timed out", cost="estimated", timeout=0.2),
     Mode("drip-head", "drips its headers", (drip(OK, b"X-A: b\r\n"),), failure="timed out", cost="estimated", timeout=0.2),
     Mode("drip-status", "drips its first line", (drip(b"HTTP/1.1 200", b" "),), failure="timed out", cost="estimated", timeout=0.2),
     Mode("drip-100", "says 100 Continue for ever", (drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),), failure="timed out", cost="estimated", timeout=0.2),

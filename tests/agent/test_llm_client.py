@@ -167,6 +167,15 @@ def test_nobody_there_is_tried_again_and_costs_nothing():
     assert (failure.tokens_in, failure.tokens_out, failure.permanent) == (0, 0, False)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".org", "xn--", "."])
+def test_a_host_that_cannot_be_one_is_asked_once(host):
+    llm = OpenAILLM("m", base_url=f"http://{host}/v1", wait=pytest.fail)
+    with pytest.raises(LLMFailure, match="no connection") as caught:
+        llm.complete(MESSAGES)
+    assert caught.value.permanent
+    assert caught.value.tokens_in == 0
+
+
 # -- anything at all ---------------------------------------------------------------------------------------------------
 
 _LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8)
@@ -306,6 +315,8 @@ def test_a_short_placeholder_for_a_key_garbles_no_answer(monkeypatch):
         ({}, {"base_url": "localhost:1234"}, "--llm-base-url is no address.*http://"),
         ({}, {"base_url": "ftp://x/v1"}, "--llm-base-url is no address"),
         ({}, {"base_url": "http://x:port/v1"}, "--llm-base-url is no address"),
+        ({}, {"base_url": "http:// /v1"}, "--llm-base-url is no address"),
+        ({}, {"base_url": "http://[x/v1"}, "--llm-base-url is no address"),
         ({}, {"base_url": "http://me:pw@x/v1"}, "without user, password or query"),
         ({"OPENAI_BASE_URL": "nonsense"}, {}, "OPENAI_BASE_URL is no address"),
     ],
@@ -371,8 +382,9 @@ def test_a_busy_or_wordy_server_is_there(monkeypatch, step):
         language_model(configured(server))
 
 
-def test_a_server_without_a_list_of_models_is_there(monkeypatch):
-    monkeypatch.setattr("misbehaving.Handler.do_GET", error(404))
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_server_that_lists_no_models_is_asked_where_it_answers(monkeypatch, status):
+    monkeypatch.setattr("misbehaving.Handler.do_GET", error(status))
     with Server(Mode("listless", "lists no models", (error(400, "no messages"),))) as server:
         language_model(configured(server))
     assert server.requests[0][2] == {}
