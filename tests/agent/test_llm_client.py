@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import traceback
@@ -11,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from misbehaving import BY_NAME, KEY, MESSAGES, MODES, SCHEMA, TEXT, Mode, Server, completion, error, raw, send
 
-from lakatos.agent import RunConfig
+from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.config import Limits
 from lakatos.agent.llm import LLMFailure, OpenAILLM, Reply, language_model
-from lakatos.agent.llm_answers import estimated_tokens, the_object
+from lakatos.agent.llm_answers import the_object
 from lakatos.agent.llm_openai import TRIES
+from lakatos.experiments_db import open_store
 from lakatos.tools.errors import UserError
 
 
@@ -73,7 +75,7 @@ def test_a_mode(mode):
     elif mode.cost == "counted":
         assert (outcome.tokens_in, outcome.tokens_out) == (120, 30)
     elif mode.cost == "estimated":
-        assert outcome.tokens_in >= estimated_tokens(server.sizes[-1])
+        assert outcome.tokens_in >= server.sizes[-1] / 4, "four bytes a token is what English has"
         assert outcome.tokens_out >= 0
         if mode.reply is not None:
             assert outcome.tokens_out >= len(mode.reply) / 4
@@ -230,7 +232,7 @@ def outcome_of(server, step):
     if isinstance(outcome, Reply):
         outcome.text.encode()
         assert "\0" not in outcome.text
-        assert outcome.tokens_in >= (estimated_tokens(server.sizes[-1]) if outcome.estimated else 1)
+        assert outcome.tokens_in >= (server.sizes[-1] / 4 if outcome.estimated else 1)
     else:
         str(outcome).encode()
         assert str(outcome).isprintable()
@@ -318,6 +320,9 @@ def test_a_short_placeholder_for_a_key_garbles_no_answer(monkeypatch):
         ({}, {"base_url": "http:// /v1"}, "--llm-base-url is no address"),
         ({}, {"base_url": "http://[x/v1"}, "--llm-base-url is no address"),
         ({}, {"base_url": "http://me:pw@x/v1"}, "without user, password or query"),
+        ({}, {"base_url": "http://:pw@x/v1"}, "without user, password or query"),
+        ({}, {"base_url": "http://x/v1?k=pw@"}, "without user, password or query"),
+        ({}, {"base_url": "http://x/v1#pw@"}, "without user, password or query"),
         ({"OPENAI_BASE_URL": "nonsense"}, {}, "OPENAI_BASE_URL is no address"),
     ],
 )
@@ -395,3 +400,35 @@ def test_nobody_there_is_found(monkeypatch):
         pass
     with pytest.raises(UserError, match=r"no connection.*Is --llm-base-url right"):
         language_model(configured(server))
+
+
+def never(*_, **__):
+    pytest.fail("the model was loaded")
+
+
+def test_a_wrong_address_is_found_before_the_model_is_loaded(toy, tmp_path):
+    with Server() as server:
+        pass
+    with pytest.raises(UserError, match="--llm-base-url"):
+        investigate(toy[0], configured(server), db=str(tmp_path / "x.db"), load=never)
+
+
+def test_a_run_whose_llm_failed_goes_on_at_another_address(toy, tmp_path):
+    behaviour, model = toy
+    db = str(tmp_path / "moved.db")
+    claim = "m2@END carries toy (denoising, logit_diff, >= 10% of gap)"
+    answer = json.dumps({"hypotheses": [{"claim": claim, "rationale": "", "predicted": 0.2, "role": "main"}]})
+    with Server("404") as broken, Server("fences", text=answer) as good:
+        config = configured(broken).model_copy(
+            update={"model": model, "seed": 1, "attribution_pairs": 2, "max_pairs": 16, "llm_seed": 5}
+        )
+        with pytest.raises(UserError, match="model 'm' not found"):
+            investigate(behaviour, config, db=db)
+        limits = {"llm_base_url": good.url, "llm_max_output": 99}
+        record = resume(1, db=db, limits=Limits.checked(limits).model_dump(exclude_unset=True))
+    assert record.status == "finished"
+    assert [h.text for h in open_store(db).hypotheses()] == [claim]
+    assert open_store(db).verify() == []
+    asked = good.requests[0][2]
+    assert (asked["max_tokens"], asked["seed"], asked["model"]) == (99, 5, "m")
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
