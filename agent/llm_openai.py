@@ -198,7 +198,7 @@ class OpenAILLM:
     def _fail(self, found: Response, trouble: Trouble, mend: str, *, permanent: bool) -> NoReturn:
         status = f"HTTP {found.status}: {trouble.told}" if trouble.told else f"HTTP {found.status}"
         where = self.endpoint.url
-        raise LLMFailure(f"{self._told(f'{where}: {status}')}. {self._told(mend)}.", permanent=permanent)
+        raise LLMFailure(f"{self._told(f'{where}: {status}')}. {self._told(mend)}", permanent=permanent)
 
     # -- what is said ------------------------------------------------------------------------------------------------
 

@@ -65,6 +65,7 @@ def test_a_mode(mode):
         assert isinstance(outcome, LLMFailure), outcome
         assert re.search(mode.failure, str(outcome)), str(outcome)
         assert len(str(outcome)) < 1000
+        assert not str(outcome).endswith("."), "a caller ends the sentence"
         if mode.permanent is not None:
             assert outcome.permanent == mode.permanent
         said = "".join(traceback.format_exception(outcome))
