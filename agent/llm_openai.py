@@ -22,6 +22,7 @@ from lakatos.tools.errors import UserError
 TRIES = 3  # of one request, where nothing was paid for those before
 FORMS = ("json_schema", "json_object", "words")
 _MOST_TOLD = 400  # characters of a stranger's error
+_ABSENT = (401, 403, 404, 405)  # no such thing is here, or not for this key
 _CHECK_SECONDS = 10.0
 _CAPS = ["max_completion_tokens", "max_tokens"]  # OpenAI takes the first by now, most others the second
 
@@ -78,13 +79,13 @@ class OpenAILLM:
         """
         seconds = min(self._timeout, _CHECK_SECONDS)
         found = self._send("GET", "models", seconds, None, most=None)
-        if isinstance(found, Response) and found.status >= 400:  # some list no models, or not for every key
+        if isinstance(found, Response) and found.status in _ABSENT:  # some list no models, or not for every key
             found = self._send("POST", "chat/completions", seconds, b"{}", most=None)
         if isinstance(found, Unanswered):
             if not (found.sent and found.late):  # a slow server may be loading its model
                 why = f"{self.endpoint.url}: {found.why}. Is --llm-base-url right, and does the server run?"
                 raise UserError(self._clean(why))
-        elif found.status in (401, 403, 404, 405) or 300 <= found.status < 400:
+        elif found.status in _ABSENT or 300 <= found.status < 400:
             mend = how_to_mend(found, read_trouble(b""), self.endpoint)
             raise UserError(self._told(f"{self.endpoint.url}: HTTP {found.status}. {mend}") + ".")
 
