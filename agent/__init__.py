@@ -1,7 +1,7 @@
 """What to test next.
 
 config         RunConfig and Limits: one string under each field, from which --help is made
-llm            the LLM protocol; any OpenAI-compatible endpoint; ScriptedLLM, the test double
+llm            the LLM protocol; any OpenAI-compatible endpoint (llm_*); ScriptedLLM, the test double
 proposer       where hypotheses come from: attribution, llm, random, file
 schema         the JSON schema that narrows an LLM's proposals to what exists
 investigation  the steps of a run, each safe to repeat

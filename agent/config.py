@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from lakatos.agent.llm_address import DEFAULT_KEY_ENV, checked_address
 from lakatos.tools.claim_base import DEFAULT_THRESHOLD
 from lakatos.tools.errors import UserError
 
 
 class Limits(BaseModel):
-    """Where a run stops by itself. It can be resumed with higher limits; what was spent stays spent."""
+    """Where a run stops by itself, and how its LLM is reached: what a resumed run may change.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What was spent stays spent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_tests: int | None = Field(None, ge=1, description="Stop after so many tested hypotheses.")
     max_pairs: int = Field(128, ge=16, description="Most confirmation pairs that one test may use (in batches of 16).")
     max_forwards: float | None = Field(None, gt=0, description="Stop after so many forward passes of one prompt.")
     max_tokens: int | None = Field(None, gt=0, description="Stop after so many LLM tokens, in and out.")
     max_seconds: float | None = Field(None, gt=0, description="Stop after so many seconds of work.")
+    llm_base_url: str | None = Field(
+        None, description="Any OpenAI-compatible endpoint. Default: that in OPENAI_BASE_URL, else OpenAI's own."
+    )
+    llm_key_env: str = Field(
+        DEFAULT_KEY_ENV,
+        description="The environment variable that holds the key of the LLM endpoint.",
+    )
+    llm_timeout: float = Field(
+        120.0, gt=0, le=86_400, description="Seconds that one request to the LLM may take, from end to end."
+    )
+    llm_max_output: int = Field(
+        16_384, ge=16, le=10**7, description="Most tokens of one answer of the LLM, its reasoning included."
+    )
+
+    @field_validator("llm_key_env")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        """The log keeps the name for good, so it must not be the key itself."""
+        if not re.fullmatch("[A-Z_][A-Z0-9_]*", name):
+            raise ValueError(f"give the name of a variable in capitals, like {DEFAULT_KEY_ENV}, and not the key")
+        return name
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        """The log keeps the address for good, so it must not hold a password."""
+        return url if url is None else checked_address(url)
 
     @classmethod
     def checked(cls, fields: dict[str, Any]) -> Self:
@@ -68,20 +99,14 @@ class RunConfig(Limits):
     claims: str | None = Field(None, description="YAML file with hypotheses, for --proposer file.")
     allow_absent: bool = Field(False, description="Go on although the model does not show the behaviour.")
     llm_model: str | None = Field(None, description="Model name at the LLM endpoint, for --proposer llm.")
-    llm_base_url: str | None = Field(
-        None, description="Any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY. Default: OpenAI's own."
-    )
     llm_price_in: float | None = Field(
         None, ge=0, description="Price of a million tokens sent to the LLM, for the record of what a run cost."
     )
     llm_price_out: float | None = Field(None, ge=0, description="Price of a million tokens that the LLM returns.")
-    llm_timeout: float = Field(120.0, gt=0, description="Seconds to wait for the LLM before trying again.")
-
-    @field_validator("llm_base_url")
-    @classmethod
-    def _without_secrets(cls, url: str | None) -> str | None:
-        """The log keeps the address for good, so it must not hold a password."""
-        parts = urlsplit(url or "")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("give the address without user, password or query; the key belongs into OPENAI_API_KEY")
-        return url
+    llm_temperature: float | None = Field(None, ge=0, le=2, description="Sent to the LLM where given.")
+    llm_seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Sent to the LLM where given, for servers that can repeat an answer."
+    )
+    llm_reasoning_effort: str | None = Field(
+        None, pattern="^[a-z]{1,20}$", description="Sent to the LLM where given: low, medium, high, ..."
+    )

@@ -1,103 +1,53 @@
 """Language models: a protocol of one method, any OpenAI-compatible endpoint, and a scripted double for tests.
 
-What comes back is text from a stranger. It is logged word for word, parsed as data, and never run.
+What comes back is text from a stranger. It is logged, parsed as data, and never run.
+
+llm_protocol  messages, a reply, a failure, and what they cost
+llm_openai    the client: how JSON is asked for, what is asked again, how an error is mended
+llm_http      one request within a deadline and a number of bytes
+llm_answers   bodies of answers and errors, read
+llm_address   the server's address, its key, and how that is kept out of everything
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from lakatos.agent.config import RunConfig
+from lakatos.agent.llm_openai import OpenAILLM
+from lakatos.agent.llm_protocol import LLM, LLMFailure, Message, Reply
 from lakatos.tools.errors import UserError
 
-Message = dict[str, str]  # role, content
+__all__ = ["LLM", "LLMFailure", "Message", "OpenAILLM", "Reply", "ScriptedLLM", "language_model"]
 
 
-class Reply(NamedTuple):
-    """What a model answered and what it cost."""
-
-    text: str
-    tokens_in: int
-    tokens_out: int
-
-
-class LLMFailure(Exception):
-    """No usable answer: a timeout, a refusal, a server error. Logged, and tried again a few times."""
-
-
-class LLM(Protocol):
-    """Anything that answers messages with text."""
-
-    name: str
-
-    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:
-        """Answer; as JSON of the given JSON schema if there is one.
-
-        Raises:
-            LLMFailure: no usable answer came.
-        """
-        ...
-
-
-class OpenAILLM:
-    """Any server that speaks OpenAI's chat completions: OpenAI, vLLM, Ollama, llama.cpp, LM Studio, ...
+def language_model(config: RunConfig, say: Callable[[str], None] | None = None) -> LLM:
+    """The language model that a configuration names, whose server has been found to be there.
 
     Args:
-        model: the model's name at the server.
-        base_url: the server, e.g. http://localhost:11434/v1; None for OpenAI.
-        timeout: seconds per request.
+        config: names it.
+        say: is told which key goes to which host.
 
     Raises:
-        UserError: no key for OpenAI itself. Other servers get a placeholder if OPENAI_API_KEY is not set.
-    """
-
-    def __init__(self, model: str, *, base_url: str | None = None, timeout: float = 120.0) -> None:
-        import openai
-
-        key = os.environ.get("OPENAI_API_KEY")
-        if key is None and base_url is None:
-            raise UserError(
-                "OpenAI needs a key: set OPENAI_API_KEY, or give --llm-base-url for a server of your own "
-                "(or --proposer attribution, which needs no LLM)."
-            )
-        self.name = model
-        self._key = key or "none"
-        self._client = openai.OpenAI(api_key=self._key, base_url=base_url, timeout=timeout, max_retries=1)
-
-    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:
-        """See `LLM.complete`."""
-        import openai
-
-        extra: dict[str, Any] = {}
-        if schema is not None:
-            described = {"name": "proposals", "strict": True, "schema": schema}
-            extra["response_format"] = {"type": "json_schema", "json_schema": described}
-        try:
-            answer = self._client.chat.completions.create(model=self.name, messages=list(messages), **extra)  # type: ignore[arg-type]
-        except openai.OpenAIError as error:
-            raise LLMFailure(f"{type(error).__name__}: {error}".replace(self._key, "[key]")) from error
-        if not getattr(answer, "choices", None):
-            raise LLMFailure("the answer has no choices")
-        message = answer.choices[0].message
-        if message.refusal:
-            raise LLMFailure(f"the model refused: {message.refusal}")
-        usage = answer.usage
-        return Reply(
-            message.content or "", usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0
-        )
-
-
-def language_model(config: RunConfig) -> LLM:
-    """The language model that a configuration names.
-
-    Raises:
-        UserError: it names none, or OpenAI's key is missing.
+        UserError: no model is named, a key is missing, or nothing answers at the address.
     """
     if config.llm_model is None:
         raise UserError("--proposer llm needs --llm-model NAME (and --llm-base-url for a server of your own).")
-    return OpenAILLM(config.llm_model, base_url=config.llm_base_url, timeout=config.llm_timeout)
+    llm = OpenAILLM(
+        config.llm_model,
+        base_url=config.llm_base_url,
+        timeout=config.llm_timeout,
+        key_env=config.llm_key_env,
+        max_output=config.llm_max_output,
+        temperature=config.llm_temperature,
+        seed=config.llm_seed,
+        reasoning_effort=config.llm_reasoning_effort,
+    )
+    if say is not None:
+        say(llm.route)
+    llm.check()
+    return llm
 
 
 class ScriptedLLM:

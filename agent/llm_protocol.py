@@ -1,0 +1,61 @@
+"""What a language model is to us: messages go in, a reply or a failure comes out, and both say what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+Message = dict[str, str]  # role, content
+
+
+class Reply(NamedTuple):
+    """What a model answered and what it cost."""
+
+    text: str  # what was answered: the JSON object by itself, where one was asked for and exactly one is there
+    tokens_in: int
+    tokens_out: int
+    estimated: bool = False  # the server's count was missing or impossible, so tokens were estimated from bytes
+    finish: str = ""  # why the server ended: "stop", "length", ...; "" where it did not say
+    form: str = ""  # how JSON was asked for: "json_schema", "json_object" or "words"; "" where it was not
+    raw: str = ""  # the whole answer, where `text` was taken out of it; else ""
+
+
+class LLMFailure(Exception):
+    """No usable answer came. The failure carries what it cost, as far as that is known.
+
+    Args:
+        message: what happened, and how to mend it.
+        tokens_in: tokens that were sent, where they may have been paid.
+        tokens_out: tokens that came back.
+        estimated: these were estimated from bytes.
+        permanent: asking again would fail again: the address, the key, the model's name or the request must change.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        tokens_in: int = 0,
+        tokens_out: int = 0,
+        estimated: bool = False,
+        permanent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.tokens_in = tokens_in
+        self.tokens_out = tokens_out
+        self.estimated = estimated
+        self.permanent = permanent
+
+
+class LLM(Protocol):
+    """Anything that answers messages with text."""
+
+    name: str
+
+    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:
+        """Answer; as JSON of the given JSON schema if there is one.
+
+        Raises:
+            LLMFailure: no usable answer came.
+        """
+        ...
