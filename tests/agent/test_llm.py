@@ -11,13 +11,10 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.llm import LLMFailure, OpenAILLM, ScriptedLLM
-from lakatos.agent.schema import proposal_schema
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.hypothesis import KINDS, Hypothesis
-from lakatos.tools.matched import Shape
 from lakatos.tools.proposals import read_proposals
 
 
@@ -152,60 +149,6 @@ def test_token_limit_stops_before_the_next_call(toy, tmp_path):
     with pytest.raises(Stop, match="max-tokens"):
         investigate(behaviour, config, db=str(tmp_path / "t.db"), llm=llm)
     assert len(llm.asked) == 1
-
-
-def test_the_schema_names_only_what_exists():
-    schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"], ["far"])
-    text = json.dumps(schema)
-    assert '"enum": [0, 1, 2]' in text
-    assert '"enum": [0, 1, 2, 3]' in text
-    assert '"enum": ["S2", "END", null]' in text
-    assert '"group": {"type": "integer", "enum": [0, 1]}' in text
-    assert '"enum": ["far"]' in text
-
-    def objects(node):
-        if isinstance(node, dict):
-            if node.get("type") == "object":
-                yield node
-            for child in node.values():
-                yield from objects(child)
-        elif isinstance(node, list):
-            for child in node:
-                yield from objects(child)
-
-    for node in objects(schema):
-        assert node["additionalProperties"] is False
-        assert node["required"] == list(node["properties"])
-
-
-def test_every_kind_of_claim_that_the_schema_allows_can_be_registered():
-    """The first value of every enumeration, in every kind of claim."""
-
-    def example(node, name=""):
-        if "anyOf" in node:
-            return [example(option, name) for option in node["anyOf"]]
-        if node["type"] == "object":
-            return {key: example(value, key) for key, value in node["properties"].items()}
-        if node["type"] == "array":
-            found = example(node["items"])
-            return found[:1] if isinstance(found, list) else [found]
-        return node["enum"][0] if "enum" in node else {"number": 0.1, "string": "because"}[node["type"]]
-
-    for families in ([], ["far"]):
-        schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"], families)
-        claims = example(schema["properties"]["hypotheses"]["items"]["properties"]["claim"])
-        for claim in claims:
-            if claim["kind"] == "minimality":
-                claim["components"].append({"kind": "mlp", "layer": 1, "position": None})
-            if claim["kind"] == "attention_role":
-                claim["attends_from"] = "END"
-            if claim["kind"] == "generalisation":
-                claim["parent"] = claim["parent"][0]
-        found = read_proposals(json.dumps({"hypotheses": [{"claim": claim} for claim in claims]}))
-        kinds = [Hypothesis.model_validate(proposal).claim.kind for proposal in found]
-        assert set(kinds) == {kind.model_fields["kind"].default for kind in KINDS} - (
-            set() if families else {"generalisation"}
-        )
 
 
 def test_receivers_are_read_too():
