@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from lakatos.agent.briefing import proposal_prompt, shortened, verdict
 from lakatos.agent.llm import LLMFailure, Message, Reply
@@ -26,9 +26,18 @@ from lakatos.tools.proposals import read_proposals
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
 
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
 _QUOTED: Final = 400  # characters of an answer that could not be read
 _CHARACTERS_A_TOKEN: Final = 3
+
+
+class _End(NamedTuple):
+    """What came of a request."""
+
+    answer: str | None
+    call_id: int
+    error: str  # why there is no answer
+    permanent: bool = False  # asking again would fail again
 
 
 def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], int]:
@@ -65,19 +74,21 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
     messages: list[Message] = [{"role": "user", "content": text}]
     why = ""
     for attempt in range(1, ATTEMPTS + 1):
-        reply, call_id, failure = _ask(run, round_, "propose", attempt, prompt, messages, schema)
-        if reply is None:
-            why = failure
+        end = _ask(run, round_, "propose", attempt, prompt, messages, schema)
+        if end.answer is None:
+            why = end.error
+            if end.permanent:
+                break
             continue
         try:
-            if proposals := read_proposals(reply.text)[:how_many]:
-                return proposals, call_id
+            if proposals := read_proposals(end.answer)[:how_many]:
+                return proposals, end.call_id
             why = "the list of hypotheses is empty; propose at least one"
         except ProposalError as error:
             why = str(error)
         messages = [
             *messages,
-            {"role": "assistant", "content": shortened(reply.text, _QUOTED) or "(nothing)"},
+            {"role": "assistant", "content": shortened(end.answer, _QUOTED) or "(nothing)"},
             {"role": "user", "content": f"That could not be read: {why}. Answer again, with the whole JSON object."},
         ]
     _give_up(run, round_, why)
@@ -107,7 +118,7 @@ def _ask(
     prompt: Prompt,
     messages: Sequence[Message],
     schema: dict[str, Any] | None,
-) -> tuple[Reply | None, int, str]:
+) -> _End:
     """One request, logged before it is sent, and again with what came of it.
 
     One that was answered already (in a run that goes on) is not repeated, unless the run has failed since.
@@ -116,40 +127,39 @@ def _ask(
     given_up = _given_up(run, round_) if purpose == "propose" else 0
     known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
     if known:
-        row = known[0]
-    else:
-        _check_budget(run, messages)
-        run.watcher.phase(f"asking {run.llm.name}", attempt - 1, ATTEMPTS)
-        about: dict[str, Any] = {
-            "round": round_,
-            "purpose": purpose,
-            "attempt": len(before) + 1,
-            "model": run.llm.name,
-            "prompt": f"{prompt.name}@{prompt.version}",
-            "prompt_hash": prompt.hash,
-        }
-        said = {"messages_hash": content_hash(list(messages)), "messages": list(messages)}
-        run.store.event(run.run_id, "asking", about | said)
-        began = time.monotonic()
-        reply, error = None, None
-        try:
-            reply = run.llm.complete(messages, schema)
-        except LLMFailure as failure:
-            error = str(failure)
-        row = run.store.add(
-            m.LLMCall(
-                run_id=run.run_id,
-                **about,
-                request={"messages": list(messages), "schema": schema},
-                response=reply.text if reply else None,
-                error=error,
-                tokens_in=reply.tokens_in if reply else 0,
-                tokens_out=reply.tokens_out if reply else 0,
-                seconds=time.monotonic() - began,
-            )
+        return _End(known[0].response, known[0].id, "")
+    _check_budget(run, messages)
+    run.watcher.phase(f"asking {run.llm.name}", attempt - 1, ATTEMPTS)
+    about: dict[str, Any] = {
+        "round": round_,
+        "purpose": purpose,
+        "attempt": len(before) + 1,
+        "model": run.llm.name,
+        "prompt": f"{prompt.name}@{prompt.version}",
+        "prompt_hash": prompt.hash,
+    }
+    said = {"messages_hash": content_hash(list(messages)), "messages": list(messages)}
+    run.store.event(run.run_id, "asking", about | said)
+    began = time.monotonic()
+    ended: Reply | LLMFailure
+    try:
+        ended = run.llm.complete(messages, schema)
+    except LLMFailure as failure:
+        ended = failure
+    answer, error = (None, str(ended)) if isinstance(ended, LLMFailure) else (ended.text, None)
+    row = run.store.add(
+        m.LLMCall(
+            run_id=run.run_id,
+            **about,
+            request={"messages": list(messages), "schema": schema},
+            response=answer,
+            error=error,
+            tokens_in=getattr(ended, "tokens_in", 0),  # a refusal may be paid for too
+            tokens_out=getattr(ended, "tokens_out", 0),
+            seconds=time.monotonic() - began,
         )
-    reply = Reply(row.response, row.tokens_in, row.tokens_out) if row.response is not None else None
-    return reply, row.id, row.error or ""
+    )
+    return _End(answer, row.id, error or "", getattr(ended, "permanent", False))
 
 
 def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:
@@ -171,8 +181,9 @@ def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:
 
 def _give_up(run: Investigation, round_: int, why: str) -> NoReturn:
     """A run whose language model says nothing usable has failed, and says so; those attempts are over."""
-    reason = f"{run.llm.name} gave no usable answer in {ATTEMPTS} attempts: {why}"
     attempts = len(run.store.all(m.LLMCall, *_same(run, round_, "propose")))
+    tried = attempts - _given_up(run, round_)
+    reason = f"{run.llm.name} gave no usable answer in {tried} attempt{'s' * (tried != 1)}: {why}"
     run.store.event(run.run_id, "failed", {"reason": reason, "round": round_, "attempts": attempts})
     raise CheckFailed(f"{reason}. `lakatos run --resume --run {run.run_id}` asks again.")
 

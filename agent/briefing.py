@@ -18,11 +18,11 @@ from lakatos.tools.errors import ProposalError
 from lakatos.tools.matched import Shape
 from lakatos.tools.proposals import read_hypothesis
 
-_COMPONENTS = 40
-_DIRECT = 10  # of them at least, by what they write on the answer
-_PLACES = 3  # positions of a component, or what a head looks at
+_COMPONENTS = 24
+_DIRECT = 6  # of them at least, by what they write on the answer
+_PLACES = 2  # positions of a component, or what a head looks at
 _WEAKEST = 6
-_ENTRIES = 100
+_ENTRIES = 60
 _REFUSED = 30
 _CLAIM = 200  # characters of a refused claim
 _REASON = 300
@@ -83,7 +83,7 @@ def findings_by_component(findings: Mapping[str, Any]) -> tuple[list[str], list[
         name, _, position = row["component"].partition("@")
         places = patched.setdefault(name, [])
         if len(places) < _PLACES:
-            places.append(f"{position or 'all positions'} {row['score']:+.3f} (sd {row['sd']:.3f})")
+            places.append(f"{position or 'all positions'} {row['score']:+.2f} (sd {row['sd']:.2f})")
     direct = {row["component"].partition("@")[0]: row["score"] for row in findings["direct"]}
     looks: dict[str, list[str]] = {}
     for row in findings["attention"]:
@@ -96,7 +96,7 @@ def findings_by_component(findings: Mapping[str, Any]) -> tuple[list[str], list[
     lines = []
     for name in chosen:
         facts = [f"patched {', '.join(patched[name])}"] if name in patched else []
-        facts += [f"direct {direct[name]:+.3f}"] if name in direct else []
+        facts += [f"direct {direct[name]:+.2f}"] if name in direct else []
         facts += [f"looks at {', '.join(looks[name])}"] if looks.get(name) else []
         lines.append(f"{name}: {'; '.join(facts)}")
     weakest = [name for name in reversed(patched) if ".h" in name and name not in chosen]

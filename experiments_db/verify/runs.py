@@ -118,7 +118,8 @@ def call_lies(run: m.Run, log: Log) -> Iterator[str]:
             yield f"{here}: a request has an answer or an error"
         if min(call.tokens_in, call.tokens_out) < 0 or not (math.isfinite(call.seconds) and call.seconds >= 0):
             yield f"{here}: cost {call.tokens_in} and {call.tokens_out} tokens, {call.seconds} seconds"
-        if call.error is not None and (call.tokens_in or call.tokens_out):
+        counted = version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0)  # what a failure cost
+        if call.error is not None and (call.tokens_in or call.tokens_out) and not counted:
             yield f"{here}: failed, and has tokens of an answer"
         if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose == "propose"):
             yield f"{here}: its request is not one to {call.purpose}"

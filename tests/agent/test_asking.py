@@ -111,6 +111,22 @@ def test_without_a_usable_answer_the_run_has_failed_and_can_be_resumed(begin, an
     assert open_store(db).verify() == []
 
 
+class Paid(LLMFailure):
+    """A refusal that was paid for, and would come again."""
+
+    tokens_in, tokens_out, permanent = 100, 7, True
+
+
+def test_a_failure_that_would_come_again_is_asked_for_once_and_what_it_cost_is_counted(begin):
+    db, run = begin
+    llm = ScriptedLLM([Paid("no such model")])
+    with pytest.raises(CheckFailed, match="no usable answer in 1 attempt: no such model"):
+        run(llm)
+    assert len(llm.asked) == 1
+    assert open_store(db).run(1).tokens == 107
+    assert open_store(db).verify() == []
+
+
 def test_a_run_without_a_usable_answer_has_exit_status_1(begin, monkeypatch, capsys):
     db, run = begin
     with pytest.raises(CheckFailed):
