@@ -14,7 +14,7 @@ from lakatos.agent.llm import LLMFailure, Reply, ScriptedLLM
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.tools.canonical import content_hash
-from lakatos.tools.errors import CheckFailed, Stop
+from lakatos.tools.errors import CheckFailed, Stop, UserError
 
 CLAIM = {"kind": "node_effect", "components": ["m2@END"], "intervention": "denoising", "direction": "supports"}
 OTHER = CLAIM | {"components": ["m1@END"]}
@@ -139,6 +139,23 @@ def test_a_run_without_a_usable_answer_has_exit_status_1(begin, monkeypatch, cap
     assert left.value.code == 1
     assert "no usable answer" in capsys.readouterr().err
     assert open_store(db).run(1).status == "failed"
+
+
+def test_a_run_whose_language_model_cannot_be_had_has_failed_too(begin, monkeypatch):
+    db, run = begin
+    with pytest.raises(CheckFailed):
+        run(ScriptedLLM([]))
+
+    def refuse(_config):
+        raise UserError("nothing answers at that address")
+
+    monkeypatch.setattr("lakatos.agent.investigation.language_model", refuse)
+    with pytest.raises(UserError, match="nothing answers"):
+        resume(1, db=db)
+    store = open_store(db)
+    assert store.run(1).status == "failed"
+    assert store.all(m.Event)[-1].payload["reason"] == "nothing answers at that address"
+    assert store.verify() == []
 
 
 def test_a_bad_answer_goes_back_in_short_with_the_reason(begin):
