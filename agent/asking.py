@@ -1,77 +1,97 @@
-"""Asking a language model: what it is shown, how often, and what becomes of an answer that is no answer."""
+"""Asking a language model: how often, within which budget, and what becomes of an answer that is no answer.
+
+A request is an event before it is sent (`asking`, with all that is said) and a row of `llm_calls` when it has ended, so
+that after a kill the log still says what was asked. What was answered is never asked a second time by a run that goes
+on; what no attempt could answer ends the run, and is asked anew when somebody resumes it.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
+from lakatos.agent.briefing import proposal_prompt, shortened, verdict
 from lakatos.agent.llm import LLMFailure, Message, Reply
 from lakatos.agent.proposer import Proposal
-from lakatos.agent.schema import proposal_schema
+from lakatos.agent.schema import looks_back, proposal_schema
 from lakatos.experiments_db import models as m
 from lakatos.prompts import Prompt, load_prompt
-from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.canonical import content_hash
+from lakatos.tools.errors import CheckFailed, ProposalError, Stop
 from lakatos.tools.matched import Shape
 from lakatos.tools.proposals import read_proposals
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
 
-ATTEMPTS = 3
-_SHOWN = 40  # rows of each table
+ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
+_QUOTED: Final = 400  # characters of an answer that could not be read
+_CHARACTERS_A_TOKEN: Final = 3
+
+
+class _End(NamedTuple):
+    """What came of a request."""
+
+    answer: str | None
+    call_id: int
+    error: str  # why there is no answer
+    permanent: bool = False  # asking again would fail again
 
 
 def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], int]:
-    """Ask for the next hypotheses; an answer that is not of the asked form goes back with the reason.
+    """Ask for the next hypotheses; an answer that is not of the asked form goes back, in short, with the reason.
 
     Returns:
-        Proposals, and the id of the call that they came from. Where no attempt could be read, the last answer as
-        one malformed proposal, so that it is counted.
+        Proposals, at least one, and the id of the call that they came from.
 
     Raises:
-        UserError: the model gave no answer at all, in as many attempts.
+        CheckFailed: no attempt gave a usable answer; the run has failed, and can be resumed.
+        Stop: a limit of the run is reached.
     """
-    prompt = load_prompt("propose")
-    found, model = run.findings(), run.model
-    seen = [f"{e.text}: {e.state}" + (f" ({e.reading})" if e.reading else "") for e in run.entries()]
-    seen += [f"refused ({r.kind}): {r.reason}" for r in run.store.refused(run.run_id)]
-    text = prompt.render(
-        behaviour=run.behaviour.name,
-        question=run.behaviour.question,
-        model=run.row.model,
-        n_layers=model.cfg.n_layers,
-        n_heads=model.cfg.n_heads,
-        positions=run.behaviour.named_positions,
-        families=list(run.behaviour.families),
-        exemplars=found["exemplars"],
-        attributions=found["attributions"][:_SHOWN],
-        direct=found["direct"][:_SHOWN],
-        attention=found["attention"][:_SHOWN],
-        tested=seen,
-        how_many=run.config.hypotheses,
+    prompt, behaviour, shape = load_prompt("propose"), run.behaviour, Shape.of(run.model.cfg)
+    how_many = run.config.hypotheses
+    text = proposal_prompt(
+        prompt,
+        behaviour,
+        run.row.model,
+        shape,
+        run.explored().gap,
+        run.findings(),
+        how_many=how_many,
+        entries=run.entries(),
+        refused=run.store.refused(run.run_id),
+        opinion=_opinion(run, round_),
     )
-    families = list(run.behaviour.families)
-    schema = proposal_schema(Shape.of(model.cfg), run.behaviour.named_positions, families)
+    schema = proposal_schema(
+        shape,
+        behaviour.named_positions,
+        list(behaviour.families),
+        how_many=how_many,
+        earlier=looks_back(behaviour),
+    )
     messages: list[Message] = [{"role": "user", "content": text}]
-    answered: tuple[str, int] | None = None
-    failure = ""
+    why = ""
     for attempt in range(1, ATTEMPTS + 1):
-        reply, call_id, failure = _ask(run, round_, "propose", attempt, prompt, messages, schema)
-        if reply is None:
+        end = _ask(run, round_, "propose", attempt, prompt, messages, schema)
+        if end.answer is None:
+            why = end.error
+            if end.permanent:
+                break
             continue
-        answered = (reply.text, call_id)
         try:
-            return read_proposals(reply.text)[: run.config.hypotheses], call_id
+            if proposals := read_proposals(end.answer)[:how_many]:
+                return proposals, end.call_id
+            why = "the list of hypotheses is empty; propose at least one"
         except ProposalError as error:
-            messages = [
-                *messages,
-                {"role": "assistant", "content": reply.text},
-                {"role": "user", "content": f"That could not be read: {error}."},
-            ]
-    if answered is None:
-        raise UserError(f"{run.llm.name} gave no answer in {ATTEMPTS} attempts: {failure}. The run can be resumed.")
-    return [{"text": answered[0]}], answered[1]
+            why = str(error)
+        messages = [
+            *messages,
+            {"role": "assistant", "content": shortened(end.answer, _QUOTED) or "(nothing)"},
+            {"role": "user", "content": f"That could not be read: {why}. Answer again, with the whole JSON object."},
+        ]
+    _give_up(run, round_, why)
 
 
 def ask_for_prose(run: Investigation, round_: int) -> None:
@@ -79,19 +99,13 @@ def ask_for_prose(run: Investigation, round_: int) -> None:
     entries = [e for e in run.entries() if e.evidence is not None]
     if not entries or run.store.all(m.LLMCall, *_same(run, round_, "interpret")):
         return
-    verdicts = [
-        {
-            "text": e.text,
-            "state": e.state + (f" ({e.reading})" if e.reading else ""),
-            "e": e.e,
-            "effect": e.evidence.effect.mean if e.evidence and e.evidence.effect else None,
-            "unit": e.evidence.effect.unit if e.evidence and e.evidence.effect else "",
-        }
-        for e in entries
-    ]
     prompt = load_prompt("interpret")
     text = prompt.render(
-        behaviour=run.behaviour.name, question=run.behaviour.question, model=run.row.model, verdicts=verdicts
+        behaviour=run.behaviour.name,
+        question=run.behaviour.question,
+        model=run.row.model,
+        gap=run.explored().gap,
+        verdicts=[verdict(entry) for entry in entries],
     )
     _ask(run, round_, "interpret", 1, prompt, [{"role": "user", "content": text}], None)
 
@@ -104,40 +118,86 @@ def _ask(
     prompt: Prompt,
     messages: Sequence[Message],
     schema: dict[str, Any] | None,
-) -> tuple[Reply | None, int, str]:
-    """One request, logged with what came of it. One that the log holds already (a resumed run) is not repeated."""
+) -> _End:
+    """One request, logged before it is sent, and again with what came of it.
+
+    One that was answered already (in a run that goes on) is not repeated, unless the run has failed since.
+    """
     before = run.store.all(m.LLMCall, *_same(run, round_, purpose))
-    known = [c for c in before if c.response is not None and c.request["messages"] == list(messages)]
+    given_up = _given_up(run, round_) if purpose == "propose" else 0
+    known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
     if known:
-        row = known[0]
-    else:
-        run.check_limits()
-        run.watcher.phase(f"asking {run.llm.name}", attempt - 1, ATTEMPTS)
-        began = time.monotonic()
-        reply, error = None, None
-        try:
-            reply = run.llm.complete(messages, schema)
-        except LLMFailure as failure:
-            error = str(failure)
-        row = run.store.add(
-            m.LLMCall(
-                run_id=run.run_id,
-                round=round_,
-                purpose=purpose,
-                attempt=len(before) + 1,
-                model=run.llm.name,
-                prompt=f"{prompt.name}@{prompt.version}",
-                prompt_hash=prompt.hash,
-                request={"messages": list(messages), "schema": schema},
-                response=reply.text if reply else None,
-                error=error,
-                tokens_in=reply.tokens_in if reply else 0,
-                tokens_out=reply.tokens_out if reply else 0,
-                seconds=time.monotonic() - began,
-            )
+        return _End(known[0].response, known[0].id, "")
+    _check_budget(run, messages)
+    run.watcher.phase(f"asking {run.llm.name}", attempt - 1, ATTEMPTS)
+    about: dict[str, Any] = {
+        "round": round_,
+        "purpose": purpose,
+        "attempt": len(before) + 1,
+        "model": run.llm.name,
+        "prompt": f"{prompt.name}@{prompt.version}",
+        "prompt_hash": prompt.hash,
+    }
+    said = {"messages_hash": content_hash(list(messages)), "messages": list(messages)}
+    run.store.event(run.run_id, "asking", about | said)
+    began = time.monotonic()
+    ended: Reply | LLMFailure
+    try:
+        ended = run.llm.complete(messages, schema)
+    except LLMFailure as failure:
+        ended = failure
+    answer, error = (None, str(ended)) if isinstance(ended, LLMFailure) else (ended.text, None)
+    row = run.store.add(
+        m.LLMCall(
+            run_id=run.run_id,
+            **about,
+            request={"messages": list(messages), "schema": schema},
+            response=answer,
+            error=error,
+            tokens_in=getattr(ended, "tokens_in", 0),  # a refusal may be paid for too
+            tokens_out=getattr(ended, "tokens_out", 0),
+            seconds=time.monotonic() - began,
         )
-    reply = Reply(row.response, row.tokens_in, row.tokens_out) if row.response is not None else None
-    return reply, row.id, row.error or ""
+    )
+    return _End(answer, row.id, error or "", getattr(ended, "permanent", False))
+
+
+def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:
+    """A limit holds before a request is sent: a token is at most about three characters of what is said.
+
+    Raises:
+        Stop
+    """
+    run.check_limits()
+    limit = run.config.max_tokens
+    spent = run.store.run(run.run_id).tokens
+    needed = math.ceil(sum(len(message["content"]) for message in messages) / _CHARACTERS_A_TOKEN)
+    if limit is not None and spent + needed > limit:
+        raise Stop(
+            f"the limit --max-tokens {limit:g} leaves too little for the next request, of about {needed:,} tokens "
+            f"({spent:,} spent)"
+        )
+
+
+def _give_up(run: Investigation, round_: int, why: str) -> NoReturn:
+    """A run whose language model says nothing usable has failed, and says so; those attempts are over."""
+    attempts = len(run.store.all(m.LLMCall, *_same(run, round_, "propose")))
+    tried = attempts - _given_up(run, round_)
+    reason = f"{run.llm.name} gave no usable answer in {tried} attempt{'s' * (tried != 1)}: {why}"
+    run.store.event(run.run_id, "failed", {"reason": reason, "round": round_, "attempts": attempts})
+    raise CheckFailed(f"{reason}. `lakatos run --resume --run {run.run_id}` asks again.")
+
+
+def _given_up(run: Investigation, round_: int) -> int:
+    """How many requests for the proposals of a round had been made when the run last failed for want of an answer."""
+    failed = run.store.all(m.Event, m.Event.run_id == run.run_id, m.Event.kind == "failed")
+    return max((int(e.payload["attempts"]) for e in failed if e.payload.get("round") == round_), default=0)
+
+
+def _opinion(run: Investigation, round_: int) -> str:
+    """What the language model said of the verdicts of the round before; nothing if it was silent."""
+    answers = [c.response for c in run.store.all(m.LLMCall, *_same(run, round_ - 1, "interpret")) if c.response]
+    return answers[-1] if answers else ""
 
 
 def _same(run: Investigation, round_: int, purpose: str) -> tuple[Any, ...]:

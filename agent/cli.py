@@ -1,6 +1,7 @@
 """The `lakatos` command. Heavy imports happen inside commands: `lakatos --help` and `lakatos log` load no torch.
 
-Exit status: 0 done, 1 a check failed, 2 wrong usage or something the user can mend, 3 stopped and resumable.
+Exit status: 0 done, 1 a check failed or a language model gave no usable answer, 2 wrong usage or something the user can
+mend, 3 stopped and resumable.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lakatos.agent.cli_options import open_log as _open
 from lakatos.agent.cli_options import out as _out
 from lakatos.agent.cli_options import print_json as _print_json
 from lakatos.agent.config import Limits, RunConfig
-from lakatos.tools.errors import Stop, UserError
+from lakatos.tools.errors import CheckFailed, Stop, UserError
 
 if TYPE_CHECKING:
     from lakatos.experiments_db import Store
@@ -48,7 +49,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except UserError as error:
         _err().print(f"lakatos: {error}", markup=False, highlight=False)
-        status = 2
+        status = 1 if isinstance(error, CheckFailed) else 2
     except Stop as stop:
         _err().print(f"lakatos: stopped: {stop}.", markup=False, highlight=False)
         status = 3

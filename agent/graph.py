@@ -25,7 +25,7 @@ from lakatos.agent.state import State
 from lakatos.agent.testing import test_registered
 from lakatos.agent.watch import Silent, Watcher
 from lakatos.experiments_db.records import RunRecord
-from lakatos.experiments_db.store import Store, open_store
+from lakatos.experiments_db.store import Store, StoreError, open_store
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.model import LoadedModel, load_model
 
@@ -157,6 +157,12 @@ def _go(
         ) from error
     except Stop as stop:
         store.event(run_id, "stopped", {"reason": str(stop)})
+        raise
+    except StoreError:
+        raise
+    except UserError as error:
+        if store.run(run_id).status == "running":  # otherwise the step has said so itself
+            store.event(run_id, "failed", {"reason": str(error)})
         raise
     finally:
         watcher.close()

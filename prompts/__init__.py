@@ -41,6 +41,12 @@ class Prompt:
         return environment.from_string(self.template).render(**values)
 
 
+def version_of(named: str) -> int:
+    """The version in `name@version`; 0 if there is none."""
+    version = named.rpartition("@")[2]
+    return int(version) if version.isascii() and version.isdigit() and len(version) < 9 else 0
+
+
 def load_prompt(name: str) -> Prompt:
     """Read a prompt file that ships with lakatos."""
     raw = resources.files(__name__).joinpath(f"{name}.md").read_text("utf-8")

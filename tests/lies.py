@@ -31,6 +31,7 @@ LLM_RUN = "(SELECT id FROM runs WHERE proposer = 'llm' ORDER BY id LIMIT 1)"
 FIRST_RUN = "(SELECT MIN(id) FROM runs)"
 GIVEN_UP = "(SELECT MAX(id) FROM runs)"
 FINISHED = f"(SELECT id FROM events WHERE kind = 'finished' AND run_id = {FIRST_RUN})"
+_ASKING = "kind = 'asking' AND json_extract(payload, '$.purpose') = 'propose'"
 HOUR = "strftime('%Y-%m-%dT%H:%M:%f', substr({0}, 1, 23), '{1}') || substr({0}, 24)"  # a time moved, as it is written
 
 
@@ -184,6 +185,16 @@ LIES: tuple[Lie, ...] = (
     ),
     # LLM calls
     Lie("a failed request to the LLM was never made", "llm_calls", ("DELETE FROM llm_calls WHERE response IS NULL",)),
+    Lie(
+        "a failed request to the LLM was never made, nor logged",
+        "llm_calls",
+        (
+            "DELETE FROM llm_calls WHERE response IS NULL",
+            f"DELETE FROM events WHERE {_ASKING} AND json_extract(payload, '$.attempt') = 1",
+            f"UPDATE events SET payload = json_set(payload, '$.attempt', 1) WHERE {_ASKING}",
+        ),
+    ),
+    Lie("the LLM was asked without a word before", "events", ("DELETE FROM events WHERE kind = 'asking'",)),
     Lie("the LLM's prose was never asked for", "llm_calls", ("DELETE FROM llm_calls WHERE purpose = 'interpret'",)),
     Lie(
         "the LLM's prose was another",
@@ -208,6 +219,14 @@ LIES: tuple[Lie, ...] = (
         ),
     ),
     Lie("another LLM was asked", "llm_calls", _set("llm_calls", "model", "'gpt-9'", "1")),
+    Lie(
+        "another LLM was asked, in what was logged before too",
+        "llm_calls",
+        (
+            *_set("llm_calls", "model", "'gpt-9'", "1"),
+            *_json("events", "payload", "model", "'gpt-9'", "kind = 'asking'"),
+        ),
+    ),
     Lie(
         "another prompt file",
         "llm_calls",

@@ -1,6 +1,7 @@
-"""The three kinds of error.
+"""The kinds of error.
 
 UserError       the user's: says what is wrong and how to mend it; shown without a traceback
+CheckFailed     one of these that nothing in the command mends: exit status 1 instead of 2
 ProposalError   the proposer's: its text goes back to the proposer, and into the log
 Stop            a limit was reached or the user asked: nothing is lost, the run can be resumed
 """
@@ -14,6 +15,10 @@ class UserError(Exception):
 
 class NotThere(UserError):
     """What was asked for by its number, name or hash is not in the log."""
+
+
+class CheckFailed(UserError):
+    """What was asked for was done, and did not come out: a language model that never gave a usable answer."""
 
 
 class ProposalError(Exception):

@@ -18,6 +18,8 @@ from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.hypothesis import Hypothesis
 
 _INDEXED = ("head", "query", "key", "value")
+_THINKING, _THOUGHT = "<think>", "</think>"
+_TRIES = 200  # beginnings of an object that are looked at in an answer
 
 
 def read_hypothesis(proposal: Mapping[str, Any], behaviour: str) -> Hypothesis:
@@ -39,27 +41,69 @@ def read_hypothesis(proposal: Mapping[str, Any], behaviour: str) -> Hypothesis:
         raise ProposalError(str(error)) from error
 
 
-def read_proposals(text: str) -> list[dict[str, Any]]:
+def read_proposals(text: str, *, alone: bool = False) -> list[dict[str, Any]]:
     """An LLM's answer as proposals: dictionaries of the form of `lakatos.tools.hypothesis.Hypothesis`.
 
     Components are turned into their text form; nothing else is judged here.
 
+    Args:
+        alone: refuse an answer that is more than JSON. Otherwise thinking, fences and prose around the one JSON object
+            that has hypotheses are passed over.
+
     Raises:
-        ProposalError: the answer is not JSON of the asked form; says what was expected.
+        ProposalError: there is no such object, or more than one; says what was expected, and where it went wrong.
     """
     try:
         answer = json.loads(text, parse_constant=_refuse_constant)
         canonical_json(answer).encode()
     except (ValueError, RecursionError) as error:
-        raise ProposalError(f"the answer is not JSON ({error}); return one JSON object and nothing else") from error
+        if alone:
+            raise ProposalError(f"the answer is not JSON ({error}); return one JSON object and nothing else") from error
+        answer = _embedded(text)
     hypotheses = answer.get("hypotheses") if isinstance(answer, dict) else None
     if not isinstance(hypotheses, list):
         raise ProposalError('the answer must be a JSON object {"hypotheses": [...]}')
     return [_with_component_texts(h) if isinstance(h, dict) else {"text": str(h)} for h in hypotheses]
 
 
+def _embedded(text: str) -> dict[str, Any]:
+    """The one JSON object with hypotheses in a text, behind its thinking.
+
+    Raises:
+        ProposalError: there is none, or more than one, or it has no end; says where the text stops being JSON.
+    """
+    said = text.rpartition(_THOUGHT)[2]
+    if _THOUGHT not in text and text.lstrip().startswith(_THINKING):
+        raise ProposalError("the answer ends in the midst of thinking; think less, then return one JSON object")
+    found: list[dict[str, Any]] = []
+    wrong: ValueError | RecursionError | None = None
+    place, tries = said.find("{"), 0
+    while place >= 0 and tries < _TRIES:
+        tries += 1
+        try:
+            value, end = _DECODER.raw_decode(said, place)
+            canonical_json(value).encode()
+        except (ValueError, RecursionError) as error:
+            if wrong is None or getattr(error, "pos", 0) > getattr(wrong, "pos", 0):
+                wrong = error
+            end = place + 1
+        else:
+            if isinstance(value.get("hypotheses"), list):
+                found.append(value)
+        place = said.find("{", end)
+    if len(found) == 1 and place < 0:
+        return found[0]
+    if len(found) > 1:
+        raise ProposalError(f"the answer holds {len(found)} JSON objects with hypotheses; return one and nothing else")
+    why = f"{wrong}" if wrong is not None else 'it has no object {"hypotheses": [...]}'
+    raise ProposalError(f"the answer is not JSON ({why}); return one JSON object and nothing else")
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _with_component_texts(hypothesis: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.verify.comparing import same
 from lakatos.experiments_db.verify.log import Log
+from lakatos.prompts import version_of
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim_text import describe
 from lakatos.tools.errors import ProposalError, UserError
@@ -15,6 +16,7 @@ from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash, contr
 from lakatos.tools.proposals import read_hypothesis, read_proposals
 
 _KINDS = ("malformed", "duplicate", "untestable")
+_AROUND = 3  # since this version of the prompt, JSON is read from within fences and prose
 
 
 def proposal_lies(run: m.Run, log: Log) -> Iterator[str]:
@@ -119,7 +121,8 @@ def _answer(run: m.Run, number: int, proposals: list[m.Proposal], log: Log) -> I
         return
     text = answered[-1].response or ""
     try:
-        expected = read_proposals(text)[: run.config.get("hypotheses")]
+        alone = version_of(answered[-1].prompt) < _AROUND
+        expected = read_proposals(text, alone=alone)[: run.config.get("hypotheses")]
     except ProposalError:
         expected = [{"text": text}]
     if expected != [p.proposal for p in proposals]:

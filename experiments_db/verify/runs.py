@@ -15,14 +15,16 @@ from lakatos.experiments_db.control import WISHES
 from lakatos.experiments_db.reading import GENESIS
 from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import Log, names
-from lakatos.prompts import load_prompt
+from lakatos.prompts import load_prompt, version_of
 from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.canonical import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
-_KINDS: Final = ("started", "resumed", "checked", "explored", "stopped", "failed", "finished")
+_KINDS: Final = ("started", "resumed", "checked", "explored", "asking", "stopped", "failed", "finished")
 _ONCE: Final = ("started", "checked", "explored", "finished")
 _WISHES: Final = tuple(f"asked to {wish}" for wish in WISHES)
 _PURPOSES: Final = ("propose", "interpret")
+_ANNOUNCED: Final = {"propose": 3, "interpret": 2}  # versions of the prompts since which a request is logged before it
 _NEAR: Final = 1e-3  # relative: two passes over the same pairs, in other batches
 
 
@@ -101,6 +103,10 @@ def event_lies(run: m.Run, log: Log) -> Iterator[str]:
 def call_lies(run: m.Run, log: Log) -> Iterator[str]:
     """Requests are numbered, were answered or failed, and were made by a run that asks a language model."""
     attempts: dict[tuple[int, str], int] = defaultdict(int)
+    asking = [event for event in log.of_run("events", run.id) if event.kind == "asking"]
+    for event in asking:
+        if event.payload["messages_hash"] != content_hash(event.payload["messages"]):
+            yield f"events row {event.id}: what was asked does not have its hash"
     for call in log.of_run("llm_calls", run.id):
         here = f"llm_calls row {call.id}"
         attempts[call.round, call.purpose] += 1
@@ -112,10 +118,12 @@ def call_lies(run: m.Run, log: Log) -> Iterator[str]:
             yield f"{here}: a request has an answer or an error"
         if min(call.tokens_in, call.tokens_out) < 0 or not (math.isfinite(call.seconds) and call.seconds >= 0):
             yield f"{here}: cost {call.tokens_in} and {call.tokens_out} tokens, {call.seconds} seconds"
-        if call.error is not None and (call.tokens_in or call.tokens_out):
+        counted = version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0)  # what a failure cost
+        if call.error is not None and (call.tokens_in or call.tokens_out) and not counted:
             yield f"{here}: failed, and has tokens of an answer"
         if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose == "propose"):
             yield f"{here}: its request is not one to {call.purpose}"
+        yield from _announced(call, asking, log)
         name, _, version = call.prompt.partition("@")
         shipped = load_prompt(name) if name in _PURPOSES else None
         if name != call.purpose or shipped is None:
@@ -125,6 +133,23 @@ def call_lies(run: m.Run, log: Log) -> Iterator[str]:
                 yield f"{here}: the prompt {call.prompt} has another hash"
             if run.behaviour_definition["question"] not in call.request["messages"][0]["content"]:
                 yield f"{here}: does not ask the question of its behaviour"
+
+
+def _announced(call: m.LLMCall, asking: list[m.Event], log: Log) -> Iterator[str]:
+    """A request was logged before it was sent: the newest such event before its end says the same of it."""
+    here, own = f"llm_calls row {call.id}", log.place(call)
+    before = [event for event in asking if log.place(event) < own]
+    between = [c for c in log.of_run("llm_calls", call.run_id) if before and log.place(before[-1]) < log.place(c) < own]
+    if not before or between:
+        if version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0):
+            yield f"{here}: was not logged before it was sent"
+        return
+    told, said = before[-1].payload, call.request["messages"]
+    columns = ("round", "purpose", "attempt", "model", "prompt", "prompt_hash")
+    differ = [name for name in columns if told[name] != getattr(call, name)]
+    differ += ["messages"] if told["messages_hash"] != content_hash(said) else []
+    if differ:
+        yield f"{here}: events row {before[-1].id} says otherwise of what was asked ({', '.join(differ)})"
 
 
 def _checked(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:

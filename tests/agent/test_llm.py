@@ -11,13 +11,10 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.llm import LLMFailure, OpenAILLM, ScriptedLLM
-from lakatos.agent.schema import proposal_schema
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.hypothesis import KINDS, Hypothesis
-from lakatos.tools.matched import Shape
 from lakatos.tools.proposals import read_proposals
 
 
@@ -87,7 +84,7 @@ def test_what_is_sent_and_received_is_logged_word_for_word(run_with):
     assert calls[0].response == ANSWER
     assert calls[0].tokens_in > 0
     assert calls[0].tokens_out > 0
-    assert calls[0].prompt == "propose@2"
+    assert calls[0].prompt == "propose@3"
     assert calls[0].prompt_hash.startswith("sha256:")
     asked = llm.asked[0][0]["content"]
     assert "m2" in asked
@@ -114,17 +111,6 @@ def test_a_second_round_is_told_verdicts_and_refusals(run_with):
     assert store.counts().refused == 5
 
 
-def test_prose_instead_of_json_is_asked_again_and_then_counted_as_malformed(run_with):
-    llm, store = run_with(["I think it is head 3.", "Sorry, head 3 it is.", "No."])
-    assert len(llm.asked) == 3
-    assert "could not be read" in llm.asked[1][-1]["content"]
-    assert store.counts().proposed == 1
-    assert [r.kind for r in store.refused()] == ["malformed"]
-    assert store.all(m.Proposal)[0].proposal == {"text": "No."}
-    assert len(store.all(m.LLMCall)) == 3
-    assert store.run(1).status == "finished"
-
-
 def test_a_failure_between_answers_is_logged_and_survived(run_with):
     _, store = run_with([LLMFailure("timeout"), ANSWER, LLMFailure("timeout")])
     assert [c.error for c in store.all(m.LLMCall)] == ["timeout", None, "timeout"]
@@ -136,7 +122,7 @@ def test_no_answer_at_all_stops_the_run_and_it_can_be_resumed(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "llm.db")
     config = RunConfig(model=model, proposer="llm", seed=1, attribution_pairs=2, max_pairs=16)
-    with pytest.raises(UserError, match="gave no answer in 3 attempts: down"):
+    with pytest.raises(UserError, match="gave no usable answer in 3 attempts: down"):
         investigate(behaviour, config, db=db, llm=ScriptedLLM([LLMFailure("down")] * 3))
     assert open_store(db).counts().proposed == 0
     resume(1, db=db, llm=ScriptedLLM([ANSWER, "Prose."]))
@@ -147,65 +133,12 @@ def test_token_limit_stops_before_the_next_call(toy, tmp_path):
     from lakatos.tools.errors import Stop
 
     behaviour, model = toy
-    config = RunConfig(model=model, proposer="llm", attribution_pairs=2, max_pairs=16, rounds=3, max_tokens=10)
+    config = RunConfig(model=model, proposer="llm", attribution_pairs=2, max_pairs=16, rounds=3, max_tokens=4000)
     llm = ScriptedLLM([ANSWER, "Prose.", ANSWER])
     with pytest.raises(Stop, match="max-tokens"):
         investigate(behaviour, config, db=str(tmp_path / "t.db"), llm=llm)
-    assert len(llm.asked) == 1
-
-
-def test_the_schema_names_only_what_exists():
-    schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"], ["far"])
-    text = json.dumps(schema)
-    assert '"enum": [0, 1, 2]' in text
-    assert '"enum": [0, 1, 2, 3]' in text
-    assert '"enum": ["S2", "END", null]' in text
-    assert '"group": {"type": "integer", "enum": [0, 1]}' in text
-    assert '"enum": ["far"]' in text
-
-    def objects(node):
-        if isinstance(node, dict):
-            if node.get("type") == "object":
-                yield node
-            for child in node.values():
-                yield from objects(child)
-        elif isinstance(node, list):
-            for child in node:
-                yield from objects(child)
-
-    for node in objects(schema):
-        assert node["additionalProperties"] is False
-        assert node["required"] == list(node["properties"])
-
-
-def test_every_kind_of_claim_that_the_schema_allows_can_be_registered():
-    """The first value of every enumeration, in every kind of claim."""
-
-    def example(node, name=""):
-        if "anyOf" in node:
-            return [example(option, name) for option in node["anyOf"]]
-        if node["type"] == "object":
-            return {key: example(value, key) for key, value in node["properties"].items()}
-        if node["type"] == "array":
-            found = example(node["items"])
-            return found[:1] if isinstance(found, list) else [found]
-        return node["enum"][0] if "enum" in node else {"number": 0.1, "string": "because"}[node["type"]]
-
-    for families in ([], ["far"]):
-        schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"], families)
-        claims = example(schema["properties"]["hypotheses"]["items"]["properties"]["claim"])
-        for claim in claims:
-            if claim["kind"] == "minimality":
-                claim["components"].append({"kind": "mlp", "layer": 1, "position": None})
-            if claim["kind"] == "attention_role":
-                claim["attends_from"] = "END"
-            if claim["kind"] == "generalisation":
-                claim["parent"] = claim["parent"][0]
-        found = read_proposals(json.dumps({"hypotheses": [{"claim": claim} for claim in claims]}))
-        kinds = [Hypothesis.model_validate(proposal).claim.kind for proposal in found]
-        assert set(kinds) == {kind.model_fields["kind"].default for kind in KINDS} - (
-            set() if families else {"generalisation"}
-        )
+    assert len(llm.asked) == 2
+    assert open_store(str(tmp_path / "t.db")).run(1).tokens < 4000
 
 
 def test_receivers_are_read_too():

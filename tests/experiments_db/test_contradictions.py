@@ -34,7 +34,9 @@ CONTRADICTED = {
     "UPDATE llm_calls SET run_id = 1 WHERE purpose = 'interpret'": "run 1 asks no language model",
     "UPDATE llm_calls SET error = 'lost' WHERE response IS NOT NULL": "a request has an answer or an error",
     "UPDATE llm_calls SET tokens_out = -1 WHERE id = 2": "-1 tokens",
-    "UPDATE llm_calls SET tokens_out = 9 WHERE error IS NOT NULL": "failed, and has tokens of an answer",
+    "UPDATE llm_calls SET tokens_out = 9, prompt = 'propose@2' WHERE error IS NOT NULL": (
+        "failed, and has tokens of an answer"
+    ),
     "UPDATE llm_calls SET request = json_set(request, '$.schema', NULL) WHERE id = 2": "its request is not one to propose",
     "UPDATE llm_calls SET prompt = 'persuade@1' WHERE id = 2": "the prompt persuade@1 is not one to propose",
     # proposals and refusals

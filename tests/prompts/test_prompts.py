@@ -12,8 +12,10 @@ NAMES = [p.name.removesuffix(".md") for p in resources.files("lakatos.prompts").
 
 
 def filled(prompt, **changes):
-    lists = {"exemplars", "attributions", "direct", "attention", "tested", "positions", "verdicts"}
-    return {v: [] if v in lists else "x" for v in prompt.variables} | changes
+    lists = {"exemplars", "components", "weakest", "tested", "refused", "templates", "families", "verdicts"}
+    numbers = {"n_layers", "n_heads", "n_groups", "gap", "older", "how_many"}
+    values = {v: [] if v in lists else 1 if v in numbers else "x" for v in prompt.variables}
+    return values | ({"positions": ["END"]} if "positions" in values else {}) | changes
 
 
 @pytest.mark.parametrize("name", NAMES)

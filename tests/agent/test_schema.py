@@ -1,0 +1,128 @@
+"""The schema of proposals: within the limits of servers, and nearly all that it admits can be registered."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import string
+from types import SimpleNamespace
+
+import pytest
+from schemas import instance, matches, measured, nodes
+
+from lakatos.agent.schema import looks_back, proposal_schema
+from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
+from lakatos.tools.circuits import Mediation
+from lakatos.tools.claims import AttentionRole
+from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.hypothesis import KINDS
+from lakatos.tools.matched import Shape, draw_matched
+from lakatos.tools.proposals import read_hypothesis, read_proposals
+
+SMOLLM2, GPT2_XL = Shape(30, 9, 3, 1536), Shape(48, 25, 25, 6400)
+TASKS = [name for name in builtin_behaviours() if load_behaviour(name).kind != "text"]
+LIMITS = {  # of OpenAI's structured outputs
+    "enum values": 1000,
+    "enum values, written out": 1000,
+    "properties": 5000,
+    "depth": 10,
+    "characters": 120_000,
+}
+
+
+def schema_of(name, shape, **how):
+    behaviour = load_behaviour(name)
+    return proposal_schema(
+        shape, behaviour.named_positions, list(behaviour.families), earlier=looks_back(behaviour), **how
+    )
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_it_stays_under_the_documented_limits_on_the_largest_shape(name):
+    found = measured(schema_of(name, GPT2_XL))
+    assert all(found[limited] <= limit for limited, limit in LIMITS.items()), found
+    assert found["bytes"] < 16_000, found
+
+
+def test_every_object_is_closed_and_every_list_and_text_is_bounded():
+    for node in nodes(schema_of("ioi", SMOLLM2, how_many=5)):
+        if node.get("type") == "object":
+            assert node["additionalProperties"] is False
+            assert node["required"] == list(node["properties"])
+        if node.get("type") == "array":
+            assert 1 <= node["minItems"] <= node["maxItems"] <= 40
+        if node.get("type") == "string":
+            assert "enum" in node or "pattern" in node or "maxLength" in node
+
+
+def test_patterns_are_of_the_syntax_that_grammars_take():
+    """Anchored; beside groups, alternatives and classes of digits only letters, digits, @ and an escaped dot."""
+    plain = set(string.ascii_letters + string.digits + "_@|()")
+    for node in nodes(schema_of("docstring", GPT2_XL)):
+        if "pattern" in node:
+            body = node["pattern"].removeprefix("^").removesuffix("$")
+            assert body == node["pattern"][1:-1]
+            rest = re.sub(r"\[[0-9]-[0-9]\]|\\\.|\)\?", "", body)
+            assert set(rest) <= plain, node["pattern"]
+
+
+def test_patterns_name_only_what_exists():
+    schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"])
+    pattern = re.compile(schema["$defs"]["anywhere"]["items"]["pattern"])
+    for good in ("a0", "a2.h3", "m1@S2", "r3@END", "a2.h0@S2"):
+        assert pattern.search(good), good
+    for bad in ("a3", "a0.h4", "m3", "r4", "m1@IO", "m1@", "a0.h1.q", "m1.n3", "e", "xm1", "m1 ", "a00"):
+        assert not pattern.search(bad), bad
+
+
+def test_how_many_hypotheses_are_asked_for_is_their_most():
+    assert schema_of("ioi", SMOLLM2, how_many=3)["properties"]["hypotheses"]["maxItems"] == 3
+
+
+def test_a_head_looks_back_only():
+    assert looks_back(load_behaviour("ioi")) == {
+        "IO": [],  # the two orders of the names have no place before either
+        "MID": [],
+        "S1": [],
+        "S2": ["IO", "MID", "S1"],
+        "END": ["IO", "MID", "S1", "S2"],
+    }
+
+
+def test_shapes_at_the_edge_offer_what_they_have():
+    one = proposal_schema(Shape(1, 1, 1, 4), ["END"])
+    assert [name for name in one["$defs"] if name.startswith(("mediation", "attention"))] == ["mediation_logits"]
+    two = proposal_schema(Shape(2, 1, 1, 4), ["A", "END"], ["far"])
+    assert "mediation_1" in two["$defs"]
+    assert "generalisation" in two["$defs"]
+
+
+def test_nearly_every_instance_can_be_registered():
+    """500 random answers of three: read, of components that exist, with opponents, along paths that there are."""
+    schema = schema_of("ioi", SMOLLM2, how_many=3)
+    positions = load_behaviour("ioi").named_positions
+    strings = matches({node["pattern"] for node in nodes(schema) if "pattern" in node}, 100)
+    cfg = SimpleNamespace(n_layers=30, n_heads=9, n_key_value_heads=3, d_mlp=1536)
+    rng, good, refused, kinds = random.Random(1), 0, [], set()
+    for _ in range(500):
+        for proposal in read_proposals(json.dumps(instance(schema, schema, rng, strings))):
+            try:
+                claim = read_hypothesis(proposal, "ioi").claim
+                for component in claim.tested.places():
+                    component.check(cfg, set(positions))
+                draw_matched(claim.tested, SMOLLM2, "1")
+            except (ProposalError, UserError) as error:
+                refused.append(str(error))
+                continue
+            kinds.add(claim.kind)
+            good += 1
+            if isinstance(claim, AttentionRole):
+                assert claim.attends_to in looks_back(load_behaviour("ioi"))[claim.attends_from]
+            if isinstance(claim, Mediation) and claim.receivers != ("logits",):
+                senders, receivers = claim.parsed(), claim.places()[len(claim.components) :]
+                assert max(c.layer for c in senders) < min(c.layer for c in receivers)
+    share = good / (good + len(refused))
+    print(f"{share:.1%} of {good + len(refused)}; refused: {set(refused)}")
+    assert share >= 0.9
+    assert kinds == {kind.model_fields["kind"].default for kind in KINDS}
