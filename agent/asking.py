@@ -154,12 +154,17 @@ def _ask(
             request={"messages": list(messages), "schema": schema},
             response=answer,
             error=error,
-            tokens_in=getattr(ended, "tokens_in", 0),  # a refusal may be paid for too
-            tokens_out=getattr(ended, "tokens_out", 0),
+            tokens_in=ended.tokens_in,  # a refusal may be paid for too
+            tokens_out=ended.tokens_out,
             seconds=time.monotonic() - began,
         )
     )
-    return _End(answer, row.id, error or "", getattr(ended, "permanent", False))
+    if isinstance(ended, LLMFailure):
+        return _End(None, row.id, str(ended), ended.permanent)
+    how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
+    if any(how.values()):
+        run.store.event(run.run_id, "answered", {"call": row.id, **how})
+    return _End(ended.text, row.id, "")
 
 
 def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:

@@ -352,7 +352,9 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in fields.items() if value != defaults[name]}
     others = [f"--{name.replace('_', '-')}" for name in given if name not in Limits.model_fields]
     if others:
-        raise UserError(f"A resumed run keeps its settings: leave out {', '.join(others)}. Only limits can change.")
+        raise UserError(
+            f"A resumed run keeps its settings: leave out {', '.join(others)}. Limits and the LLM's address can change."
+        )
     return Limits.checked(given).model_dump(exclude_unset=True)
 
 

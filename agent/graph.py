@@ -102,7 +102,7 @@ def investigate(
     config = config or RunConfig()
     watcher = watcher or Silent()
     if config.proposer == "llm" and llm is None:
-        llm = language_model(config)
+        llm = language_model(config, watcher.say)
     store = open_store(db, study=study, secret_seed=None if config.seed is None else str(config.seed))
     seed = str(config.seed) if config.seed is not None else secrets.token_hex(16)
     run_id, model = begin(store, behaviour, config, seed, load, watcher.say)
@@ -146,6 +146,8 @@ def _go(
     store.event(run_id, how, {"limits": limits or {}})
     thread = {"configurable": {"thread_id": run.row.digest}, "recursion_limit": _MANY}
     try:
+        if run.config.proposer == "llm":
+            run.reach_llm()  # a wrong address is found before the model is loaded
         with run.interruptible(), SqliteSaver.from_conn_string(str(checkpoints(store))) as saver:
             graph = build_graph(run, saver)
             waiting = bool(graph.get_state(thread).next)

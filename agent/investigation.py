@@ -89,9 +89,17 @@ class Investigation:
 
     @property
     def llm(self) -> LLM:
-        """The language model of `--proposer llm`."""
+        """The language model of `--proposer llm` (see `reach_llm`)."""
+        return self.reach_llm()
+
+    def reach_llm(self) -> LLM:
+        """Find the run's language model, if that has not happened.
+
+        Raises:
+            UserError: its address or its key is wrong.
+        """
         if self._llm is None:
-            self._llm = language_model(self.config)
+            self._llm = language_model(self.config, self.watcher.say)
         return self._llm
 
     # -- steps -------------------------------------------------------------------------------------------------------

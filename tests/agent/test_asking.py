@@ -111,15 +111,9 @@ def test_without_a_usable_answer_the_run_has_failed_and_can_be_resumed(begin, an
     assert open_store(db).verify() == []
 
 
-class Paid(LLMFailure):
-    """A refusal that was paid for, and would come again."""
-
-    tokens_in, tokens_out, permanent = 100, 7, True
-
-
 def test_a_failure_that_would_come_again_is_asked_for_once_and_what_it_cost_is_counted(begin):
     db, run = begin
-    llm = ScriptedLLM([Paid("no such model")])
+    llm = ScriptedLLM([LLMFailure("no such model", tokens_in=100, tokens_out=7, permanent=True)])
     with pytest.raises(CheckFailed, match="no usable answer in 1 attempt: no such model"):
         run(llm)
     assert len(llm.asked) == 1
@@ -131,8 +125,8 @@ def test_a_run_without_a_usable_answer_has_exit_status_1(begin, monkeypatch, cap
     db, run = begin
     with pytest.raises(CheckFailed):
         run(ScriptedLLM([]), llm_model="scripted")
-    monkeypatch.setattr("lakatos.agent.graph.language_model", lambda _: ScriptedLLM([]))
-    monkeypatch.setattr("lakatos.agent.investigation.language_model", lambda _: ScriptedLLM([]))
+    monkeypatch.setattr("lakatos.agent.graph.language_model", lambda *_: ScriptedLLM([]))
+    monkeypatch.setattr("lakatos.agent.investigation.language_model", lambda *_: ScriptedLLM([]))
     monkeypatch.setattr("sys.argv", ["lakatos", "run", "--resume", "--run", "1", "--db", db, "--quiet"])
     with pytest.raises(SystemExit) as left:
         main()
@@ -146,7 +140,7 @@ def test_a_run_whose_language_model_cannot_be_had_has_failed_too(begin, monkeypa
     with pytest.raises(CheckFailed):
         run(ScriptedLLM([]))
 
-    def refuse(_config):
+    def refuse(*_):
         raise UserError("nothing answers at that address")
 
     monkeypatch.setattr("lakatos.agent.investigation.language_model", refuse)

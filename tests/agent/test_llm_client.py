@@ -170,7 +170,7 @@ def test_nobody_there_is_tried_again_and_costs_nothing():
     assert (failure.tokens_in, failure.tokens_out, failure.permanent) == (0, 0, False)
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".org", "xn--", "."])
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".org", "."])
 def test_a_host_that_cannot_be_one_is_asked_once(host):
     llm = OpenAILLM("m", base_url=f"http://{host}/v1", wait=pytest.fail)
     with pytest.raises(LLMFailure, match="no connection") as caught:
