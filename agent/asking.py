@@ -7,13 +7,13 @@ on; what no attempt could answer ends the run, and is asked anew when somebody r
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from lakatos.agent.briefing import proposal_prompt, shortened, verdict
 from lakatos.agent.llm import LLMFailure, Message, Reply
+from lakatos.agent.llm_answers import estimated_tokens
 from lakatos.agent.proposer import Proposal
 from lakatos.agent.schema import looks_back, proposal_schema
 from lakatos.experiments_db import models as m
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
 _QUOTED: Final = 400  # characters of an answer that could not be read
-_CHARACTERS_A_TOKEN: Final = 3
 
 
 class _End(NamedTuple):
@@ -176,7 +175,7 @@ def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:
     run.check_limits()
     limit = run.config.max_tokens
     spent = run.store.run(run.run_id).tokens
-    needed = math.ceil(sum(len(message["content"]) for message in messages) / _CHARACTERS_A_TOKEN)
+    needed = estimated_tokens(sum(len(message["content"]) for message in messages))
     if limit is not None and spent + needed > limit:
         raise Stop(
             f"the limit --max-tokens {limit:g} leaves too little for the next request, of about {needed:,} tokens "

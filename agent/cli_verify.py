@@ -88,8 +88,13 @@ def verify(
             lies.append(f"ledger: cannot be held against its seals: {error}")
     found = None
     if remeasure is not None and store is not None:
-        found = _remeasure(store, remeasure, audit_seed, hypothesis, model, device)
-        lies += found.problems
+        try:
+            found = _remeasure(store, remeasure, audit_seed, hypothesis, model, device)
+            lies += found.problems
+        except UserError as error:
+            if not lies:
+                raise
+            lies.append(str(error))
     if as_json:
         _print_document(lies, ledger, found)
     else:

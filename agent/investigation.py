@@ -29,7 +29,7 @@ from lakatos.tools.behaviour_check import Presence, measure_presence
 from lakatos.tools.controls import load_controls
 from lakatos.tools.environment import environment
 from lakatos.tools.errors import Stop, UserError
-from lakatos.tools.experiment import EXPLORED, Sample, draw_sample
+from lakatos.tools.experiment import EXPLORED, Sample, draw_prompts
 from lakatos.tools.hypothesis import AnyClaim
 from lakatos.tools.model import LoadedModel, load_model
 from lakatos.tools.problems import told
@@ -308,16 +308,16 @@ class Investigation:
     def exploration(self, *, donors: bool) -> Sample:
         """The exploration pairs behind every constant: the same for all claims, and run once."""
         if donors not in self._samples:
-            self._samples[donors] = draw_sample(
+            self._samples[donors] = draw_prompts(
                 self.behaviour,
                 self.controls,
-                self.model.bridge,
+                self.model.tokenizer,
                 n=EXPLORED,
                 skip=0,
                 split="exploration",
                 seeds=self._seed,
                 donors=donors,
-            )
+            ).on(self.model.bridge)
         return self._samples[donors]
 
     def _exemplars(self) -> list[dict[str, Any]]:

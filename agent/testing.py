@@ -13,7 +13,7 @@ from lakatos.experiments_db.store import StoreError, from_values
 from lakatos.tools.battery import conclude
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, crashed
-from lakatos.tools.experiment import Measurement, Sample, draw_sample, needs_donors, run_experiment
+from lakatos.tools.experiment import Measurement, Sample, draw_prompts, needs_donors, run_experiment
 from lakatos.tools.hypothesis import control_names
 from lakatos.tools.statistics import BATCH
 
@@ -51,10 +51,10 @@ def _test(run: Investigation, entry: Entry) -> Evidence:
         nonlocal drawn_at, began
         drawn_at, began = run.store.time(), time.monotonic()
         wanted = control_names(claim, run.behaviour)
-        return draw_sample(
+        return draw_prompts(
             run.behaviour,
             [c for c in run.controls if c.name in wanted],
-            run.model.bridge,
+            run.model.tokenizer,
             n=BATCH,
             skip=BATCH * number,
             split="confirmation",
@@ -62,7 +62,7 @@ def _test(run: Investigation, entry: Entry) -> Evidence:
             donors=needs_donors(claim),
             family=claim.family,
             unit=battery.unit,
-        )
+        ).on(run.model.bridge)
 
     def keep(number: int, sample: Sample, measured: Measurement, e: float) -> None:
         nonlocal spent

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,29 +20,29 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}  # one thread, as the tests have: the same small model
-TESTS = Path(__file__).resolve().parent.parent / "tests"
-sys.path.insert(0, str(TESTS))
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # as the tests have it: the same small model
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from forging import forge, forge_at_the_front_door  # noqa: E402 - the tests' folder comes first
-from full_log import write_full_log  # noqa: E402
-from lies import LIES  # noqa: E402
-from tampering import rechain, tell  # noqa: E402
-from toy import write_toy_behaviours, write_trained_model  # noqa: E402
+from forging import forge, forge_at_the_front_door
+from full_log import write_full_log
+from lies import LIES
+from tampering import copied, rechain, tell
+from toy import write_toy_behaviours, write_trained_model
 
-from lakatos.agent import RunConfig, investigate  # noqa: E402
-from lakatos.experiments_db import Store, open_store  # noqa: E402
-from lakatos.experiments_db.records import Entry  # noqa: E402
-from lakatos.experiments_db.regression import rerun  # noqa: E402
-from lakatos.experiments_db.remeasure import remeasure  # noqa: E402
-from lakatos.experiments_db.reruns import append_rerun, file_of  # noqa: E402
-from lakatos.experiments_db.reviews import add_review  # noqa: E402
-from lakatos.experiments_db.seal import broken_seals, make_seal  # noqa: E402
-from lakatos.tools import experiment  # noqa: E402
-from lakatos.tools.behaviour import Behaviour  # noqa: E402
-from lakatos.tools.errors import Stop  # noqa: E402
-from lakatos.tools.evidence import crashed  # noqa: E402
-from lakatos.tools.model import LoadedModel, load_model  # noqa: E402
+from lakatos.agent import RunConfig, investigate
+from lakatos.experiments_db import Store, open_store
+from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.regression import rerun
+from lakatos.experiments_db.remeasure import remeasure
+from lakatos.experiments_db.reruns import append_rerun, file_of
+from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.seal import broken_seals, make_seal
+from lakatos.tools import experiment
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.errors import Stop
+from lakatos.tools.evidence import crashed
+from lakatos.tools.model import LoadedModel, load_model
 
 YES, NO, UNDONE = "found", "-", "undone"
 
@@ -79,9 +78,7 @@ class Laboratory:
     def copy(self) -> Path:
         """The honest log once more."""
         self._copies += 1
-        target = self.folder / f"copy-{self._copies}.db"
-        with sqlite3.connect(self.honest) as source, sqlite3.connect(target) as copy:
-            source.backup(copy)
+        target: Path = copied(self.honest, self.folder / f"copy-{self._copies}.db")
         return target
 
     def measured(self, db: Path) -> str:

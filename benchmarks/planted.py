@@ -10,7 +10,6 @@ missed one that it drew, or named one that is honest.
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from tampering import rechain, unguarded
+from tampering import copied, rechain, unguarded
 
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.remeasure import remeasure
@@ -34,9 +33,7 @@ def main() -> int:
     parser.add_argument("--audit-seed", default="1")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        db = Path(folder) / "forged.db"
-        with sqlite3.connect(asked.log) as source, sqlite3.connect(db) as copy:
-            source.backup(copy)
+        db = copied(asked.log, Path(folder) / "forged.db")
         store = open_store(str(db), create=False)
         effects = {e.id: (e, h.battery.gap) for h in store.hypotheses() for e in store.effects(h.id)}
         forged = set(Random(0).sample(sorted(effects), asked.forged))

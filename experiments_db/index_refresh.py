@@ -95,7 +95,7 @@ def appended(log: Reader, known: Read | None) -> Appended:
         found.anew, found.judged = True, found.head[0]
         return found
     since = sa.select(m.LedgerEntry.id, m.LedgerEntry.rows).where(m.LedgerEntry.id > known.ledger)
-    for number, rows in log._read(lambda s: s.execute(since.order_by(m.LedgerEntry.id)).all()):
+    for number, rows in log.rows_of(since.order_by(m.LedgerEntry.id)):
         found.entries += 1
         for table, key, _ in rows:
             if table in JUDGED:
@@ -196,7 +196,7 @@ def _runs_touched(log: Reader, new: Appended) -> set[int]:
 def _of_ids(log: Reader, column: Any, key: Any, ids: Sequence[int]) -> Iterator[int]:
     """A column of the rows with these ids."""
     for some in _parts(ids):
-        yield from log._read(lambda s, some=some: s.scalars(sa.select(column).where(key.in_(some))).all())  # type: ignore[misc]
+        yield from (value for (value,) in log.rows_of(sa.select(column).where(key.in_(some))))
 
 
 def _parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
@@ -207,12 +207,9 @@ def _write_runs(index: sqlite3.Connection, log: Reader, runs: Collection[int]) -
     for some in _parts(sorted(runs)):
         proposed = sa.select(m.Proposal.run_id, sa.func.count()).where(m.Proposal.run_id.in_(some))
         refused = proposed.join(m.Refusal, m.Refusal.proposal_id == m.Proposal.id)
-        by_run = [
-            dict(log._read(lambda s, q=q: s.execute(q.group_by(m.Proposal.run_id)).all()))  # type: ignore[misc]
-            for q in (proposed, refused)
-        ]
+        by_run = [dict(log.rows_of(q.group_by(m.Proposal.run_id))) for q in (proposed, refused)]
         names = sa.select(m.Run.id, m.Run.behaviour).where(m.Run.id.in_(some))
-        rows = log._read(lambda s, names=names: s.execute(names).all())  # type: ignore[misc]
+        rows = log.rows_of(names)
         index.executemany(
             "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
             [(key, behaviour, *(counts.get(key, 0) for counts in by_run)) for key, behaviour in rows],

@@ -147,9 +147,9 @@ class Source:
                     break
 
     def _draw(self, batch: int, model: LoadedModel) -> Drawn:
-        from lakatos.tools.experiment import EXPLORED, draw, needs_donors
+        from lakatos.tools.experiment import EXPLORED, draw_prompts, needs_donors
 
-        return draw(
+        return draw_prompts(
             self.behaviour,
             self.controls,
             model.tokenizer,

@@ -106,7 +106,7 @@ def rerun(
         UserError: the file or the model cannot be read, or the model has not what the claim is about, or gives numbers
             that are not finite.
     """
-    from lakatos.tools.experiment import draw_sample, measure, needs_donors
+    from lakatos.tools.experiment import draw_prompts, measure, needs_donors
     from lakatos.tools.model import load_model
 
     file = hypothesis if isinstance(hypothesis, HypothesisFile) else read(hypothesis)
@@ -122,17 +122,17 @@ def rerun(
     while decision.outcome == "undecided" and len(prompts) < most and not exhausted:
         progress(len(prompts), most)
         try:
-            sample = draw_sample(
+            sample = draw_prompts(
                 behaviour,
                 [control.behaviour for control in file.controls],
-                loaded.bridge,
+                loaded.tokenizer,
                 n=BATCH,
                 skip=len(prompts),
                 split="confirmation",
                 seeds=lambda purpose: prompt_seed(key, file.hash, purpose),
                 donors=needs_donors(claim),
                 family=claim.family,
-            )
+            ).on(loaded.bridge)
             measured = measure(claim, battery.matched, loaded.bridge, sample)
         except FloatingPointError as error:
             raise UserError(f"{loaded.name} cannot be measured on {behaviour.name}: {error}") from error

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import Reader
+from lakatos.experiments_db.reading import GENESIS, Reader
 from lakatos.tools.errors import UserError
 
 _AT_ONCE = timedelta(seconds=60)  # a row is dated before it is committed: so much earlier it may say it was
@@ -113,15 +113,21 @@ def _broken(log: Reader, seals: Sequence[Seal]) -> Iterator[str]:
     for earlier, later in pairwise(seals):
         if later.sealed_at < earlier.sealed_at or later.entries < earlier.entries:
             yield f"{later} follows {earlier}, which is of a later time or of a longer log"
-    entries = log.rows_of(sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash, m.LedgerEntry.rows))
-    hashes = {number: entry_hash for number, entry_hash, _ in entries}
+    ledger = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash, m.LedgerEntry.rows).order_by(m.LedgerEntry.id)
+    entries = log.rows_of(ledger)
+    sealed, now = {seal.entries for seal in seals}, Counter[str]()
+    state = {0: (GENESIS, Counter[str]())}  # entry -> its hash, and the rows of each table up to there
+    for number, entry_hash, rows in entries:
+        now.update(row[0] for row in rows)
+        if number in sealed:
+            state[number] = entry_hash, now.copy()
     for seal in seals:
-        if seal.entries and seal.entries not in hashes:
-            yield f"ledger: {seal} is of {seal.entries} entries, and there are {len(hashes)}: the log was cut short"
+        if seal.entries not in state:
+            yield f"ledger: {seal} is of {seal.entries} entries, and there are {len(entries)}: the log was cut short"
             continue
-        now = Counter(row[0] for number, _, rows in entries if number <= seal.entries for row in rows)
-        counted = [f"{table}: {n} then, {now[table]} now" for table, n in seal.rows.items() if n != now[table]]
-        if counted or (seal.entries and hashes[seal.entries] != seal.head):
+        head, counts = state[seal.entries]
+        counted = [f"{table}: {n} then, {counts[table]} now" for table, n in seal.rows.items() if n != counts[table]]
+        if counted or head != seal.head:
             more = f" ({'; '.join(counted)})" if counted else ""
             yield f"ledger row {seal.entries}: is not what {seal} holds: rows before it were changed{more}"
     yield from _backdated(log, seals, [(number, rows) for number, _, rows in entries])
@@ -129,15 +135,16 @@ def _broken(log: Reader, seals: Sequence[Seal]) -> Iterator[str]:
 
 def _backdated(log: Reader, seals: Sequence[Seal], entries: Sequence[tuple[int, list[list[object]]]]) -> Iterator[str]:
     """Rows that were appended after a seal and say that they were there before."""
-    times = {table.__tablename__: dict(log.rows_of(sa.select(table.id, table.at))) for table in m.CHAINED if seals}
+    times = {table.__tablename__: dict(log.rows_of(sa.select(table.id, table.at))) for table in m.CHAINED}
+    waiting = sorted(seals, key=lambda seal: seal.entries, reverse=True)
+    latest: Seal | None = None  # of those made before the entry
     for number, rows in entries:
-        before = [seal for seal in seals if seal.entries < number]
-        if not before:
-            continue
-        latest = max(before, key=lambda seal: seal.sealed_at)
-        for table, key, _ in rows:
+        while waiting and waiting[-1].entries < number:
+            seal = waiting.pop()
+            latest = seal if latest is None or seal.sealed_at > latest.sealed_at else latest
+        for table, key, _ in rows if latest else ():
             at = times.get(str(table), {}).get(key)
-            if at is not None and _time(at) < latest.sealed_at - _AT_ONCE:
+            if latest and at is not None and _time(at) < latest.sealed_at - _AT_ONCE:
                 yield f"{table} row {key}: says it was written at {at}, and {latest} has no such row"
 
 

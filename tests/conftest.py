@@ -47,12 +47,9 @@ def toy_log(toy, tmp_path_factory):
 @pytest.fixture
 def toy_copy(toy_log, tmp_path):
     """A database of your own to change: the finished toy investigation."""
-    import sqlite3
+    from tampering import copied
 
-    target = tmp_path / "copy.db"
-    with sqlite3.connect(toy_log) as source, sqlite3.connect(target) as copy:
-        source.backup(copy)
-    return target
+    return copied(toy_log, tmp_path / "copy.db")
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +65,6 @@ def full_log(toy, tmp_path_factory):
 @pytest.fixture
 def full_copy(full_log, tmp_path):
     """A database of your own to change: the log with a row in every table."""
-    import sqlite3
+    from tampering import copied
 
-    target = tmp_path / "full.db"
-    with sqlite3.connect(full_log) as source, sqlite3.connect(target) as copy:
-        source.backup(copy)
-    return target
+    return copied(full_log, tmp_path / "full.db")

@@ -11,7 +11,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.store import from_values
 from lakatos.tools.battery import Data, conclude, e_process, stopped
-from lakatos.tools.experiment import draw, needs_donors
+from lakatos.tools.experiment import draw_prompts, needs_donors
 from lakatos.tools.hypothesis import control_names
 from lakatos.tools.statistics import BATCH
 
@@ -76,7 +76,7 @@ def forge_at_the_front_door(store, run, entry, behaviour, controls, tokenizer):
     done: list[Data] = []
     while stopped(claim, battery, threshold, done) is None:
         drawn_at, number = store.time(), len(done)
-        sample = draw(
+        sample = draw_prompts(
             behaviour,
             [c for c in controls if c.name in control_names(claim, behaviour)],
             tokenizer,

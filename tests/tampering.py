@@ -21,6 +21,13 @@ TABLES = {table.__tablename__: table for table in m.CHAINED}
 _UNIQUE = 1_000_000  # added to ids while they move, so that none meets another
 
 
+def copied(source, target):
+    """A copy of a database, whatever is still in its write-ahead log; gives its path."""
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+        original.backup(copy)
+    return target
+
+
 @contextmanager
 def unguarded(db):
     """The database with its triggers off and its foreign keys not looked at; afterwards they are as they were."""

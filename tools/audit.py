@@ -113,7 +113,7 @@ class Audit:
         self._record.forwards += forwards
 
     def _chosen(self, n: int) -> Iterator[tuple[int, int]]:
-        """Cells to audit: (intervention, row)."""
+        """Cells to audit: (intervention, row). Each is audited, and counted, before the next is chosen."""
         record = self._record
         if not self.interventions:
             return

@@ -99,7 +99,7 @@ class Drawn:
         return Sample(runs(self.prompts), {name: runs(own) for name, own in self.controls.items()})
 
 
-def draw(
+def draw_prompts(
     behaviour: Behaviour,
     controls: Sequence[Behaviour],
     tokenizer: Any,
@@ -133,11 +133,6 @@ def draw(
         prompts(behaviour, "pairs", drawn),
         {c.name: prompts(c, purpose, c.sample(n, seeds(purpose), split, skip=skip)) for c, purpose in texts},
     )
-
-
-def draw_sample(behaviour: Behaviour, controls: Sequence[Behaviour], model: Any, **how: Any) -> Sample:
-    """Draw prompts (see `draw`), ready to be measured on a model."""
-    return draw(behaviour, controls, model.tokenizer, **how).on(model)
 
 
 def needs_donors(claim: AnyClaim) -> bool:

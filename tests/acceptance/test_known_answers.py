@@ -12,7 +12,7 @@ from lakatos.experiments_db import open_store
 from lakatos.tools.battery import Data, e_process, fixed, gaps
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.circuits import Sufficiency
-from lakatos.tools.experiment import draw_sample, measure
+from lakatos.tools.experiment import draw_prompts, measure
 from lakatos.tools.hypothesis import Battery
 from lakatos.tools.planted import BEHAVIOUR, HEADS, LAYERS, MECHANISMS, load_planted
 
@@ -122,9 +122,16 @@ def test_the_identical_circuit_is_never_rejected(faithfulness):
     none = {"random": (), "shuffled": ()}
 
     def data(split, n, seed):
-        sample = draw_sample(
-            behaviour, [], model, n=n, skip=0, split=split, seeds=lambda purpose: seed + len(purpose), donors=True
-        )
+        sample = draw_prompts(
+            behaviour,
+            [],
+            model.tokenizer,
+            n=n,
+            skip=0,
+            split=split,
+            seeds=lambda purpose: seed + len(purpose),
+            donors=True,
+        ).on(model)
         return Data(measure(claim, none, model, sample).values, sample.templates)
 
     explored = data("exploration", 64, 1)

@@ -230,6 +230,15 @@ class TestCommand:
         assert app([*run, "--remeasure", "all", "--hypothesis", str(entry.id)], standalone_mode=False) == 1
         assert f"(hypothesis {entry.id}): intervened is" in capsys.readouterr().out
 
+    def test_a_model_that_is_not_there_takes_back_no_lie(self, toy_copy, tmp_path, capsys):
+        gone = str(tmp_path / "gone")
+        with unguarded(toy_copy) as raw:
+            raw.execute("UPDATE runs SET model = ?, weights = 'sha256:0'", (gone,))
+        assert app(["verify", "--db", str(toy_copy), "--remeasure", "1"], standalone_mode=False) == 1
+        said = capsys.readouterr().out
+        assert "runs row 1: is not what was appended" in said
+        assert f"Nothing was measured again: {gone}: There is no folder" in said
+
     def test_what_belongs_to_remeasure_is_refused_without_it(self, toy_copy):
         with pytest.raises(UserError, match="belong to --remeasure"):
             app(["verify", "--db", str(toy_copy), "--audit-seed", "7"], standalone_mode=False)

@@ -22,7 +22,7 @@ from lakatos.tools.experiment import (
     Measurement,
     Sample,
     calibrate,
-    draw_sample,
+    draw_prompts,
     measure,
     needs_donors,
     run_experiment,
@@ -53,7 +53,9 @@ def seeds(purpose: str) -> int:
 def draw(claim: AnyClaim, n: int, skip: int = 0, split: Any = "exploration") -> Sample:
     controls = [TOY_TEXT] if control_names(claim, TOY) else []
     bridge = tiny("llama").bridge
-    return draw_sample(TOY, controls, bridge, n=n, skip=skip, split=split, seeds=seeds, donors=needs_donors(claim))
+    return draw_prompts(
+        TOY, controls, bridge.tokenizer, n=n, skip=skip, split=split, seeds=seeds, donors=needs_donors(claim)
+    ).on(bridge)
 
 
 class TestSamples:
@@ -292,12 +294,16 @@ class TestRunExperiment:
         """A residual stream at every position restores the whole gap, and so do the others it is compared with."""
         claim = NodeEffect(components=("r1",), direction="supports", threshold=0.05)
         bridge = tiny("qwen3").bridge
-        sample = draw_sample(TOY, [], bridge, n=64, skip=0, split="exploration", seeds=seeds, donors=False)
+        sample = draw_prompts(
+            TOY, [], bridge.tokenizer, n=64, skip=0, split="exploration", seeds=seeds, donors=False
+        ).on(bridge)
         battery, _ = calibrate(claim, bridge, sample, "c", 64, 2)
         batches: list[Any] = []
 
         def next_batch(k: int) -> Sample:
-            return draw_sample(TOY, [], bridge, n=16, skip=16 * k, split="confirmation", seeds=seeds, donors=False)
+            return draw_prompts(
+                TOY, [], bridge.tokenizer, n=16, skip=16 * k, split="confirmation", seeds=seeds, donors=False
+            ).on(bridge)
 
         reason = run_experiment(
             claim, battery, 20.0, bridge, next_batch, [], lambda k, s, m, e: batches.append((s, m, e))
