@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
 
 ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
+_FOR: Final = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
 _QUOTED: Final = 400  # characters of an answer that could not be read
 
 
@@ -128,7 +129,8 @@ def _ask(
     if known:
         return _End(known[0].response, known[0].id, "")
     _check_budget(run, messages)
-    run.watcher.phase(f"asking {run.llm.name}", attempt - 1, ATTEMPTS)
+    _tell_spent(run)
+    run.watcher.phase(f"asking {run.llm.name} {_FOR[purpose]}", attempt - 1, ATTEMPTS)
     about: dict[str, Any] = {
         "round": round_,
         "purpose": purpose,
@@ -158,12 +160,21 @@ def _ask(
             seconds=time.monotonic() - began,
         )
     )
+    _tell_spent(run)
+    tokens = f"{ended.tokens_in + ended.tokens_out:,} tokens" + (", estimated" if ended.estimated else "")
+    came = f"gave no answer ({error})" if error is not None else "answered"
+    run.watcher.say(f"{run.llm.name}, asked {_FOR[purpose]}, {came}: {row.seconds:.0f} s, {tokens}")
     if isinstance(ended, LLMFailure):
         return _End(None, row.id, str(ended), ended.permanent)
     how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
     if any(how.values()):
         run.store.event(run.run_id, "answered", {"call": row.id, **how})
     return _End(ended.text, row.id, "")
+
+
+def _tell_spent(run: Investigation) -> None:
+    record = run.store.run(run.run_id)
+    run.watcher.spent(record.tokens, record.money)
 
 
 def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:

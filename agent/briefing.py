@@ -5,18 +5,16 @@ Each line is of a bounded length, and each table of a bounded number of lines, s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lakatos.agent.schema import most_together
 from lakatos.experiments_db.documents import entry_line
 from lakatos.experiments_db.records import Entry, Refused
 from lakatos.prompts import Prompt
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim_text import describe
-from lakatos.tools.errors import ProposalError
 from lakatos.tools.matched import Shape
-from lakatos.tools.proposals import read_hypothesis
+from lakatos.tools.proposals import claim_of
 
 _COMPONENTS = 24
 _DIRECT = 6  # of them at least, by what they write on the answer
@@ -53,6 +51,7 @@ def proposal_prompt(
         opinion: what the model said of these verdicts when it was last asked.
     """
     components, weakest = findings_by_component(findings)
+    most_heads, most_mixed = most_together(shape)
     named = list(behaviour.texts("exploration").values()) if len(behaviour.named_positions) > 1 else []
     return prompt.render(
         behaviour=behaviour.name,
@@ -61,6 +60,8 @@ def proposal_prompt(
         n_layers=shape.n_layers,
         n_heads=shape.n_heads,
         n_groups=shape.n_key_value_heads,
+        most_heads=most_heads,
+        most_mixed=most_mixed,
         positions=behaviour.named_positions,
         templates=list(dict.fromkeys([*named[:1], *named[-1:]])),
         families=list(behaviour.families),
@@ -121,11 +122,7 @@ def verdict(entry: Entry) -> str:
 
 def refusal(row: Refused, behaviour: str) -> str:
     """A proposal that was not registered: its claim, and why."""
-    try:
-        claim = describe(read_hypothesis(row.proposal, behaviour).claim, behaviour)
-    except ProposalError:
-        claim = json.dumps(row.proposal.get("claim", row.proposal), ensure_ascii=False)
-    return f"{shortened(claim, _CLAIM)}: {row.kind}, {shortened(row.reason, _REASON)}"
+    return f"{shortened(claim_of(row.proposal, behaviour), _CLAIM)}: {row.kind}, {shortened(row.reason, _REASON)}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakatos.agent import cli_bench, cli_regression, cli_review, cli_verify
+from lakatos.agent import cli_bench, cli_regression, cli_review, cli_transcript, cli_verify
 from lakatos.agent.cli_options import DB, Db, Json, Quiet, Study
 from lakatos.agent.cli_options import database_path as _path
 from lakatos.agent.cli_options import err as _err
@@ -40,6 +40,7 @@ app.add_typer(behaviours_app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
 app.add_typer(cli_review.app)
 app.add_typer(cli_regression.app)
+app.add_typer(cli_transcript.app)
 app.add_typer(cli_verify.app)
 
 

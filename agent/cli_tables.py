@@ -9,7 +9,7 @@ from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from lakatos.agent.watch import showable
+from lakatos.agent.watch import showable, tokens_and_money
 from lakatos.experiments_db import Store, documents
 from lakatos.experiments_db.records import Entry
 from lakatos.tools.problems import told
@@ -307,5 +307,5 @@ def _number(value: float | None) -> str:
 
 
 def _spend(run: dict[str, Any]) -> str:
-    tokens = f", {run['tokens']:,} tokens" if run["llm_calls"] else ""
+    tokens = f", {tokens_and_money(run['tokens'], run['money'])}" if run["llm_calls"] else ""
     return f"{run['forwards']:,.0f} forwards, {run['seconds']:,.0f} s{tokens}"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.markup import parse_markup
-from lakatos.tools.matched import Shape
+from lakatos.tools.matched import Shape, most_in_layers, most_matched
 from lakatos.tools.patterns import numbers
 
 Schema = dict[str, Any]
@@ -26,7 +26,6 @@ FAITHFULNESS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 PREDICTIONS: Final = tuple(k / 20 for k in range(-20, 41))
 RATIONALE: Final = 400  # characters
 _TOGETHER: Final = 8  # components of a claim
-_RECEIVERS: Final = 4  # there must be others to compare them with
 _IN_A_CIRCUIT: Final = 40
 _CUTS: Final = 8
 
@@ -71,18 +70,27 @@ def looks_back(behaviour: Behaviour) -> dict[str, list[str]]:
     }
 
 
+def most_together(shape: Shape) -> tuple[int, int]:
+    """The most heads of a claim that is compared with others like them; the most where other kinds are among them."""
+    heads, mixed = most_matched(shape)
+    return min(heads, _TOGETHER), min(mixed, _TOGETHER)
+
+
 def _shared(shape: Shape, positions: Sequence[str]) -> dict[str, Schema]:
     """What several kinds of claim have in common."""
     layers, heads = numbers(0, shape.n_layers - 1), numbers(0, shape.n_heads - 1)
     at = f"(@({'|'.join(positions)}))?"
+    head = rf"a({layers})\.h({heads})"
     branch = rf"a({layers})(\.h({heads}))?|m({layers})"
+    many, few = most_together(shape)
+    only_heads = _several(f"^{head}{at}$", many)
     return {
-        "anywhere": _several(f"^({branch}|r({numbers(0, shape.n_layers)})){at}$", _TOGETHER),
+        "anywhere": {"anyOf": [only_heads, _several(f"^({branch}|r({numbers(0, shape.n_layers)})){at}$", few)]},
         "branches": _several(f"^({branch}){at}$", _TOGETHER),
         "circuit": _several(f"^({branch}){at}$", _IN_A_CIRCUIT),
         "several": _several(f"^({branch}){at}$", _IN_A_CIRCUIT, least=2),
-        "senders": _several(rf"^(a({layers})\.h({heads})|m({layers})){at}$", _TOGETHER),
-        "head": _several(rf"^a({layers})\.h({heads})$", 1),
+        "senders": {"anyOf": [only_heads, _several(f"^({head}|m({layers})){at}$", few)]},
+        "head": _several(f"^{head}$", 1),
         "patch": _one_of("denoising", "noising"),
         "ablation": _one_of("resample", "zero"),
         "direction": _one_of("supports", "opposes"),
@@ -149,8 +157,8 @@ def _cut(shape: Shape, positions: Sequence[str]) -> dict[str, tuple[Schema, Sche
     for cut in sorted({max(1, n * k // (_CUTS + 1)) for k in range(1, _CUTS + 1)} - {n}):
         before, after = numbers(0, cut - 1), numbers(cut, n - 1)
         senders = _several(rf"^(a({before})\.h({heads})|m({before})){at}$", _TOGETHER)
-        reads = rf"a({after})\.(h({heads})\.q|g({groups})\.(k|v))|m({after})"
-        found[str(cut)] = (senders, _several(f"^({reads})$", _RECEIVERS))
+        reads = rf"a({after})\.(h({heads})\.q|g({groups})\.(k|v))" + (f"|m({after})" if n - cut > 1 else "")
+        found[str(cut)] = (senders, _several(f"^({reads})$", most_in_layers(n - cut)))
     return found
 
 

@@ -25,6 +25,10 @@ class Watcher(Protocol):
         """The test under way: pairs so far, e-value, forward passes of the run."""
         ...
 
+    def spent(self, tokens: int, money: float | None) -> None:
+        """What the run's language model has cost so far; no money where the run was told no price."""
+        ...
+
     def close(self) -> None:
         """The run has ended or stopped."""
         ...
@@ -42,6 +46,9 @@ class Silent:
     def testing(self, text: str, pairs: int, n_max: int, e: float, forwards: float) -> None:
         """See `Watcher`."""
 
+    def spent(self, tokens: int, money: float | None) -> None:
+        """See `Watcher`."""
+
     def close(self) -> None:
         """See `Watcher`."""
 
@@ -49,6 +56,11 @@ class Silent:
 def showable(text: str) -> str:
     """A stranger's text for a terminal: control characters, which could paint over a verdict, are shown as codes."""
     return "".join(c if c.isprintable() or c == "\n" else f"<U+{ord(c):04X}>" for c in text)
+
+
+def tokens_and_money(tokens: int, money: float | None) -> str:
+    """What a language model has cost, in words."""
+    return f"{tokens:,} tokens" + (f", {money:,.4g} in money" if money is not None else "")
 
 
 class RichWatcher:
@@ -68,6 +80,7 @@ class RichWatcher:
         self.live.start()
         self._tasks: dict[str, Any] = {}
         self._began: dict[str, float] = {}
+        self._spent = ""
 
     def say(self, text: str) -> None:
         """See `Watcher`."""
@@ -75,11 +88,15 @@ class RichWatcher:
 
     def phase(self, name: str, done: int, of: int) -> None:
         """See `Watcher`."""
-        self._show("phase", name, done, of, self._left(name, done, of))
+        self._show("phase", name, done, of, "  ".join(filter(None, (self._left(name, done, of), self._spent))))
 
     def testing(self, text: str, pairs: int, n_max: int, e: float, forwards: float) -> None:
         """See `Watcher`."""
         self._show("test", text, pairs, n_max, f"e={e:.3g}  {forwards:,.0f} forwards")
+
+    def spent(self, tokens: int, money: float | None) -> None:
+        """See `Watcher`."""
+        self._spent = tokens_and_money(tokens, money)
 
     def close(self) -> None:
         """See `Watcher`."""

@@ -66,6 +66,21 @@ def draw_matched(claim: AnyParent, shape: Shape, seed: str) -> dict[str, tuple[s
     return {}
 
 
+def most_matched(shape: Shape) -> tuple[int, int]:
+    """How many components a claim may name so that others like them are always near.
+
+    Returns:
+        The most heads, and the most where attentions, MLPs or residual streams are among them: a layer has one of each.
+    """
+    near_the_end = min(shape.n_layers, NEAR + 1)  # layers that the last one is compared with, itself included
+    return max(1, near_the_end * shape.n_heads // 2), most_in_layers(shape.n_layers)
+
+
+def most_in_layers(layers: int) -> int:
+    """How many of the components that each of so many layers has once always have others like them near."""
+    return max(1, min(NEAR, layers // 2))
+
+
 def roles_to_compare(claim: AttentionRole, positions: dict[str, np.ndarray]) -> tuple[str, ...]:
     """The other named positions that can be attended to, and "elsewhere"; none that ever falls on the claim's token.
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from lakatos.tools.canonical import canonical_json
-from lakatos.tools.claim_text import mend, parse_claim
+from lakatos.tools.claim_text import describe, mend, parse_claim
 from lakatos.tools.component import Component
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.hypothesis import Hypothesis
@@ -39,6 +39,14 @@ def read_hypothesis(proposal: Mapping[str, Any], behaviour: str) -> Hypothesis:
         raise ProposalError("; ".join(dict.fromkeys(mend(e) for e in error.errors()))) from error
     except UserError as error:
         raise ProposalError(str(error)) from error
+
+
+def claim_of(proposal: Mapping[str, Any], behaviour: str) -> str:
+    """A proposal's claim as a sentence; where it is none, what stands there."""
+    try:
+        return describe(read_hypothesis(proposal, behaviour).claim, behaviour)
+    except ProposalError:
+        return json.dumps(proposal.get("claim", dict(proposal)), ensure_ascii=False)
 
 
 def read_proposals(text: str, *, alone: bool = False) -> list[dict[str, Any]]:

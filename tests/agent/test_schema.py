@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from schemas import instance, matches, measured, nodes
 
-from lakatos.agent.schema import looks_back, proposal_schema
+from lakatos.agent.schema import looks_back, most_together, proposal_schema
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
 from lakatos.tools.circuits import Mediation
 from lakatos.tools.claims import AttentionRole
@@ -69,11 +69,13 @@ def test_patterns_are_of_the_syntax_that_grammars_take():
 
 def test_patterns_name_only_what_exists():
     schema = proposal_schema(Shape(3, 4, 2, 48), ["S2", "END"])
-    pattern = re.compile(schema["$defs"]["anywhere"]["items"]["pattern"])
+    heads, anything = (re.compile(several["items"]["pattern"]) for several in schema["$defs"]["anywhere"]["anyOf"])
     for good in ("a0", "a2.h3", "m1@S2", "r3@END", "a2.h0@S2"):
-        assert pattern.search(good), good
+        assert anything.search(good), good
+        assert bool(heads.search(good)) == (".h" in good), good
     for bad in ("a3", "a0.h4", "m3", "r4", "m1@IO", "m1@", "a0.h1.q", "m1.n3", "e", "xm1", "m1 ", "a00"):
-        assert not pattern.search(bad), bad
+        assert not anything.search(bad), bad
+        assert not heads.search(bad), bad
 
 
 def test_how_many_hypotheses_are_asked_for_is_their_most():
@@ -96,6 +98,42 @@ def test_shapes_at_the_edge_offer_what_they_have():
     two = proposal_schema(Shape(2, 1, 1, 4), ["A", "END"], ["far"])
     assert "mediation_1" in two["$defs"]
     assert "generalisation" in two["$defs"]
+
+
+@pytest.mark.parametrize("shape", [SMOLLM2, GPT2_XL, Shape(12, 12, 12, 3072), Shape(6, 4, 2, 64), Shape(2, 2, 1, 8)])
+def test_as_many_as_the_schema_admits_have_others_like_them_wherever_they_are(shape):
+    heads, mixed = most_together(shape)
+    for first in range(shape.n_layers):
+        some = [f"a{layer}.h{head}" for layer in range(first, shape.n_layers) for head in range(shape.n_heads)]
+        for components in (some[:heads], [f"m{layer}" for layer in range(first, shape.n_layers)][:mixed]):
+            fields = {"intervention": "denoising", "direction": "supports", "threshold": 0.1}
+            proposal = {"claim": {"kind": "node_effect", "components": components, **fields}, "rationale": ""}
+            claim = read_hypothesis(proposal | {"predicted": 0, "role": "main"}, "ioi").claim
+            assert draw_matched(claim.tested, shape, "1")["random"], components
+
+
+@pytest.mark.parametrize("shape", [SMOLLM2, GPT2_XL, Shape(12, 12, 12, 3072), Shape(3, 4, 2, 64)])
+def test_receivers_have_others_like_them_behind_every_cut(shape):
+    fields = {"intervention": "noising", "direction": "supports", "share": 0.5, "threshold": 0.1}
+    for name, schema in proposal_schema(shape, ["END"])["$defs"].items():
+        if name.startswith("mediation_") and name != "mediation_logits":
+            cut = int(name.removeprefix("mediation_"))
+            most = schema["properties"]["receivers"]["maxItems"]
+            for first in range(cut, shape.n_layers):
+                receivers = [f"m{layer}" for layer in range(first, shape.n_layers)][:most]
+                if not re.search(schema["properties"]["receivers"]["items"]["pattern"], receivers[0]):
+                    continue
+                claim = {"kind": "mediation", "components": [f"m{cut - 1}"], "receivers": receivers, **fields}
+                proposal = {"claim": claim, "rationale": "", "predicted": 0, "role": "main"}
+                tested = read_hypothesis(proposal, "ioi").claim.tested
+                assert draw_matched(tested, shape, "1")["random"], receivers
+
+
+def test_one_more_would_have_too_few():
+    claim = {"kind": "node_effect", "intervention": "denoising", "direction": "supports", "threshold": 0.1}
+    proposal = {"claim": claim | {"components": ["m26", "m27", "m28", "m29"]}, "rationale": "", "predicted": 0}
+    with pytest.raises(UserError, match="not enough other components"):
+        draw_matched(read_hypothesis(proposal | {"role": "main"}, "ioi").claim.tested, SMOLLM2, "1")
 
 
 def test_nearly_every_instance_can_be_registered():
