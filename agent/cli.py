@@ -228,7 +228,8 @@ def show(
 @app.command()
 def correct(
     method: Annotated[
-        str, typer.Option(help="online-ebh (official), e-bh, bh, by, holm, bonferroni, lord++, none.")
+        str,
+        typer.Option(help="online-ebh (official), e-bh, bh, by, holm, bonferroni, lord++, saffron, addis, lond, none."),
     ] = "online-ebh",
     alpha: Annotated[float | None, typer.Option(min=1e-9, max=0.5, help="Default: the study's own.")] = None,
     family: Annotated[str, typer.Option(help="What is corrected over: study, behaviour, run, kind.")] = "study",

@@ -166,6 +166,9 @@ def _go(
         if store.run(run_id).status == "running":  # otherwise the step has said so itself
             store.event(run_id, "failed", {"reason": str(error)})
         raise
+    except Exception as error:  # a fault of ours, or the machine's: it keeps its type, and the step can be repeated
+        store.event(run_id, "failed", {"reason": f"{type(error).__name__}: {error}"})
+        raise
     finally:
         watcher.close()
     return store.run(run_id)

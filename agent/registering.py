@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lakatos.agent.proposer import from_file
-from lakatos.agent.testing import TEST_FAILURES
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Burned, Duplicate
@@ -24,6 +23,10 @@ from lakatos.tools.supply_problems import most_pairs
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation
+
+
+# What a claim can cause where its constants are measured. Anything else is not its fault, and ends the run.
+CLAIM_FAILURES = (UserError, FloatingPointError)
 
 
 def register_proposals(run: Investigation, round_: int) -> None:
@@ -81,7 +84,7 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         chooser = str(run.store.seed(identity, "matched"))
         cap = _cap(run, claim, controls)
         battery, measured = calibrate(claim, run.model.bridge, used, chooser, cap, templates)
-    except TEST_FAILURES as error:
+    except CLAIM_FAILURES as error:
         _refuse(run, proposal, "untestable", str(error))
         return
     given = run.behaviour.pairs

@@ -129,6 +129,7 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         "selected_because": definition["selected_because"],
         "considered": definition["considered"],
         "looked_at_before": _looked_at_before(store, run_id),
+        "unlisted_before": 0,
         "weights": row.weights,
         "config": row.config,
         "environment": row.environment,

@@ -203,7 +203,8 @@ class Site:
                 "question": definition["question"],
                 "selected_because": definition["selected_because"],
                 "considered": definition["considered"],
-                "looked_at_before": self._before(run_id),
+                "looked_at_before": (before := self._before(run_id)),
+                "unlisted_before": self._runs_before(run_id) - len(before),
                 "weights": row.weights,
                 "presence": payloads.get("checked"),
                 "explored": explored,
@@ -300,6 +301,11 @@ class Site:
         with Session(self.store.engine) as session:
             mine = sa.select(sa.func.count(m.Run.id)).where(m.Run.study_id == self.store.study.id)
             return int(session.scalars(mine).one())
+
+    def _runs_before(self, run_id: int) -> int:
+        """How many runs of this database came before one, whatever their study."""
+        with Session(self.store.engine) as session:
+            return int(session.scalars(sa.select(sa.func.count(m.Run.id)).where(m.Run.id < run_id)).one())
 
     def _newest_runs(self, *where: Any, page: int = 1) -> list[int]:
         """A page of the study's runs that match, the newest first."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakatos.tools.claim_base import Part
+from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Evidence, LineEvidence
 from lakatos.tools.hypothesis import AnyClaim, Battery, Line, Unit
 from lakatos.tools.statistics import (
@@ -84,7 +85,7 @@ def gaps(values: Values, unigram: Mapping[str, float]) -> tuple[float, dict[str,
     tenth of nearly nothing does not become an effect of interest. Where no metric was measured, shares are of one.
 
     Raises:
-        ValueError: the metric is the same on every prompt, so that there is nothing to explain.
+        UserError: the metric is the same on every prompt, so that there is nothing to explain.
     """
     gap = 1.0
     if "clean" in values:
@@ -94,7 +95,7 @@ def gaps(values: Values, unigram: Mapping[str, float]) -> tuple[float, dict[str,
         clean = values[f"control.{name}.clean"]
         controls[name] = max(ceiling - float(clean.mean()), float(clean.std(ddof=1)))
     if min(gap, *controls.values(), gap) <= 0:
-        raise ValueError("the metric is the same on every exploration prompt: there is nothing to explain")
+        raise UserError("The metric is the same on every exploration prompt: there is nothing to explain.")
     return gap, controls
 
 

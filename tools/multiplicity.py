@@ -279,6 +279,17 @@ def uncorrected(p: ArrayLike, alpha: float) -> Bools:
     return _p_values(p, alpha) <= alpha
 
 
+def _online(rule: Callable[..., OnlineResult]) -> Method:
+    return Method("p", False, lambda p, alpha: rule(p, alpha).rejected)
+
+
+_LEVELS: Final[dict[str, Callable[..., OnlineResult]]] = {
+    "lord++": lord_plus_plus,
+    "saffron": saffron,
+    "addis": addis,
+    "lond": lond,
+}
+
 METHODS: Final[dict[str, Method]] = {
     "online-ebh": Method("e", True, online_ebh),
     "e-bh": Method("e", False, e_bh),
@@ -286,7 +297,7 @@ METHODS: Final[dict[str, Method]] = {
     "by": Method("p", False, by),
     "holm": Method("p", False, holm),
     "bonferroni": Method("p", False, bonferroni),
-    "lord++": Method("p", False, lambda p, alpha: lord_plus_plus(p, alpha).rejected),
+    **{name: _online(rule) for name, rule in _LEVELS.items()},
     "none": Method("p", False, uncorrected),
 }
 
@@ -297,7 +308,7 @@ CORRECTED: Final[dict[str, str]] = {  # what `corrected` gives to each hypothesi
     "by": "adjusted p",
     "holm": "adjusted p",
     "bonferroni": "adjusted p",
-    "lord++": "level of p",
+    **dict.fromkeys(_LEVELS, "level of p"),
     "none": "p",
 }
 
@@ -348,7 +359,7 @@ def corrected(
     values = np.asarray(p, dtype=np.float64)
     if method in get_args(Adjustable):
         return adjusted_p(values, method)  # type: ignore[arg-type]
-    return lord_plus_plus(values, alpha).levels if method == "lord++" else values
+    return _LEVELS[method](values, alpha).levels if method in _LEVELS else values
 
 
 def _ranks(

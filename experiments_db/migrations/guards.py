@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from lakatos.tools.statistics import BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY
+# The protocol's numbers as the revisions 0002 and 0003 wrote them into databases. All of this text is frozen: another
+# number, or another rule, is a new revision that drops the old triggers and makes new ones.
+BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY = 16, 0.2, 64
 
 APPEND_ONLY = (
     "studies",

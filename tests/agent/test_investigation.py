@@ -195,6 +195,47 @@ def test_exploration_and_confirmation_prompts_never_meet(toy_log):
     assert not explored & tested
 
 
+def test_a_fault_while_calibrating_is_no_refusal_and_the_step_can_be_repeated(toy, tmp_path, monkeypatch):
+    from lakatos.agent import registering
+
+    behaviour, model = toy
+    db = str(tmp_path / "f.db")
+    right, calls = registering.calibrate, []
+
+    def calibrate(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise TypeError("unsupported operand")
+        return right(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registering, "calibrate", calibrate)
+        with pytest.raises(TypeError, match="unsupported operand"):
+            investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
+    store = open_store(db)
+    assert store.refused() == []
+    assert len(store.hypotheses()) == 2
+    assert store.run(1).status == "failed"
+    assert store.all(m.Event)[-1].payload["reason"] == "TypeError: unsupported operand"
+    assert resume(1, db=db).status == "finished"
+    assert store.counts().registered == CONFIG["hypotheses"]
+    assert store.verify() == []
+
+
+@pytest.mark.parametrize("error", [UserError("no others"), FloatingPointError("NaN")])
+def test_what_a_claim_causes_is_a_refusal(toy, tmp_path, monkeypatch, error):
+    from lakatos.agent import registering
+
+    def calibrate(*_):
+        raise error
+
+    behaviour, model = toy
+    db = str(tmp_path / "r.db")
+    monkeypatch.setattr(registering, "calibrate", calibrate)
+    investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
+    assert {(r.kind, r.reason) for r in open_store(db).refused()} == {("untestable", str(error))}
+
+
 def test_changed_weights_are_not_resumed_and_spend_no_slot(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "w.db")

@@ -163,15 +163,15 @@ def test_wordings_of_one_finding_do_not_lower_the_bar():
 def test_views_are_marked_and_only_one_is_official(toy_log):
     store = open_store(str(toy_log))
     assert correction_document(store, "online-ebh", None, "study")["official"]
-    for method in ("e-bh", "bh", "by", "holm", "bonferroni", "lord++", "none"):
+    for method in ("e-bh", "bh", "by", "holm", "bonferroni", "lord++", "saffron", "addis", "lond", "none"):
         assert not correction_document(store, method, None, "study")["official"]
     assert not correction_document(store, "online-ebh", 0.2, "study")["official"]
     assert not correction_document(store, "online-ebh", None, "kind")["official"]
     kinds = correction_document(store, "bh", None, "kind")["families"]
     assert sum(kinds.values()) == len(store.hypotheses())
     assert set(kinds) == {"node_effect", "necessity", "no_effect"}
-    with pytest.raises(UserError, match="saffron"):
-        correction_document(store, "saffron", None, "study")
+    with pytest.raises(UserError, match="tukey"):
+        correction_document(store, "tukey", None, "study")
     with pytest.raises(UserError, match="planet"):
         correction_document(store, "bh", None, "planet")
 

@@ -19,6 +19,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.control import ask, asked
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.site import RUNS_SHOWN
 from lakatos.experiments_db.web import create_app
 from lakatos.tools.errors import UserError
 
@@ -460,6 +461,32 @@ def test_runs_of_another_study_are_not_here_and_cannot_be_asked(toy_copy, tmp_pa
     for page in ("/runs/1", "/runs/1/events", "/export/run-1.html"):
         assert client.get(page).status_code == 404, page
     assert send(client, "/runs/1/ask", page="/", wish="pause").status_code == 404
+
+
+def begun(store, like):
+    """Another run in this study, like one of any."""
+    columns = ("behaviour", "behaviour_hash", "behaviour_definition", "controls", "model", "weights", "proposer")
+    fields = {name: getattr(like, name) for name in (*columns, "seed", "config", "environment")}
+    return store.add(m.Run(study_id=store.study.id, **fields)).id
+
+
+def test_a_run_page_counts_the_runs_before_it_that_it_does_not_list(toy_copy, tmp_path):
+    first = open_store(str(toy_copy)).run_row(1)
+    other = open_store(str(toy_copy), study="another")
+    second = begun(other, first)
+    app = create_app(other, index=Index(other, tmp_path / "index"))
+    client = TestClient(app, base_url=HOME, raise_server_exceptions=False)
+    page = client.get(f"/runs/{second}").text
+    assert "it is the first" not in page
+    assert "1 before it is not listed here" in page
+    for _ in range(RUNS_SHOWN):
+        last = begun(other, first)
+    page = client.get(f"/runs/{last}").text
+    assert f'<th scope="row" class="n">{second}</th>' in page
+    assert "1 more before it is not listed here" in page
+    page = client.get(f"/runs/{begun(other, first)}").text
+    assert f'<th scope="row" class="n">{second}</th>' not in page
+    assert "2 more before it are not listed here" in page
 
 
 def test_a_review_is_blind_only_if_the_page_had_hidden_something(client, store):
