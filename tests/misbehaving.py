@@ -186,6 +186,17 @@ def hang(to: Handler) -> None:
     to.owner.ended.wait(30)
 
 
+class Held:
+    """Say nothing, and tell a test that the request has come."""
+
+    def __init__(self) -> None:
+        self.came = threading.Event()
+
+    def __call__(self, to: Handler) -> None:
+        self.came.set()
+        to.owner.ended.wait()
+
+
 def escaped(prefix: str) -> Step:
     """Repeat the key with every character escaped, e.g. with prefix "%"."""
 
