@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
 _QUOTED: Final = 400  # characters of an answer that could not be read
+_DEEPEST: Final = 32  # levels of a proposal; a claim with a parent has five
 _ABANDONED: Final = "abandoned by Ctrl-C"  # the error of a request that nobody waited for
 
 
@@ -84,6 +85,7 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
             continue
         try:
             if proposals := read_proposals(end.answer)[:how_many]:
+                _check_depth(proposals)
                 return proposals, end.call_id
             why = "the list of hypotheses is empty; propose at least one"
         except ProposalError as error:
@@ -115,6 +117,21 @@ def ask_for_prose(run: Investigation, round_: int) -> None:
         verdicts=[verdict(entry) for entry in entries],
     )
     _ask(run, round_, "interpret", 1, prompt, [{"role": "user", "content": text}], None)
+
+
+def _check_depth(proposals: Sequence[Proposal]) -> None:
+    """What is nested deeper than any claim can be stored, and neither copied nor shown.
+
+    Raises:
+        ProposalError
+    """
+    layer: list[Any] = list(proposals)
+    for _ in range(_DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list)]
+        layer = [value for values in inner for value in values]
+        if not layer:
+            return
+    raise ProposalError("the hypotheses are nested too deeply")
 
 
 def _ask(
