@@ -226,6 +226,7 @@ class Laboratory:
         mode = _with_duplicates(mode, store)
         with self._client() as waits, Server(mode, GOOD) as server:
             status, out, err = self._go_on(db, server, mode.timeout if mode.timeout < 1 else SECONDS, BUDGET, RUN)
+        assert name not in _INJECTED or ORDER in str(server.requests[0]), "the order stands in what the server reads"
         store = open_store(str(db))
         events = store.all(m.Event)[begun:]
         counts, calls = store.counts(RUN), store.all(m.LLMCall)
