@@ -2,17 +2,19 @@
 
 A request is an event before it is sent (`asking`, with all that is said) and a row of `llm_calls` when it has ended, so
 that after a kill the log still says what was asked. What was answered is never asked a second time by a run that goes
-on; what no attempt could answer ends the run, and is asked anew when somebody resumes it.
+on; what no attempt could answer ends the run, and is asked anew when somebody resumes it. Ctrl-C abandons a request:
+that is a row too, with what it has cost by estimate.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from lakatos.agent.briefing import proposal_prompt, shortened, verdict
-from lakatos.agent.llm import LLMFailure, Message, Reply
+from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply
 from lakatos.agent.llm_answers import estimated_tokens
 from lakatos.agent.proposer import Proposal
 from lakatos.agent.schema import looks_back, proposal_schema
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
 _FOR: Final = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
 _QUOTED: Final = 400  # characters of an answer that could not be read
+_DEEPEST: Final = 32  # levels of a proposal; a claim with a parent has five
+_ABANDONED: Final = "abandoned by Ctrl-C"  # the error of a request that nobody waited for
 
 
 class _End(NamedTuple):
@@ -48,7 +52,7 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
 
     Raises:
         CheckFailed: no attempt gave a usable answer; the run has failed, and can be resumed.
-        Stop: a limit of the run is reached.
+        Stop: a limit of the run is reached, or the user interrupted.
     """
     prompt, behaviour, shape = load_prompt("propose"), run.behaviour, Shape.of(run.model.cfg)
     how_many = run.config.hypotheses
@@ -82,6 +86,7 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
             continue
         try:
             if proposals := read_proposals(end.answer)[:how_many]:
+                _check_depth(proposals)
                 return proposals, end.call_id
             why = "the list of hypotheses is empty; propose at least one"
         except ProposalError as error:
@@ -95,9 +100,14 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
 
 
 def ask_for_prose(run: Investigation, round_: int) -> None:
-    """Ask what the verdicts mean together; the answer is logged and shown as prose. No answer is no failure."""
+    """Ask what the verdicts mean together; the answer is logged and shown as prose. No answer is no failure.
+
+    Raises:
+        Stop: a limit of the run is reached, or the user interrupted.
+    """
     entries = [e for e in run.entries() if e.evidence is not None]
-    if not entries or run.store.all(m.LLMCall, *_same(run, round_, "interpret")):
+    ended = [c for c in run.store.all(m.LLMCall, *_same(run, round_, "interpret")) if c.error != _ABANDONED]
+    if not entries or ended:
         return
     prompt = load_prompt("interpret")
     text = prompt.render(
@@ -108,6 +118,21 @@ def ask_for_prose(run: Investigation, round_: int) -> None:
         verdicts=[verdict(entry) for entry in entries],
     )
     _ask(run, round_, "interpret", 1, prompt, [{"role": "user", "content": text}], None)
+
+
+def _check_depth(proposals: Sequence[Proposal]) -> None:
+    """What is nested deeper than any claim can be stored, and neither copied nor shown.
+
+    Raises:
+        ProposalError
+    """
+    layer: list[Any] = list(proposals)
+    for _ in range(_DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list)]
+        layer = [value for values in inner for value in values]
+        if not layer:
+            return
+    raise ProposalError("the hypotheses are nested too deeply")
 
 
 def _ask(
@@ -122,13 +147,16 @@ def _ask(
     """One request, logged before it is sent, and again with what came of it.
 
     One that was answered already (in a run that goes on) is not repeated, unless the run has failed since.
+
+    Raises:
+        Stop: a limit of the run is reached, or the user interrupted.
     """
     before = run.store.all(m.LLMCall, *_same(run, round_, purpose))
     given_up = _given_up(run, round_) if purpose == "propose" else 0
     known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
     if known:
         return _End(known[0].response, known[0].id, "")
-    _check_budget(run, messages)
+    _check_budget(run, messages, schema)
     _tell_spent(run)
     run.watcher.phase(f"asking {run.llm.name} {_FOR[purpose]}", attempt - 1, ATTEMPTS)
     about: dict[str, Any] = {
@@ -143,10 +171,14 @@ def _ask(
     run.store.event(run.run_id, "asking", about | said)
     began = time.monotonic()
     ended: Reply | LLMFailure
+    llm = run.llm
     try:
-        ended = run.llm.complete(messages, schema)
+        with run.waiting_for_answer():
+            ended = llm.complete(messages, schema)
     except LLMFailure as failure:
         ended = failure
+    except Abandoned:
+        ended = LLMFailure(_ABANDONED, tokens_in=_estimated(messages, schema), estimated=True)
     answer, error = (None, str(ended)) if isinstance(ended, LLMFailure) else (ended.text, None)
     row = run.store.add(
         m.LLMCall(
@@ -165,6 +197,10 @@ def _ask(
     came = f"gave no answer ({error})" if error is not None else "answered"
     run.watcher.say(f"{run.llm.name}, asked {_FOR[purpose]}, {came}: {row.seconds:.0f} s, {tokens}")
     if isinstance(ended, LLMFailure):
+        if ended.estimated:
+            run.store.event(run.run_id, "unanswered", {"call": row.id, "estimated": True})
+        if error == _ABANDONED:
+            raise Stop("interrupted")
         return _End(None, row.id, str(ended), ended.permanent)
     how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
     if any(how.values()):
@@ -177,8 +213,14 @@ def _tell_spent(run: Investigation) -> None:
     run.watcher.spent(record.tokens, record.money)
 
 
-def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:
-    """A limit holds before a request is sent: a token is at most about three characters of what is said.
+def _estimated(messages: Sequence[Message], schema: dict[str, Any] | None) -> int:
+    """Tokens of a request: of what is said, and of the form in which an answer is wanted."""
+    said = [message["content"] for message in messages] + ([] if schema is None else [json.dumps(schema)])
+    return estimated_tokens(sum(len(text.encode()) for text in said))
+
+
+def _check_budget(run: Investigation, messages: Sequence[Message], schema: dict[str, Any] | None) -> None:
+    """A limit holds before a request is sent: a token is at least about three bytes of what is said.
 
     Raises:
         Stop
@@ -186,7 +228,7 @@ def _check_budget(run: Investigation, messages: Sequence[Message]) -> None:
     run.check_limits()
     limit = run.config.max_tokens
     spent = run.store.run(run.run_id).tokens
-    needed = estimated_tokens(sum(len(message["content"]) for message in messages))
+    needed = _estimated(messages, schema)
     if limit is not None and spent + needed > limit:
         raise Stop(
             f"the limit --max-tokens {limit:g} leaves too little for the next request, of about {needed:,} tokens "
@@ -200,7 +242,7 @@ def _give_up(run: Investigation, round_: int, why: str) -> NoReturn:
     tried = attempts - _given_up(run, round_)
     reason = f"{run.llm.name} gave no usable answer in {tried} attempt{'s' * (tried != 1)}: {why}"
     run.store.event(run.run_id, "failed", {"reason": reason, "round": round_, "attempts": attempts})
-    raise CheckFailed(f"{reason}. `lakatos run --resume --run {run.run_id}` asks again.")
+    raise CheckFailed(reason)
 
 
 def _given_up(run: Investigation, round_: int) -> int:

@@ -7,6 +7,7 @@ mend, 3 stopped and resumable.
 from __future__ import annotations
 
 import inspect
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,10 +55,7 @@ def main() -> None:
     except Stop as stop:
         _err().print(f"lakatos: stopped: {stop}.", markup=False, highlight=False)
         status = 3
-    except typer.Abort:
-        status = 130
-    except KeyboardInterrupt:
-        _err().print("lakatos: killed. What was measured is in the log; `lakatos run --resume` goes on.")
+    except (typer.Abort, KeyboardInterrupt):
         status = 130
     except Exception as error:  # usage errors: typer vendors click, so their class has no public name
         if not hasattr(error, "format_message"):
@@ -101,7 +99,11 @@ def run(
         typer.Argument(help="A built-in behaviour (see `lakatos behaviours`) or a path to your own YAML file."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the newest unfinished run (or --run N); limits may be raised.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the newest run that has not finished and can go on (or --run N); limits may be raised.",
+        ),
     ] = False,
     run_id: Annotated[int | None, typer.Option("--run", help="Which run to resume.")] = None,
     report: Annotated[
@@ -145,8 +147,14 @@ def run(
             assert behaviour is not None
             record = investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
     except Stop as stop:
-        where = f" --db {db}" if db != DB else ""
-        raise Stop(f"{stop}; nothing is lost: `lakatos run --resume{where}` goes on") from stop
+        raise Stop(f"{stop}; nothing is lost: `{_to_resume(run_id, db, study)}` goes on") from stop
+    except CheckFailed as failed:
+        raise CheckFailed(f"{failed}. Nothing is lost: `{_to_resume(run_id, db, study)}` asks again.") from failed
+    except KeyboardInterrupt:
+        again = _to_resume(run_id, db, study)
+        told = f"lakatos: killed. What was measured is in the log; `{again}` goes on."
+        _err().print(told, markup=False, highlight=False)
+        return 130
     finally:
         watcher.close()
     store = open_store(db, create=False, study=record.study)
@@ -361,10 +369,20 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unfinished(store: Store) -> int:
-    waiting = [r.id for r in store.runs() if r.status in ("running", "stopped")]
+    """The newest run that can go on."""
+    from lakatos.experiments_db.control import resumable
+
+    waiting = resumable(store)
     if not waiting:
-        raise UserError("There is no unfinished run in this database; `lakatos runs` lists them all.")
+        raise UserError("There is no run in this database that can go on; `lakatos runs` lists them all.")
     return waiting[-1]
+
+
+def _to_resume(run_id: int | None, db: str, study: str | None) -> str:
+    """The command that goes on with a run that has just stopped."""
+    options = {"--run": run_id, "--db": db if db != DB else None, "--study": study}
+    given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    return " ".join(["lakatos run --resume", *given])
 
 
 def _report_path(db: str, run_id: int) -> Path:

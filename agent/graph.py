@@ -98,6 +98,7 @@ def investigate(
     Raises:
         UserError: see its message.
         Stop: a limit was reached, or Ctrl-C; `resume` goes on.
+        KeyboardInterrupt: a second Ctrl-C; `resume` goes on after that too.
     """
     config = config or RunConfig()
     watcher = watcher or Silent()
@@ -159,6 +160,9 @@ def _go(
         ) from error
     except Stop as stop:
         store.event(run_id, "stopped", {"reason": str(stop)})
+        raise
+    except KeyboardInterrupt:
+        store.event(run_id, "stopped", {"reason": "killed by Ctrl-C"})
         raise
     except StoreError:
         raise

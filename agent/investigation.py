@@ -15,7 +15,7 @@ import numpy as np
 
 from lakatos.agent.asking import ask_for_proposals
 from lakatos.agent.config import Limits, RunConfig
-from lakatos.agent.llm import LLM, language_model
+from lakatos.agent.llm import LLM, Abandoned, language_model
 from lakatos.agent.proposer import Explored, Proposal, at_random, from_attribution, from_file, to_replicate
 from lakatos.agent.registering import may_need_donors
 from lakatos.agent.watch import Watcher
@@ -61,6 +61,7 @@ class Investigation:
         self.behaviour = Behaviour.model_validate(self.row.behaviour_definition)
         self.controls = [Behaviour.model_validate(d) for d in self.row.controls.values()]
         self.stop_asked = False
+        self._waits_for_answer = False
         self._paused = 0.0  # seconds that this process has waited because it was asked to
         self._llm = llm
         self._model = model
@@ -122,18 +123,19 @@ class Investigation:
             )
             if problems:
                 listed = "\n- ".join(told(problems))
-                self._fail(f"{self.behaviour.name} cannot be investigated on {self.row.model}:\n- {listed}")
+                self._fail(f"{self.behaviour.name} cannot be investigated on {self.row.model}:\n- {listed}", final=True)
             try:
                 presence, forwards = measure_presence(self.model.bridge, self.exploration(donors=False).runs)
             except FloatingPointError as error:
-                self._fail(f"{self.row.model} cannot be measured on {self.behaviour.name}: {error}")
+                self._fail(f"{self.row.model} cannot be measured on {self.behaviour.name}: {error}", final=True)
             self._log("checked", presence._asdict(), forwards, began)
         presence = Presence(**self._payload("checked"))
         self.watcher.say(f"{self.behaviour.name} on {self.row.model}: {presence.text}")
         if not presence.present and not self.config.allow_absent:
             self._fail(
                 f"{self.row.model} does not show {self.behaviour.name}: {presence.text}. "
-                "A mechanism for it would be a story about noise. --allow-absent goes on all the same."
+                "A mechanism for it would be a story about noise. --allow-absent goes on all the same.",
+                final=True,
             )
 
     def explore(self) -> None:
@@ -231,12 +233,15 @@ class Investigation:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Ctrl-C asks the run to stop after the batch under way; a second one kills it."""
+        """Ctrl-C asks the run to stop after the batch under way, and abandons a request; a second one kills it."""
 
         def ask(_signal: int, _frame: Any) -> None:
             if self.stop_asked:
                 raise KeyboardInterrupt
             self.stop_asked = True
+            if self._waits_for_answer:
+                self.watcher.say("stopping: the request under way is abandoned (Ctrl-C again to kill)")
+                raise Abandoned
             self.watcher.say("stopping after this batch (Ctrl-C again to kill; nothing that is stored would be lost)")
 
         try:
@@ -248,6 +253,22 @@ class Investigation:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+    @contextmanager
+    def waiting_for_answer(self) -> Iterator[None]:
+        """While a language model is asked: Ctrl-C does not wait for it.
+
+        Raises:
+            Abandoned: from whatever is under way within.
+            Stop: the user asked before it began.
+        """
+        self._waits_for_answer = True
+        try:
+            if self.stop_asked:
+                raise Stop("interrupted")
+            yield
+        finally:
+            self._waits_for_answer = False
 
     def check_limits(self, tested: int | None = None) -> None:
         """Stop if the user asked, or a limit of the run is reached.
@@ -302,7 +323,7 @@ class Investigation:
             try:
                 return to_replicate(self._confirmed(), list(self.behaviour.families), config.hypotheses)
             except UserError as error:
-                self._fail(str(error))
+                self._fail(str(error), final=False)
         return from_attribution(self.explored(), config.hypotheses, config.threshold) if round_ == 1 else []
 
     def exploration(self, *, donors: bool) -> Sample:
@@ -355,9 +376,9 @@ class Investigation:
             raise LookupError(f"run {self.run_id} has no event {kind!r}")
         return event.payload
 
-    def _fail(self, why: str) -> NoReturn:
-        """A behaviour that was looked at and dropped is part of the record."""
-        self.store.event(self.run_id, "failed", {"reason": why})
+    def _fail(self, why: str, *, final: bool) -> NoReturn:
+        """A behaviour that was looked at and dropped is part of the record; where that is final, no resuming helps."""
+        self.store.event(self.run_id, "failed", {"reason": why, "final": final})
         raise UserError(why)
 
     def _log(self, kind: str, payload: dict[str, Any], forwards: float, began: float) -> None:

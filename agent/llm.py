@@ -16,10 +16,10 @@ from typing import Any
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm_openai import OpenAILLM
-from lakatos.agent.llm_protocol import LLM, LLMFailure, Message, Reply
+from lakatos.agent.llm_protocol import LLM, Abandoned, LLMFailure, Message, Reply
 from lakatos.tools.errors import UserError
 
-__all__ = ["LLM", "LLMFailure", "Message", "OpenAILLM", "Reply", "ScriptedLLM", "language_model"]
+__all__ = ["LLM", "Abandoned", "LLMFailure", "Message", "OpenAILLM", "Reply", "ScriptedLLM", "language_model"]
 
 
 def language_model(config: RunConfig, say: Callable[[str], None] | None = None) -> LLM:

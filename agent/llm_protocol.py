@@ -47,6 +47,10 @@ class LLMFailure(Exception):
         self.permanent = permanent
 
 
+class Abandoned(BaseException):
+    """Nobody waits for the answer any more: Ctrl-C. No Exception, lest a client take it for a failure and ask again."""
+
+
 class LLM(Protocol):
     """Anything that answers messages with text."""
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from lakatos.experiments_db import models as m
+from lakatos.experiments_db.records import RunRecord
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
@@ -46,3 +47,16 @@ def asked(store: Store, run_id: int) -> Literal["pause", "stop"] | None:
     if kind == _PREFIX + "pause":
         return "pause"
     return "stop" if kind == _PREFIX + "stop" else None
+
+
+def resumable(store: Store) -> list[int]:
+    """The runs of the study that can go on, in order: stopped, killed, or failed in a way that may not come again."""
+    return [run.id for run in store.runs() if run.status != "finished" and not _failed_for_good(store, run)]
+
+
+def _failed_for_good(store: Store, run: RunRecord) -> bool:
+    """Would the same failure come again? The event says so: what was looked at is not there."""
+    if run.status != "failed":
+        return False
+    failures = store.all(m.Event, m.Event.run_id == run.id, m.Event.kind == "failed")
+    return bool(failures[-1].payload.get("final"))

@@ -32,7 +32,7 @@ def transcript_document(store: Store, run_id: int) -> dict[str, Any]:
     """
     row, record = own_run(store, run_id), store.run(run_id)
     events = store.all(m.Event, m.Event.run_id == run_id)
-    how = {e.payload["call"]: e.payload for e in events if e.kind == "answered"}
+    how = {e.payload["call"]: e.payload for e in events if e.kind in ("answered", "unanswered")}
     proposals = _proposals(store, row)
     calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
     requests = [

@@ -186,6 +186,17 @@ def hang(to: Handler) -> None:
     to.owner.ended.wait(30)
 
 
+class Held:
+    """Say nothing, and tell a test that the request has come."""
+
+    def __init__(self) -> None:
+        self.came = threading.Event()
+
+    def __call__(self, to: Handler) -> None:
+        self.came.set()
+        to.owner.ended.wait()
+
+
 def escaped(prefix: str) -> Step:
     """Repeat the key with every character escaped, e.g. with prefix "%"."""
 
@@ -203,9 +214,29 @@ def key_in_json_escapes(to: Handler) -> None:
     send(json.dumps(completion({"content": "the key is HERE"})).replace("HERE", spelt).encode())(to)
 
 
+def of_text(build: Callable[[str], Step]) -> Step:
+    """A step made of the server's own text."""
+
+    def step(to: Handler) -> None:
+        build(to.owner.text)(to)
+
+    return step
+
+
+def rest(text: str) -> bytes:
+    """The document that says this text."""
+    return json.dumps(completion({"content": text})).encode()
+
+
+def chunked(text: str) -> Step:
+    """Answer in one chunk."""
+    body = rest(text)
+    return raw(OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+
 GOOD = say(TEXT)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-REST = json.dumps(completion({"content": TEXT})).encode()
+REST = rest(TEXT)
 FENCED = f"Here it is:\n```json\n{TEXT}\n```\nI hope that it helps."
 THOUGHT = f'<think>Perhaps {{"hypotheses": [1]}}? No.</think>\n{TEXT}'
 TOOL = {"id": "1", "type": "function", "function": {"name": "propose", "arguments": TEXT}}
@@ -225,8 +256,8 @@ _READ = [
     Mode("prose", "ignores the schema", (say("It is head 3."),), "It is head 3.", after="words"),
     Mode("broken-json", "answers half an object", (say(BROKEN),), BROKEN),
     Mode("length", "stops at its limit", (say(BROKEN, "length"),), BROKEN),
-    Mode("parts", "gives content as parts", (say([{"type": "text", "text": p} for p in (TEXT[:5], TEXT[5:])]),), TEXT),
-    Mode("parts-of-strings", "gives content as a list of strings", (say([TEXT[:5], TEXT[5:]]),), TEXT),
+    Mode("parts", "gives content as parts", (of_text(lambda text: say([{"type": "text", "text": p} for p in (text[:5], text[5:])])),), TEXT),
+    Mode("parts-of-strings", "gives content as a list of strings", (of_text(lambda text: say([text[:5], text[5:]])),), TEXT),
     Mode("part-alone", "gives one part instead of a list", (say({"type": "text", "text": TEXT}),), TEXT),
     Mode("tool-call", "calls a tool with the JSON", (say(None, "tool_calls", tool_calls=[TOOL]),), TEXT),
     Mode("function-call", "calls a function, in the old form", (say(None, function_call=TOOL["function"]),), TEXT),
@@ -237,8 +268,8 @@ _READ = [
     Mode("extra-choices", "gives two choices", (send(completion({"content": TEXT}) | {"choices": [{"message": {"content": TEXT}}, 3]}),), TEXT),
     Mode("error-null", "says that its error is null", (send(completion({"content": TEXT}, error=None)),), TEXT),
     Mode("content-type", "calls JSON plain text", (send(completion({"content": TEXT}), headers={"X-Content": "text/plain"}),), TEXT),
-    Mode("no-length", "closes instead of naming a length", (raw(OK + b"Connection: close\r\n\r\n" + REST),), TEXT),
-    Mode("chunked", "answers in chunks", (raw(OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(REST), REST)),), TEXT),
+    Mode("no-length", "closes instead of naming a length", (of_text(lambda text: raw(OK + b"Connection: close\r\n\r\n" + rest(text))),), TEXT),
+    Mode("chunked", "answers in chunks", (of_text(chunked),), TEXT),
     Mode("finish-number", "gives a number as finish reason", (say(TEXT, 7),), TEXT),
 ]  # fmt: skip
 

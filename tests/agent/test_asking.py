@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
+from commands import lakatos_here
 from tampering import tell
 
 from lakatos.agent import RunConfig, investigate, resume
@@ -133,6 +135,67 @@ def test_a_run_without_a_usable_answer_has_exit_status_1(begin, monkeypatch, cap
     assert left.value.code == 1
     assert "no usable answer" in capsys.readouterr().err
     assert open_store(db).run(1).status == "failed"
+
+
+@pytest.mark.parametrize("given", [[], ["--run", 1]])
+def test_a_run_without_an_answer_says_which_command_asks_again_and_it_does(begin, monkeypatch, given):
+    db, run = begin
+    with pytest.raises(CheckFailed):
+        run(ScriptedLLM([]), llm_model="scripted")
+    scripts = [ScriptedLLM([]), ScriptedLLM([GOOD, "Prose."])]
+    monkeypatch.setattr("lakatos.agent.investigation.language_model", lambda *_: scripts.pop(0))
+    status, _, err = lakatos_here("run", "--resume", *given, "--db", db, "--quiet")
+    command = " ".join(map(str, ["lakatos", "run", "--resume", *given, "--db", db]))
+    assert status == 1
+    assert f"no more answers. Nothing is lost: `{command}` asks again." in err
+    assert lakatos_here(*shlex.split(command)[1:])[0] == 0
+    assert open_store(db).run(1).status == "finished"
+
+
+def test_resuming_takes_the_newest_run_that_can_go_on(begin, toy, monkeypatch):
+    db, run = begin
+    _, model = toy
+    monkeypatch.setattr("lakatos.agent.investigation.language_model", lambda *_: ScriptedLLM([GOOD, "Prose."]))
+    with pytest.raises(Stop):
+        run(ScriptedLLM([]), max_tokens=1)
+    with pytest.raises(CheckFailed):
+        run(ScriptedLLM([]))
+    with pytest.raises(UserError, match="does not show toy"):
+        run(ScriptedLLM([]), model=f"null:{model}")
+    assert [r.status for r in open_store(db).runs()] == ["stopped", "failed", "failed"]
+    for finished in (2, 1):
+        status, _, err = lakatos_here("run", "--resume", "--db", db, "--quiet", "--max-tokens", 100_000)
+        assert status == 0, err
+        assert open_store(db).run(finished).status == "finished"
+    status, _, err = lakatos_here("run", "--resume", "--db", db, "--quiet")
+    assert status == 2
+    assert "no run in this database that can go on" in err, "what is not there will not be there the next time"
+    assert open_store(db).verify() == []
+
+
+def test_what_a_failure_may_have_cost_is_marked_as_estimated(begin):
+    db, run = begin
+    guessed = LLMFailure("timed out", tokens_in=100, estimated=True)
+    with pytest.raises(CheckFailed):
+        run(ScriptedLLM([guessed, LLMFailure("busy"), guessed]))
+    store = open_store(db)
+    marked = store.all(m.Event, m.Event.kind == "unanswered")
+    assert [e.payload for e in marked] == [{"call": 1, "estimated": True}, {"call": 3, "estimated": True}]
+    assert store.verify() == []
+
+
+def test_the_form_of_an_answer_counts_before_a_request_is_sent(begin):
+    """The schema is sent too: servers that take none have it in the message."""
+    db, run = begin
+    llm = ScriptedLLM([LLMFailure("down")] * 3)
+    with pytest.raises(CheckFailed):
+        run(llm)
+    (call, *_) = open_store(db).all(m.LLMCall)
+    said, form = call.request["messages"][0]["content"], json.dumps(call.request["schema"])
+    assert len(form) > 1000
+    needed = -(-len((said + form).encode()) // 3)
+    with pytest.raises(Stop, match=f"of about {needed:,} tokens"):
+        run(ScriptedLLM([GOOD]), max_tokens=needed - 1)
 
 
 def test_a_run_whose_language_model_cannot_be_had_has_failed_too(begin, monkeypatch):

@@ -133,12 +133,12 @@ def test_token_limit_stops_before_the_next_call(toy, tmp_path):
     from lakatos.tools.errors import Stop
 
     behaviour, model = toy
-    config = RunConfig(model=model, proposer="llm", attribution_pairs=2, max_pairs=16, rounds=3, max_tokens=4000)
+    config = RunConfig(model=model, proposer="llm", attribution_pairs=2, max_pairs=16, rounds=3, max_tokens=7000)
     llm = ScriptedLLM([ANSWER, "Prose.", ANSWER])
     with pytest.raises(Stop, match="max-tokens"):
         investigate(behaviour, config, db=str(tmp_path / "t.db"), llm=llm)
     assert len(llm.asked) == 2
-    assert open_store(str(tmp_path / "t.db")).run(1).tokens < 4000
+    assert open_store(str(tmp_path / "t.db")).run(1).tokens < 7000
 
 
 def test_receivers_are_read_too():
