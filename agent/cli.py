@@ -1,7 +1,7 @@
 """The `lakatos` command. Heavy imports happen inside commands: `lakatos --help` and `lakatos log` load no torch.
 
 Exit status: 0 done, 1 a check failed or a language model gave no usable answer, 2 wrong usage or something the user can
-mend, 3 stopped and resumable.
+mend, 3 stopped and resumable, 130 killed by a second Ctrl-C.
 """
 
 from __future__ import annotations
