@@ -1,0 +1,57 @@
+"""A log that an earlier release wrote: it opens, verifies and says what it said; names that it keeps mean what they meant.
+
+`stored_log.db.gz` is the log of `full_log.py` as that release wrote it, `stored_log.json` what it said of it, the hashes
+of a claim of each kind, and those of the built-in behaviours with the first prompts of a stream of each.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from lakatos.experiments_db import open_store
+from lakatos.tools.behaviour import load_behaviour
+from lakatos.tools.claim_text import parse_claim
+from lakatos.tools.hypothesis import KINDS, claim_hash
+
+DATA = Path(__file__).parents[1] / "data"
+GOLDEN = json.loads((DATA / "stored_log.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    target = tmp_path / "stored.db"
+    target.write_bytes(gzip.decompress((DATA / "stored_log.db.gz").read_bytes()))
+    return open_store(str(target), create=False)
+
+
+def test_it_verifies(stored):
+    assert stored.verify() == []
+
+
+def test_it_says_what_it_said(stored):
+    said = [
+        {"claim": e.text, "hash": e.claim_hash, "state": e.state, "e": e.evidence.e if e.evidence else None}
+        for e in stored.hypotheses()
+    ]
+    assert said == GOLDEN["log"]
+
+
+def test_a_claim_of_each_kind_has_the_hash_that_it_had():
+    kinds = set()
+    for text, known in GOLDEN["claims"].items():
+        claim, _ = parse_claim(text)
+        kinds.add(type(claim))
+        assert claim_hash(claim, weights="w", behaviour="b", controls={}, study="main") == known, text
+    assert kinds == set(KINDS)
+
+
+@pytest.mark.parametrize("name", GOLDEN["behaviours"])
+def test_a_behaviour_has_the_hash_and_the_prompts_that_it_had(name):
+    behaviour = load_behaviour(name)
+    assert behaviour.hash == GOLDEN["behaviours"][name]
+    for split, prompts in GOLDEN["prompts"][name].items():
+        assert [pair.clean for pair in behaviour.sample(2, 7, split)] == prompts
