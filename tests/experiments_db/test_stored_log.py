@@ -1,7 +1,7 @@
-"""A log that an earlier release wrote: it opens, verifies and says what it said; names that it keeps mean what they meant.
+"""A log of an earlier release: it verifies and says what it said, and what it names means what it meant.
 
-`stored_log.db.gz` is the log of `full_log.py` as that release wrote it, `stored_log.json` what it said of it, the hashes
-of a claim of each kind, and those of the built-in behaviours with the first prompts of a stream of each.
+`stored_log.db.gz` is the log of `full_log.py` as that release wrote it. `stored_log.json` is what it said of it, the
+hashes of a claim of each kind, and those of the built-in behaviours with the first prompts of a stream of each.
 """
 
 from __future__ import annotations
