@@ -529,7 +529,7 @@ def test_a_large_study_is_read_in_the_background(log, monkeypatch):
     wait_until(lambda: index.corrected("holm") is not None)
     assert index.corrected("holm").total == documents.correction_document(log, "holm", None, "study")["confirmed"]
     with pytest.raises(UserError, match="no correction"):
-        index.corrected("saffron")
+        index.corrected("tukey")
 
 
 def test_an_error_in_the_background_is_not_lost(log, monkeypatch):
