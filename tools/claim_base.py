@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
-
-if TYPE_CHECKING:
-    from lakatos.tools.claims import AnyParent
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]  # name -> [n] raw numbers per prompt
@@ -125,9 +122,9 @@ class BaseClaim(Frozen):
         return round(value, DIGITS) if isinstance(value, float) else value
 
     @property
-    def tested(self) -> AnyParent:
+    def tested(self) -> Self:
         """The claim whose battery is run: itself, but for a generalisation."""
-        return self  # type: ignore[return-value]
+        return self
 
     def parsed(self) -> tuple[Component, ...]:
         """The components, parsed."""

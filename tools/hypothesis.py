@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.canonical import content_hash
 from lakatos.tools.circuits import Mediation, Minimality, Sufficiency
+from lakatos.tools.claim_base import Frozen
 from lakatos.tools.claims import AnyParent, AttentionRole, Generalisation, Necessity, NodeEffect, NoEffect
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -58,11 +59,7 @@ Claim = Annotated[Annotated[AnyClaim, Field(discriminator="kind")], BeforeValida
 CLAIM: TypeAdapter[AnyClaim] = TypeAdapter(Claim)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Hypothesis(_Frozen):
+class Hypothesis(Frozen):
     """A claim as its proposer put it: the prose beside it is shown as prose and decides nothing."""
 
     claim: Claim
@@ -71,7 +68,7 @@ class Hypothesis(_Frozen):
     role: Role = Field("main", description="main, a rival explanation, or a null: expected not to be confirmed")
 
 
-class Line(_Frozen):
+class Line(Frozen):
     """One null hypothesis of a battery: E[effect] <= delta, tested after division by `scale` and clipping to +-1."""
 
     name: str
@@ -81,7 +78,7 @@ class Line(_Frozen):
     decides: bool  # must be rejected for the claim; otherwise it belongs to a reading
 
 
-class Battery(_Frozen):
+class Battery(Frozen):
     """The constants of a test, fixed at registration from exploration pairs."""
 
     gap: float  # what thresholds are fractions of: max(mean clean - corrupted, sd of clean), in metric units
