@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakatos.tools.attribution import attribution_patching
-from lakatos.tools.battery import PER_TEMPLATE, scale_of
+from lakatos.tools.battery import scale_of
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.claim_base import Part
 from lakatos.tools.hypothesis import Unit
 from lakatos.tools.intervention import Intervention, run_interventions
 from lakatos.tools.model import load_model
-from lakatos.tools.statistics import clip, e_path, intraclass_correlation, standardised_effect
+from lakatos.tools.statistics import PER_TEMPLATE, clip, e_path, intraclass_correlation, standardised_effect
 
 COMPONENTS, PROMPTS, EACH, TESTS = 8, 128, 8, 400
 TEMPLATES = (6, 12, 32, 64)

@@ -22,6 +22,9 @@ from lakatos.tools.evidence import Evidence, LineEvidence
 from lakatos.tools.hypothesis import AnyClaim, Battery, Line, Unit
 from lakatos.tools.statistics import (
     BATCH,
+    ENOUGH_TEMPLATES,
+    PER_TEMPLATE,
+    TEMPLATES_DIFFER,
     clip,
     clip_report,
     combine,
@@ -38,9 +41,6 @@ from lakatos.tools.statistics import (
 Values = dict[str, NDArray[np.float64]]  # name -> [n] raw metric values per prompt
 
 PLANNED_D = 0.5  # larger predicted effects plan as if they were this: exploration picks winners
-PER_TEMPLATE = 2  # prompts whose mean is one bet, where templates are the unit
-TEMPLATES_DIFFER = 0.1  # intraclass correlation by template, on exploration pairs, from which on they are the unit
-ENOUGH_TEMPLATES = 64  # ... if there are so many: fewer bets confirm hardly anything (docs/evidence.md)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lakatos.tools.attention import attention_masses
-from lakatos.tools.battery import PER_TEMPLATE, Data, Values, e_process, fixed, gaps, stopped
+from lakatos.tools.battery import Data, Values, e_process, fixed, gaps, stopped
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.circuits import Sufficiency
 from lakatos.tools.claim_base import Arm, Matched
@@ -26,6 +26,7 @@ from lakatos.tools.hypothesis import AnyClaim, Battery, Unit
 from lakatos.tools.intervention import Intervention, Runs, everywhere, run_interventions
 from lakatos.tools.matched import Shape, draw_matched, roles_to_compare, shuffled_circuits
 from lakatos.tools.pairs import PromptPairs, Split
+from lakatos.tools.statistics import PER_TEMPLATE
 
 EXPLORED = 64  # exploration pairs behind every constant
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-from lakatos.tools.battery import ENOUGH_TEMPLATES, PER_TEMPLATE
 from lakatos.tools.behaviour import Behaviour, Exhausted
 from lakatos.tools.donors import draw_donors, shape
 from lakatos.tools.encoding import Tokenizer
@@ -19,7 +18,7 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.markup import parse_markup
 from lakatos.tools.pairs import SPLITS, PromptPairs, Split
 from lakatos.tools.problems import Problem, named
-from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
+from lakatos.tools.statistics import BATCH, ENOUGH_TEMPLATES, MIN_EXPLORATION, PER_TEMPLATE
 from lakatos.tools.templates import GivenPair
 
 _TRIES: dict[Split, int] = {"exploration": 4, "confirmation": 32}  # draws whose donors are looked for

@@ -10,11 +10,11 @@ from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.store import derive_seed
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import Log
-from lakatos.tools.battery import PER_TEMPLATE, conclude, e_process
+from lakatos.tools.battery import conclude, e_process
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.evidence import Evidence, crashed
 from lakatos.tools.hypothesis import CLAIM, Battery
-from lakatos.tools.statistics import BATCH, stop_reason
+from lakatos.tools.statistics import BATCH, PER_TEMPLATE, stop_reason
 
 
 def batch_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
