@@ -16,11 +16,11 @@ from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, R
 from lakatos.experiments_db.reviews import agreement
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.unreadable import reading
-from lakatos.tools.battery import TEMPLATES_DIFFER, e_process, parts_of
+from lakatos.tools.battery import e_process, parts_of
 from lakatos.tools.claims import AttentionRole
 from lakatos.tools.component import Component
 from lakatos.tools.errors import NotThere, UserError
-from lakatos.tools.statistics import BATCH
+from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
 
 _OF_GAP = (
     "node_effect",
