@@ -20,10 +20,10 @@ from lakatos.agent.proposer import Proposal
 from lakatos.agent.schema import looks_back, proposal_schema
 from lakatos.experiments_db import models as m
 from lakatos.prompts import Prompt, load_prompt
-from lakatos.tools.canonical import content_hash
+from lakatos.tools.claim import read_proposals
+from lakatos.tools.component import Shape
 from lakatos.tools.errors import CheckFailed, ProposalError, Stop
-from lakatos.tools.matched import Shape
-from lakatos.tools.proposals import read_proposals
+from lakatos.tools.records import content_hash
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation

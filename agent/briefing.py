@@ -13,8 +13,8 @@ from lakatos.experiments_db.documents import entry_line
 from lakatos.experiments_db.records import Entry, Refused
 from lakatos.prompts import Prompt
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.matched import Shape
-from lakatos.tools.proposals import claim_of
+from lakatos.tools.claim import claim_of
+from lakatos.tools.component import Shape
 
 _COMPONENTS = 24
 _DIRECT = 6  # of them at least, by what they write on the answer

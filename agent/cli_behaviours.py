@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lakatos.tools.behaviour import Behaviour, builtin_behaviours, load_behaviour
+from lakatos.tools.behaviour import Behaviour, Split, builtin_behaviours, load_behaviour
 from lakatos.tools.errors import UserError
-from lakatos.tools.pairs import Split
 
 
 def behaviours_document() -> list[dict[str, Any]]:
@@ -37,9 +36,8 @@ def check_document(
     Whether the behaviour is there (`ok`) is decided on the splits: a family is asked about only by claims that name it.
     """
     behaviour = load_behaviour(name)
-    from lakatos.tools.controls import load_controls
+    from lakatos.tools.behaviour import load_controls, readiness_problems
     from lakatos.tools.model import load_model
-    from lakatos.tools.readiness import readiness_problems
 
     controls, problems = load_controls(behaviour, name) if behaviour.kind == "pairs" else ({}, [])
     model = load_model(model_name, device=device, seed=seed, say=say)
@@ -60,9 +58,9 @@ def check_document(
 
 
 def _measured(model: Any, behaviour: Behaviour, split: Split, family: str | None, n: int, seed: int) -> dict[str, Any]:
-    from lakatos.tools.behaviour_check import measure_presence
+    from lakatos.tools.behaviour import available
+    from lakatos.tools.experiment import measure_presence
     from lakatos.tools.intervention import Runs, run_interventions
-    from lakatos.tools.supply_problems import available
 
     n = available(behaviour, split, family, n)
     runs = Runs(model.bridge, behaviour.sample(n, seed, split, family=family))

@@ -71,9 +71,8 @@ def sweep(
         f  attribution of every node
     """
     from lakatos.tools.behaviour import load_behaviour
-    from lakatos.tools.shapes import shaped_model
-    from lakatos.tools.sweep import sweep_document
-    from lakatos.tools.sweep_tasks import PAIRS
+    from lakatos.tools.benchmark import PAIRS, sweep_document
+    from lakatos.tools.model import shaped_model
 
     chosen = [letter.strip() for letter in tasks.split(",") if letter.strip()]
     if not chosen or not set(chosen) <= set(PAIRS):
@@ -132,8 +131,8 @@ def effects(
     from exploration to confirmation, and whether the effect would be confirmed. Half an hour on one core for all.
     """
     from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
+    from lakatos.tools.benchmark import survey_document
     from lakatos.tools.model import NULL_PREFIX, load_model
-    from lakatos.tools.survey import survey_document
 
     err = Console(stderr=True)
 

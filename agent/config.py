@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakatos.agent.llm_address import DEFAULT_KEY_ENV, checked_address
-from lakatos.tools.claim_base import DEFAULT_THRESHOLD
+from lakatos.tools.claim import DEFAULT_THRESHOLD
 from lakatos.tools.errors import UserError
 
 

@@ -24,16 +24,12 @@ from lakatos.experiments_db.control import asked
 from lakatos.experiments_db.correction import OFFICIAL
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store, exploration_seed
-from lakatos.tools.behaviour import Behaviour, load_behaviour
-from lakatos.tools.behaviour_check import Presence, measure_presence
-from lakatos.tools.controls import load_controls
+from lakatos.tools.behaviour import Behaviour, load_behaviour, load_controls, readiness_problems, told
+from lakatos.tools.claim import AnyClaim
 from lakatos.tools.environment import environment
 from lakatos.tools.errors import Stop, UserError
-from lakatos.tools.experiment import EXPLORED, Sample, draw_prompts
-from lakatos.tools.hypothesis import AnyClaim
+from lakatos.tools.experiment import EXPLORED, Presence, Sample, draw_prompts, measure_presence
 from lakatos.tools.model import LoadedModel, load_model
-from lakatos.tools.problems import told
-from lakatos.tools.readiness import readiness_problems
 
 _PAUSE_SECONDS = 0.5  # between two looks whether a paused run may go on
 
@@ -140,7 +136,7 @@ class Investigation:
 
     def explore(self) -> None:
         """Attribution patching, direct logit attribution and attention by role, on exploration pairs."""
-        from lakatos.tools.attribution import attention_by_role, attribution_patching, direct_logit_attribution
+        from lakatos.tools.exploration import attention_by_role, attribution_patching, direct_logit_attribution
 
         if self._event("explored") is not None:
             return

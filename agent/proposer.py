@@ -18,12 +18,12 @@ from typing import Any
 
 import yaml
 
-from lakatos.tools.canonical import canonical_json
+from lakatos.tools.claim import AnyClaim, claim_fields
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import AnyClaim, claim_fields
+from lakatos.tools.records import canonical_json
 
-Proposal = dict[str, Any]  # of the form of `lakatos.tools.hypothesis.Hypothesis`, not yet judged
+Proposal = dict[str, Any]  # of the form of `lakatos.tools.claim.Hypothesis`, not yet judged
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,12 @@ from lakatos.agent.proposer import from_file
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Burned, Duplicate
-from lakatos.tools.battery import Data
-from lakatos.tools.claim_text import describe
+from lakatos.tools.behaviour import most_pairs, plain
+from lakatos.tools.claim import AnyClaim, claim_hash, control_names, describe, read_hypothesis
+from lakatos.tools.component import Shape
 from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.evidence import Data
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
-from lakatos.tools.hypothesis import AnyClaim, claim_hash, control_names
-from lakatos.tools.markup import plain
-from lakatos.tools.matched import Shape
-from lakatos.tools.proposals import read_hypothesis
-from lakatos.tools.supply_problems import most_pairs
 
 if TYPE_CHECKING:
     from lakatos.agent.investigation import Investigation

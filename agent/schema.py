@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.markup import parse_markup
-from lakatos.tools.matched import Shape, most_in_layers, most_matched
-from lakatos.tools.patterns import numbers
+from lakatos.tools.behaviour import Behaviour, parse_markup
+from lakatos.tools.claim import most_in_layers, most_matched
+from lakatos.tools.component import Shape, numbers
 
 Schema = dict[str, Any]
 

@@ -10,11 +10,10 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import StoreError, from_values
-from lakatos.tools.battery import conclude
+from lakatos.tools.claim import control_names
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Evidence, crashed
+from lakatos.tools.evidence import Evidence, conclude, crashed
 from lakatos.tools.experiment import Measurement, Sample, draw_prompts, needs_donors, run_experiment
-from lakatos.tools.hypothesis import control_names
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:

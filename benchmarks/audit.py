@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import time
 
-from lakatos.tools.abilities import abilities
-from lakatos.tools.audit import NEW, SHARE
 from lakatos.tools.behaviour import load_behaviour
-from lakatos.tools.intervention import Effects, Intervention, run_interventions
+from lakatos.tools.forward.abilities import abilities
+from lakatos.tools.intervention import NEW, SHARE, Effects, Intervention, run_interventions
 from lakatos.tools.model import load_model
 
 PLAN = [Intervention(place, "clean") for place in ("a23.h3@END", "a22.h1@END", "a24.h8@END", "m0@S2", "m1@S2")]

@@ -20,10 +20,9 @@ import sqlalchemy as sa
 from lakatos.experiments_db import Store, models, open_store
 from lakatos.experiments_db.documents import correction_document
 from lakatos.experiments_db.store import now
-from lakatos.tools.canonical import content_hash
-from lakatos.tools.claims import NodeEffect
-from lakatos.tools.hypothesis import atoms, claim_fields
+from lakatos.tools.claim import NodeEffect, atoms, claim_fields
 from lakatos.tools.multiplicity import METHODS, slot_weights
+from lakatos.tools.records import content_hash
 
 LAYERS, HEADS = 48, 25
 CHUNK = 10_000  # claims in one insert

@@ -29,10 +29,10 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
+from lakatos.tools.behaviour import PromptPair, PromptPairs
+from lakatos.tools.benchmark import timed
 from lakatos.tools.intervention import Intervention, run_interventions
 from lakatos.tools.model import wrap_model
-from lakatos.tools.operations import timed
-from lakatos.tools.pairs import PromptPair, PromptPairs
 
 FACTORS = {
     "layers": (2, 4, 8, 16, 32),

@@ -38,10 +38,10 @@ from lakatos.experiments_db.remeasure import remeasure
 from lakatos.experiments_db.reruns import append_rerun, file_of
 from lakatos.experiments_db.reviews import add_review
 from lakatos.experiments_db.seal import broken_seals, make_seal
-from lakatos.tools import experiment
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop
 from lakatos.tools.evidence import crashed
+from lakatos.tools.experiment import running as experiment
 from lakatos.tools.model import LoadedModel, load_model
 
 YES, NO, UNDONE = "found", "-", "undone"

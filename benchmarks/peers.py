@@ -47,8 +47,7 @@ def compare(options: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from lakatos.tools.behaviour import load_behaviour
-    from lakatos.tools.encoding import encode
+    from lakatos.tools.behaviour import encode, load_behaviour
     from lakatos.tools.intervention import Intervention, run_interventions
     from lakatos.tools.model import cache_folder, embedded_folder, load_model
 

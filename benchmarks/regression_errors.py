@@ -31,12 +31,21 @@ from pathlib import Path
 
 import numpy as np
 
-from lakatos.tools.battery import Data, e_process, fixed, stopped
-from lakatos.tools.claims import NodeEffect
-from lakatos.tools.hypothesis import Battery
-from lakatos.tools.retest import decided_after
+from lakatos.tools.claim import NodeEffect
+from lakatos.tools.evidence import (
+    ALPHA,
+    MOST_PAIRS,
+    Battery,
+    Data,
+    decided_after,
+    e_process,
+    effects_of,
+    fixed,
+    pairs_needed,
+    stopped,
+    tolerances,
+)
 from lakatos.tools.statistics import BATCH
-from lakatos.tools.tolerance import ALPHA, MOST_PAIRS, effects_of, pairs_needed, tolerances
 
 GAP = 10.0
 TEMPLATES = 64

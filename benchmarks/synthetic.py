@@ -1,7 +1,7 @@
 """A large log that looks like a real one, written in bulk: what reading, indexing and browsing are timed on.
 
 Claims are of six kinds, about heads and MLPs of a model of 48 layers and 25 heads; their batteries, effects and
-evidence come from `lakatos.tools.battery`, drawn once for each of a few dozen variants. What is beneath hypotheses is
+evidence come from `lakatos.tools.evidence`, drawn once for each of a few dozen variants. What is beneath hypotheses is
 taken from these: prompts and their numbers, calibrations, evidence (its e-value a little changed, so that no two are
 alike). The guards are off while rows are written, digests are not those of the rows, and the ledger has one entry for a
 thousand claims: `lakatos verify` would complain of all that.
@@ -23,13 +23,11 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements
 from lakatos.experiments_db.reading import GENESIS
-from lakatos.tools.battery import Data, conclude, fixed, gaps
 from lakatos.tools.behaviour import Behaviour, load_behaviour
-from lakatos.tools.canonical import content_hash
-from lakatos.tools.claims import NodeEffect
-from lakatos.tools.evidence import crashed
-from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, atoms, claim_fields
+from lakatos.tools.claim import CLAIM, AnyClaim, NodeEffect, atoms, claim_fields
+from lakatos.tools.evidence import Battery, Data, conclude, crashed, fixed, gaps
 from lakatos.tools.multiplicity import slot_weights, success_threshold
+from lakatos.tools.records import content_hash
 from lakatos.tools.statistics import BATCH
 
 LAYERS, HEADS = 48, 25

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lakatos.tools.attribution import attribution_patching
-from lakatos.tools.battery import scale_of
 from lakatos.tools.behaviour import load_behaviour
-from lakatos.tools.claim_base import Part
-from lakatos.tools.hypothesis import Unit
+from lakatos.tools.claim import Part
+from lakatos.tools.evidence import Unit, scale_of
+from lakatos.tools.exploration import attribution_patching
 from lakatos.tools.intervention import Intervention, run_interventions
 from lakatos.tools.model import load_model
 from lakatos.tools.statistics import PER_TEMPLATE, clip, e_path, intraclass_correlation, standardised_effect

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakatos.experiments_db.records import Judgement, Slot, State
-from lakatos.tools.claims import Generalisation
-from lakatos.tools.hypothesis import AnyClaim, opposes
+from lakatos.tools.claim import AnyClaim, Generalisation, opposes
 from lakatos.tools.multiplicity import METHODS, apply, slot_weights
 from lakatos.tools.multiplicity import corrected as numbers
 

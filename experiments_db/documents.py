@@ -16,10 +16,10 @@ from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, R
 from lakatos.experiments_db.reviews import agreement
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.unreadable import reading
-from lakatos.tools.battery import e_process, parts_of
-from lakatos.tools.claims import AttentionRole
+from lakatos.tools.claim import AttentionRole
 from lakatos.tools.component import Component
 from lakatos.tools.errors import NotThere, UserError
+from lakatos.tools.evidence import e_process, parts_of
 from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
 
 _OF_GAP = (

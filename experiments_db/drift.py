@@ -10,8 +10,7 @@ from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.reruns import SHARES, file_of
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.unreadable import reading
-from lakatos.tools.retest import decide
-from lakatos.tools.tolerance import effects_of
+from lakatos.tools.evidence import decide, effects_of
 
 
 def drift_document(store: Store, entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -15,8 +15,7 @@ import numpy as np
 from lakatos.experiments_db.laboratory import WEIGHTS
 from lakatos.experiments_db.records import Slot
 from lakatos.experiments_db.world import BEHAVIOUR, GAP, THRESHOLD, WORDS, Floats, World, place
-from lakatos.tools.claims import NodeEffect
-from lakatos.tools.hypothesis import atoms
+from lakatos.tools.claim import NodeEffect, atoms
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION, clip, e_path, scale
 
 FEWEST = 8  # prompts, before anybody looks

@@ -20,12 +20,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
-from lakatos.tools.claim_text import describe, parse_claim
-from lakatos.tools.claims import AttentionRole
+from lakatos.tools.claim import AnyClaim, AttentionRole, claim_hash, describe, parse_claim
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import AnyClaim, Battery, claim_hash
-from lakatos.tools.tolerance import BEHAVIOUR, Tolerance
+from lakatos.tools.evidence import BEHAVIOUR, Battery, Tolerance
 
 SUFFIX = ".hypothesis.yaml"
 FORMAT = 1

@@ -24,8 +24,8 @@ from typing import Final, TypeVar
 from lakatos.experiments_db.documents import COLUMNS
 from lakatos.experiments_db.index_seal import Seal, user_key
 from lakatos.experiments_db.store import Store
-from lakatos.tools.canonical import content_hash
 from lakatos.tools.errors import UserError
+from lakatos.tools.records import content_hash
 
 _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
 _PATIENCE: Final = 600.0  # seconds that a refresh waits for another one

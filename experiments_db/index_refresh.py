@@ -23,7 +23,7 @@ from lakatos.experiments_db.index_seal import MODULUS, Seal
 from lakatos.experiments_db.reading import GENESIS, Reader
 from lakatos.experiments_db.records import Entry, Judgement
 from lakatos.experiments_db.store import now
-from lakatos.tools.claim_text import in_words
+from lakatos.tools.claim import in_words
 from lakatos.tools.component import Component
 
 AT_ONCE: Final = 500  # ids in one query, rows in one insert

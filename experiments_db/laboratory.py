@@ -17,15 +17,11 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, open_store
 from lakatos.experiments_db.world import BEHAVIOUR, THRESHOLD, Floats, World, place
-from lakatos.tools.battery import Data, conclude, e_process, fixed, gaps, stopped
-from lakatos.tools.canonical import content_hash
-from lakatos.tools.claims import NodeEffect
+from lakatos.tools.behaviour import PromptPair
+from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import Evidence, crashed
-from lakatos.tools.hypothesis import Battery, Hypothesis, claim_hash
-from lakatos.tools.matched import draw_matched
-from lakatos.tools.pairs import PromptPair
-from lakatos.tools.proposals import read_hypothesis
+from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, stopped
+from lakatos.tools.records import content_hash
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
 MODEL = "simulated"

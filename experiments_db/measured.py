@@ -18,7 +18,8 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.regression import prompt_seed
 from lakatos.experiments_db.store import Store, derive_seed, exploration_seed
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.hypothesis import CLAIM, Battery, control_names
+from lakatos.tools.claim import CLAIM, control_names
+from lakatos.tools.evidence import Battery
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:

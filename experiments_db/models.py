@@ -13,7 +13,7 @@ from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lakatos.experiments_db.unreadable import Document
-from lakatos.tools.canonical import content_hash
+from lakatos.tools.records import content_hash
 
 
 class Base(DeclarativeBase):
@@ -147,7 +147,7 @@ class HypothesisRow(Row, Base):
     behaviour_hash: Mapped[str] = mapped_column(String(71))
     weights: Mapped[str] = mapped_column(String(71))
     subject: Mapped[str] = mapped_column(Text)  # the components, in canonical form
-    atoms: Mapped[list[Any]]  # what overlaps with other claims: see `lakatos.tools.hypothesis.atoms`
+    atoms: Mapped[list[Any]]  # what overlaps with other claims: see `lakatos.tools.claim.atoms`
     record: Mapped[dict[str, Any]]
     rationale: Mapped[str] = mapped_column(Text)
     calibration: Mapped[dict[str, Any]]  # the exploration values that the constants in `record` come from

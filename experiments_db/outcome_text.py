@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lakatos.experiments_db.regression import Outcome
-from lakatos.tools.retest import LineFound
-from lakatos.tools.tolerance import MISSED, Tolerance
+from lakatos.tools.evidence import MISSED, LineFound, Tolerance
 
 _TEMPLATES_SHOWN = 12
 

@@ -10,9 +10,8 @@ import sqlalchemy as sa
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.battery import PLANNED_D
-from lakatos.tools.claims import AttentionRole, Generalisation
-from lakatos.tools.hypothesis import CLAIM, AnyClaim, opposes
+from lakatos.tools.claim import CLAIM, AnyClaim, AttentionRole, Generalisation, opposes
+from lakatos.tools.evidence import PLANNED_D
 from lakatos.tools.statistics import sample_size
 
 _UNCAPPED = 10**9

@@ -23,11 +23,9 @@ from lakatos.experiments_db.records import Counts, Entry, Interval, Judgement, R
 from lakatos.experiments_db.reviews import standing
 from lakatos.experiments_db.stored import first_unreadable
 from lakatos.experiments_db.unreadable import Unreadable, UnreadableCell, reading
-from lakatos.tools.battery import Data, Values, parts_of
-from lakatos.tools.claim_text import describe
+from lakatos.tools.claim import CLAIM, AnyClaim, describe
 from lakatos.tools.errors import NotThere, UserError
-from lakatos.tools.evidence import Evidence
-from lakatos.tools.hypothesis import CLAIM, AnyClaim
+from lakatos.tools.evidence import Data, Evidence, Values, parts_of
 from lakatos.tools.statistics import confidence_interval
 
 GENESIS = "sha256:" + "0" * 64

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from lakatos.tools.claim_text import describe
-from lakatos.tools.evidence import Evidence
-from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery
+from lakatos.tools.claim import CLAIM, AnyClaim, describe
+from lakatos.tools.evidence import Battery, Evidence
 
 State = Literal["registered", "testing", "confirmed", "refuted", "inconclusive"]
 STATES: tuple[State, ...] = ("registered", "testing", "confirmed", "refuted", "inconclusive")

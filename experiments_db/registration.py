@@ -7,9 +7,9 @@ from typing import Any
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.store import Store, seed_commitment
-from lakatos.tools.battery import Data
-from lakatos.tools.hypothesis import Battery, Hypothesis, atoms, claim_fields
-from lakatos.tools.matched import Shape
+from lakatos.tools.claim import Hypothesis, atoms, claim_fields
+from lakatos.tools.component import Shape
+from lakatos.tools.evidence import Battery, Data
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 

@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakatos.experiments_db.hypothesis_file import HypothesisFile, read
-from lakatos.tools.battery import Data
 from lakatos.tools.behaviour import Exhausted
+from lakatos.tools.claim import AnyClaim
 from lakatos.tools.environment import environment
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import AnyClaim, Battery
-from lakatos.tools.retest import Decision, decide
+from lakatos.tools.evidence import ALPHA, MOST_PAIRS, Battery, Data, Decision, Tolerance, decide, effects_of, fail_bar
 from lakatos.tools.statistics import BATCH
-from lakatos.tools.tolerance import ALPHA, MOST_PAIRS, Tolerance, effects_of, fail_bar
 
 if TYPE_CHECKING:
     from lakatos.tools.model import LoadedModel
@@ -212,8 +210,7 @@ def by_template(claim: AnyClaim, battery: Battery, data: Data, line: str) -> lis
 
 
 def _check_fits(file: HypothesisFile, model: LoadedModel) -> None:
-    from lakatos.tools.problems import told
-    from lakatos.tools.tokenizer_problems import static_problems
+    from lakatos.tools.behaviour import static_problems, told
 
     behaviour = file.behaviour.behaviour
     try:

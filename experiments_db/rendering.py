@@ -19,8 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from lakatos.experiments_db import charts
-from lakatos.tools.claim_text import in_words
-from lakatos.tools.hypothesis import CLAIM
+from lakatos.tools.claim import CLAIM, in_words
 
 _PACKAGE = "lakatos.experiments_db"
 _PROMPTS_SHOWN = 5

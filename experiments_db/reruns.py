@@ -12,12 +12,10 @@ from lakatos.experiments_db.records import Entry, Interval
 from lakatos.experiments_db.regression import Outcome
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.unreadable import Unreadable, reading
-from lakatos.tools.battery import Data
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
+from lakatos.tools.claim import claim_hash, control_names
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Evidence
-from lakatos.tools.hypothesis import claim_hash, control_names
-from lakatos.tools.tolerance import ALPHA, pairs_needed, short, tolerances
+from lakatos.tools.evidence import ALPHA, Data, Evidence, pairs_needed, short, tolerances
 
 SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  # kinds whose main effect is of the gap
 

@@ -22,9 +22,8 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.database import open_engine
 from lakatos.experiments_db.reading import GENESIS, Reader
 from lakatos.experiments_db.unreadable import reading
-from lakatos.tools.battery import Values
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import Evidence
+from lakatos.tools.evidence import Evidence, Values
 
 DEFAULT_ALPHA = 0.05
 STUDY = "main"

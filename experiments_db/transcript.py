@@ -11,7 +11,7 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.documents import own_run
 from lakatos.experiments_db.records import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.proposals import claim_of
+from lakatos.tools.claim import claim_of
 
 _UNANSWERED = "no end of this request is in the log: the process was killed, or is still waiting"
 _BECAME = {

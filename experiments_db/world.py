@@ -20,12 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.tools.battery import Values
-from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claims import NodeEffect
-from lakatos.tools.component import Component
-from lakatos.tools.matched import Shape
-from lakatos.tools.pairs import PromptPair
+from lakatos.tools.behaviour import Behaviour, PromptPair
+from lakatos.tools.claim import NodeEffect
+from lakatos.tools.component import Component, Shape
+from lakatos.tools.evidence import Values
 
 Floats = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from tampering import rechain, unguarded
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.store import from_values
-from lakatos.tools.battery import Data, conclude, e_process, stopped
+from lakatos.tools.claim import control_names
+from lakatos.tools.evidence import Data, conclude, e_process, stopped
 from lakatos.tools.experiment import draw_prompts, needs_donors
-from lakatos.tools.hypothesis import control_names
 from lakatos.tools.statistics import BATCH
 
 UNTOUCHED = ("clean", "corrupted", "random.", "control.", "attention.")

@@ -8,8 +8,7 @@ import torch
 import yaml
 from models import TOY, TOY_TEXT, build_hf, build_tokenizer
 
-from lakatos.tools.encoding import encode
-from lakatos.tools.pairs import SPLITS
+from lakatos.tools.behaviour import SPLITS, encode
 
 _STEPS = 70
 _PAIRS = 120

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.store import exploration_seed
 from lakatos.experiments_db.stored import Stored, read_table
-from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.pairs import PromptPair
+from lakatos.tools.behaviour import Behaviour, PromptPair
 
 Named = tuple[str, int]  # table and id
 

@@ -10,10 +10,16 @@ from lakatos.experiments_db.verify.comparing import same
 from lakatos.experiments_db.verify.log import Log
 from lakatos.prompts import version_of
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim_text import describe
+from lakatos.tools.claim import (
+    Hypothesis,
+    claim_fields,
+    claim_hash,
+    control_names,
+    describe,
+    read_hypothesis,
+    read_proposals,
+)
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.hypothesis import Hypothesis, claim_fields, claim_hash, control_names
-from lakatos.tools.proposals import read_hypothesis, read_proposals
 
 _KINDS = ("malformed", "duplicate", "untestable")
 _AROUND = 3  # since this version of the prompt, JSON is read from within fences and prose

@@ -13,13 +13,11 @@ from lakatos.experiments_db.store import derive_seed, seed_commitment, seeded_no
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import Log
 from lakatos.experiments_db.verify.proposals import registered_lies
-from lakatos.tools.battery import Data, fixed, gaps
-from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claims import AttentionRole
-from lakatos.tools.hypothesis import CLAIM, AnyClaim, Battery, atoms, claim_hash, control_names
-from lakatos.tools.matched import Shape, draw_matched
+from lakatos.tools.behaviour import Behaviour, most_pairs
+from lakatos.tools.claim import CLAIM, AnyClaim, AttentionRole, atoms, claim_hash, control_names, draw_matched
+from lakatos.tools.component import Shape
+from lakatos.tools.evidence import Battery, Data, fixed, gaps
 from lakatos.tools.multiplicity import slot_weights, success_threshold
-from lakatos.tools.supply_problems import most_pairs
 
 
 def slot_lies(hypotheses: Sequence[m.HypothesisRow]) -> Iterator[str]:

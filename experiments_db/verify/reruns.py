@@ -11,10 +11,9 @@ from lakatos.experiments_db.regression import data_of, prompt_seed
 from lakatos.experiments_db.reruns import explored
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.hypothesis import CLAIM, Battery
-from lakatos.tools.retest import decide, decided_after
+from lakatos.tools.claim import CLAIM
+from lakatos.tools.evidence import Battery, Tolerance, decide, decided_after, effects_of, tolerances
 from lakatos.tools.statistics import BATCH
-from lakatos.tools.tolerance import Tolerance, effects_of, tolerances
 
 
 def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, effects: Sequence[m.Effect]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import Log, names
 from lakatos.prompts import load_prompt, version_of
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.canonical import content_hash
+from lakatos.tools.records import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
 _KINDS: Final = ("started", "resumed", "checked", "explored", "asking", "stopped", "failed", "finished")

@@ -10,10 +10,9 @@ from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.store import derive_seed
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import Log
-from lakatos.tools.battery import conclude, e_process
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.evidence import Evidence, crashed
-from lakatos.tools.hypothesis import CLAIM, Battery
+from lakatos.tools.claim import CLAIM
+from lakatos.tools.evidence import Battery, Evidence, conclude, crashed, e_process
 from lakatos.tools.statistics import BATCH, PER_TEMPLATE, stop_reason
 
 

@@ -9,12 +9,11 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate
 from lakatos.experiments_db import open_store
-from lakatos.tools.battery import Data, e_process, fixed, gaps
 from lakatos.tools.behaviour import load_behaviour
-from lakatos.tools.circuits import Sufficiency
+from lakatos.tools.claim import Sufficiency
+from lakatos.tools.evidence import Battery, Data, e_process, fixed, gaps
 from lakatos.tools.experiment import draw_prompts, measure
-from lakatos.tools.hypothesis import Battery
-from lakatos.tools.planted import BEHAVIOUR, HEADS, LAYERS, MECHANISMS, load_planted
+from lakatos.tools.model.planted import BEHAVIOUR, HEADS, LAYERS, MECHANISMS, load_planted
 
 
 def verdicts_on(tmp_path, planted, *claims, seed=5):

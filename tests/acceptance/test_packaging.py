@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_file_of_the_four_folders_and_nothing_else(wheel):
             if path.is_file() and "__pycache__" not in path.parts:
                 wanted.add(f"lakatos/{path.relative_to(ROOT)}")
     assert packed == wanted
-    assert "lakatos/tools/behaviours/ioi.yaml" in packed
+    assert "lakatos/tools/behaviour/builtin/ioi.yaml" in packed
     assert "lakatos/prompts/propose.md" in packed
     assert "lakatos/experiments_db/templates/report.html" in packed
 
@@ -47,7 +47,7 @@ SCRATCH = """
 import agent, tools, prompts, experiments_db
 assert agent.MINE == tools.MINE == prompts.MINE == experiments_db.MINE == "mine"
 import lakatos.agent, lakatos.tools.component, lakatos.prompts, lakatos.experiments_db
-assert "site" in lakatos.tools.component.__file__, lakatos.tools.component.__file__
+assert "site" in lakatos.tools.component.place.__file__, lakatos.tools.component.place.__file__
 from lakatos.agent.cli import main
 main()
 """

@@ -15,8 +15,8 @@ from lakatos.agent.cli import main
 from lakatos.agent.llm import LLMFailure, Reply, ScriptedLLM
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.tools.canonical import content_hash
 from lakatos.tools.errors import CheckFailed, Stop, UserError
+from lakatos.tools.records import content_hash
 
 CLAIM = {"kind": "node_effect", "components": ["m2@END"], "intervention": "denoising", "direction": "supports"}
 OTHER = CLAIM | {"components": ["m1@END"]}

@@ -8,7 +8,7 @@ from lakatos.agent.briefing import findings_by_component, proposal_prompt, refus
 from lakatos.experiments_db.records import Refused
 from lakatos.prompts import load_prompt
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
-from lakatos.tools.matched import Shape
+from lakatos.tools.component import Shape
 
 GPT2_XL = Shape(48, 25, 25, 6400)
 TASKS = [name for name in builtin_behaviours() if load_behaviour(name).kind != "text"]

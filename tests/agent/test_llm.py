@@ -14,8 +14,8 @@ from lakatos.agent.llm import LLMFailure, OpenAILLM, ScriptedLLM
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
+from lakatos.tools.claim import read_proposals
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.proposals import read_proposals
 
 
 def hypothesis(component, **changes):

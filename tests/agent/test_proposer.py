@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lakatos.agent.proposer import Explored, at_random, from_attribution, from_file, to_replicate
-from lakatos.tools.claim_text import describe, parse_claim
+from lakatos.tools.claim import Hypothesis, describe, parse_claim
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import Hypothesis
 
 ROWS = [
     ("a1.h0@END", 4.0),

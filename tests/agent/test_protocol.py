@@ -10,9 +10,9 @@ import yaml
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import documents, open_store
-from lakatos.tools import battery
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
+from lakatos.tools.evidence import battery
 
 GENERATOR = ("fillers", "draw", "clean", "corrupted", "answer", "wrong")
 

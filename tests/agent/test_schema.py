@@ -13,12 +13,10 @@ from schemas import instance, matches, measured, nodes
 
 from lakatos.agent.schema import looks_back, most_together, proposal_schema
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
-from lakatos.tools.circuits import Mediation
-from lakatos.tools.claims import AttentionRole
+from lakatos.tools.claim import AttentionRole, Mediation, draw_matched, read_hypothesis, read_proposals
+from lakatos.tools.claim.hypothesis import KINDS
+from lakatos.tools.component import Shape
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.hypothesis import KINDS
-from lakatos.tools.matched import Shape, draw_matched
-from lakatos.tools.proposals import read_hypothesis, read_proposals
 
 SMOLLM2, GPT2_XL = Shape(30, 9, 3, 1536), Shape(48, 25, 25, 6400)
 TASKS = [name for name in builtin_behaviours() if load_behaviour(name).kind != "text"]

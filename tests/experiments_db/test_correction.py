@@ -11,9 +11,8 @@ from lakatos.experiments_db import open_store
 from lakatos.experiments_db.correction import confirmed, groups, judge
 from lakatos.experiments_db.documents import correction_document
 from lakatos.experiments_db.records import Slot
-from lakatos.tools.claim_text import parse_claim
+from lakatos.tools.claim import atoms, parse_claim
 from lakatos.tools.errors import UserError
-from lakatos.tools.hypothesis import atoms
 from lakatos.tools.multiplicity import online_ebh, slot_weights
 
 

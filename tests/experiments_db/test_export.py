@@ -19,12 +19,11 @@ from lakatos.experiments_db import models as m
 from lakatos.experiments_db.export import write_csv, write_jsonl, write_report
 from lakatos.experiments_db.rendering import by_quantile
 from lakatos.experiments_db.store import from_values, now
-from lakatos.tools.battery import Data, conclude, e_process, stopped
-from lakatos.tools.claim_text import in_words
+from lakatos.tools.claim import CLAIM, atoms, claim_fields, claim_hash, in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import crashed
-from lakatos.tools.hypothesis import CLAIM, Battery, Line, atoms, claim_fields, claim_hash
+from lakatos.tools.evidence import Battery, Data, conclude, crashed, e_process, stopped
+from lakatos.tools.evidence.constants import Line
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 SCRIPT = "<script>alert(1)</script>"

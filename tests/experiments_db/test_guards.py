@@ -6,7 +6,7 @@ import pytest
 
 from lakatos.experiments_db.migrations import guards
 from lakatos.tools import statistics
-from lakatos.tools.canonical import content_hash
+from lakatos.tools.records import content_hash
 
 FROZEN = {  # of every statement; another hash is another revision, which drops the old triggers and makes new ones
     "sqlite": "sha256:0af01c0e563b687eb2429aaa720ef001481b2c30645fb84aad94f941afde5ffc",

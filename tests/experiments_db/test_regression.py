@@ -22,9 +22,8 @@ from lakatos.experiments_db.regression import data_of, pairs_to_use, rerun
 from lakatos.experiments_db.reruns import append_rerun, file_of, regressions
 from lakatos.experiments_db.reviews import add_review
 from lakatos.tools.errors import UserError
+from lakatos.tools.evidence import decide, effects_of
 from lakatos.tools.model import load_model
-from lakatos.tools.retest import decide
-from lakatos.tools.tolerance import effects_of
 
 
 @pytest.fixture(scope="module")

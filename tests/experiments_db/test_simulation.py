@@ -18,7 +18,7 @@ from lakatos.experiments_db.laboratory import Laboratory
 from lakatos.experiments_db.simulated_agents import AGENTS
 from lakatos.experiments_db.simulation import Design, Job, simulate, simulation_document
 from lakatos.experiments_db.world import GAP, NOISES, THRESHOLD, World
-from lakatos.tools.claims import NodeEffect
+from lakatos.tools.claim import NodeEffect
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
 from lakatos.tools.multiplicity import METHODS

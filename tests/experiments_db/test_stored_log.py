@@ -14,8 +14,8 @@ import pytest
 
 from lakatos.experiments_db import open_store
 from lakatos.tools.behaviour import load_behaviour
-from lakatos.tools.claim_text import parse_claim
-from lakatos.tools.hypothesis import KINDS, claim_hash
+from lakatos.tools.claim import claim_hash, parse_claim
+from lakatos.tools.claim.hypothesis import KINDS
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDEN = json.loads((DATA / "stored_log.json").read_text("utf-8"))

@@ -1,0 +1,68 @@
+"""What numbers say of a claim: the constants of a test, its e-values, its conclusion, and how it is tested again.
+
+constants   what is fixed before any confirmation prompt exists
+battery     constants chosen, e-processes, the registered rule, the conclusion
+evidence    what a frozen test has shown
+tolerance   when a re-run fails;  retest: what a re-run shows
+"""
+
+from __future__ import annotations
+
+from lakatos.tools.evidence.battery import (
+    PLANNED_D,
+    Data,
+    Values,
+    conclude,
+    e_process,
+    fixed,
+    gaps,
+    parts_of,
+    scale_of,
+    stopped,
+)
+from lakatos.tools.evidence.constants import Battery, Unit
+from lakatos.tools.evidence.evidence import Evidence, crashed
+from lakatos.tools.evidence.retest import Decision, LineFound, decide, decided_after
+from lakatos.tools.evidence.tolerance import (
+    ALPHA,
+    BEHAVIOUR,
+    MISSED,
+    MOST_PAIRS,
+    Tolerance,
+    effects_of,
+    fail_bar,
+    pairs_needed,
+    short,
+    tolerances,
+)
+
+__all__ = [
+    "ALPHA",
+    "BEHAVIOUR",
+    "MISSED",
+    "MOST_PAIRS",
+    "PLANNED_D",
+    "Battery",
+    "Data",
+    "Decision",
+    "Evidence",
+    "LineFound",
+    "Tolerance",
+    "Unit",
+    "Values",
+    "conclude",
+    "crashed",
+    "decide",
+    "decided_after",
+    "e_process",
+    "effects_of",
+    "fail_bar",
+    "fixed",
+    "gaps",
+    "pairs_needed",
+    "parts_of",
+    "scale_of",
+    "short",
+    "stopped",
+    "tolerances",
+]

@@ -1,0 +1,229 @@
+"""From raw per-prompt values to evidence: pure functions, called when a test runs and again whenever it is verified.
+
+What is bet on is a prompt, or the mean over a template's prompts where exploration showed that templates differ and
+there are enough of them to bet on (`choose_unit`). Clipping and its scale are those of statistics.md, except that the
+scale is never below twice delta: so delta stays on the clipped scale, and any scale that is fixed beforehand is valid.
+No torch here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakatos.tools.claim import AnyClaim, Part
+from lakatos.tools.errors import UserError
+from lakatos.tools.evidence.constants import Battery, Line, Unit
+from lakatos.tools.evidence.evidence import Evidence, LineEvidence
+from lakatos.tools.statistics import (
+    BATCH,
+    ENOUGH_TEMPLATES,
+    PER_TEMPLATE,
+    TEMPLATES_DIFFER,
+    clip,
+    clip_report,
+    combine,
+    confidence_interval,
+    e_path,
+    intraclass_correlation,
+    sample_size,
+    scale,
+    sign_flip_p,
+    standardised_effect,
+    stop_reason,
+)
+
+Values = dict[str, NDArray[np.float64]]  # name -> [n] raw metric values per prompt
+
+PLANNED_D = 0.5  # larger predicted effects plan as if they were this: exploration picks winners
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a battery measured on some prompts, in the order in which they were drawn."""
+
+    values: Values
+    templates: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.templates)
+
+    @classmethod
+    def join(cls, parts: Sequence[Data]) -> Data:
+        """Batches joined in order."""
+        if not parts:
+            return cls({}, ())
+        names = parts[0].values
+        joined = {name: np.concatenate([part.values[name] for part in parts]) for name in names}
+        return cls(joined, tuple(template for part in parts for template in part.templates))
+
+    def by(self, unit: Unit) -> Data:
+        """Itself, or the means over the prompts of each template in the order of their appearance."""
+        if unit == "prompt" or not self.templates:
+            return self
+        names, first, member = np.unique(self.templates, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        counts = np.bincount(member)
+        means = {name: (np.bincount(member, weights=x) / counts)[order] for name, x in self.values.items()}
+        return Data(means, tuple(str(names[k]) for k in order))
+
+
+def parts_of(claim: AnyClaim, battery: Battery, values: Mapping[str, NDArray[np.float64]]) -> list[Part]:
+    """The claim's null hypotheses with their oriented effects, in the order of the battery's lines."""
+    return claim.tested.parts(battery, values)
+
+
+def gaps(values: Values, unigram: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+    """The denominators of fractions: the clean-corrupted gap, and unigram loss minus clean loss per control.
+
+    Neither is ever smaller than the prompt-to-prompt sd of the clean run, so that where a model lacks the behaviour a
+    tenth of nearly nothing does not become an effect of interest. Where no metric was measured, shares are of one.
+
+    Raises:
+        UserError: the metric is the same on every prompt, so that there is nothing to explain.
+    """
+    gap = 1.0
+    if "clean" in values:
+        gap = max(float(np.mean(values["clean"] - values["corrupted"])), float(np.std(values["clean"], ddof=1)))
+    controls = {}
+    for name, ceiling in unigram.items():
+        clean = values[f"control.{name}.clean"]
+        controls[name] = max(ceiling - float(clean.mean()), float(clean.std(ddof=1)))
+    if min(gap, *controls.values(), gap) <= 0:
+        raise UserError("The metric is the same on every exploration prompt: there is nothing to explain.")
+    return gap, controls
+
+
+def choose_unit(correlation: float | None, templates: int) -> Unit:
+    """The registered rule for what is bet on.
+
+    Args:
+        correlation: intraclass correlation by template of the main effect on exploration pairs.
+        templates: how many the confirmation prompts come from.
+    """
+    differ = correlation is not None and correlation > TEMPLATES_DIFFER
+    return "template" if differ and templates >= ENOUGH_TEMPLATES else "prompt"
+
+
+def fixed(claim: AnyClaim, draft: Battery, explored: Data, cap: int, templates: int) -> Battery:
+    """The battery with everything that follows from the exploration values: unit, lines, scales, sample size.
+
+    Args:
+        draft: gaps and matched components are taken from it.
+        cap: the most prompts that a test may use.
+        templates: how many the confirmation prompts come from.
+    """
+    parts = parts_of(claim, draft, explored.values)
+    correlation = _or_none(intraclass_correlation(parts[0].effect, np.asarray(explored.templates)))
+    unit = choose_unit(correlation, templates)
+    lines = tuple(
+        Line(name=p.name, delta=p.delta, scale=scale_of(p, explored.templates, unit), unit=p.unit, decides=p.decides)
+        for p in parts
+    )
+    predicted = min(standardised_effect(p.effect, p.delta) for p in parts if p.decides)
+    finite = float(np.clip(np.nan_to_num(predicted), -1e6, 1e6))
+    most = min(cap, PER_TEMPLATE * templates) if unit == "template" else cap
+    n_max = sample_size(min(finite, PLANNED_D) if finite > 0 else PLANNED_D, most)
+    return draft.model_copy(
+        update={
+            "lines": lines,
+            "unit": unit,
+            "intraclass_correlation": correlation,
+            "predicted_d": finite,
+            "n_max": n_max,
+            "explored": len(explored),
+        }
+    )
+
+
+def e_process(claim: AnyClaim, battery: Battery, data: Data) -> NDArray[np.float64]:
+    """The claim's e-value after each bet: the minimum over the lines that decide, [bets]."""
+    paths = _paths(battery, parts_of(claim, battery, data.by(battery.unit).values))
+    return combine(np.stack([paths[line.name] for line in battery.deciding]))
+
+
+def stopped(claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data]) -> str | None:
+    """Why the registered rule stops after these batches, or None: draw another."""
+    if not done:
+        return None
+    data = Data.join(done)
+    return stop_reason(float(e_process(claim, battery, data)[-1]), len(data), battery.n_max, threshold)
+
+
+def conclude(claim: AnyClaim, battery: Battery, threshold: float, data: Data, identity: str) -> Evidence:
+    """Everything that follows from the stored values of a test that its own rule has stopped."""
+    bets = data.by(battery.unit)
+    parts = parts_of(claim, battery, bets.values)
+    paths = _paths(battery, parts)
+    path = combine(np.stack([paths[line.name] for line in battery.deciding]))
+    seed = int(hashlib.sha256(identity.encode()).hexdigest()[:15], 16)
+    final = {name: float(p[-1]) for name, p in paths.items()}
+    lines = tuple(
+        _line(line, part.effect, final[line.name], seed) for line, part in zip(battery.lines, parts, strict=True)
+    )
+    first = parts_of(claim, battery, data.values)[0].effect
+    per_batch = BATCH * len(bets) // len(data)
+    return Evidence(
+        n=len(data),
+        bets=len(bets),
+        e=float(path[-1]),
+        p=max(line.p for line in lines if line.decides),
+        e_by_batch=tuple(float(e) for e in path[per_batch - 1 :: per_batch]),
+        stop=stop_reason(float(path[-1]), len(data), battery.n_max, threshold) or "interrupted",
+        lines=lines,
+        readings=claim.tested.readings(final),
+        templates=len(set(data.templates)),
+        intraclass_correlation=_or_none(intraclass_correlation(first, np.asarray(data.templates))),
+    )
+
+
+def _line(line: Line, x: NDArray[np.float64], e: float, seed: int) -> LineEvidence:
+    low, high = confidence_interval(x, line.scale)
+    clipped = clip_report(x, line.scale)
+    return LineEvidence(
+        name=line.name,
+        unit=line.unit,
+        delta=line.delta,
+        decides=line.decides,
+        mean=clipped.raw_mean,
+        standardised=_or_none(standardised_effect(x, line.delta)),
+        e=e,
+        p=sign_flip_p(x, line.delta, seed=seed),
+        low=low,
+        high=high,
+        clip_rate=clipped.rate,
+        flagged=clipped.flagged,
+    )
+
+
+def _paths(battery: Battery, parts: Sequence[Part]) -> dict[str, NDArray[np.float64]]:
+    return {
+        line.name: e_path(clip(part.effect, line.scale), line.delta / line.scale)
+        for line, part in zip(battery.lines, parts, strict=True)
+    }
+
+
+def scale_of(part: Part, templates: Sequence[str], unit: Unit) -> float:
+    """s for what is bet on. Means of a template's prompts vary less: theirs is from such means of exploration pairs.
+
+    There are only 32 of these, so it is never below what the prompts' own would come to if templates did not differ.
+    """
+    margin = abs(part.delta)
+    s = scale(part.effect, margin=margin)
+    if unit == "prompt":
+        return s
+    means = []
+    for template in sorted(set(templates)):
+        own = part.effect[np.asarray(templates) == template]
+        means += [float(own[k : k + PER_TEMPLATE].mean()) for k in range(0, len(own) - PER_TEMPLATE + 1, PER_TEMPLATE)]
+    spread = max(3 * float(np.std(means, ddof=1)), 1.1 * float(np.abs(means).max())) if len(means) > 1 else s
+    return max(spread, s / math.sqrt(PER_TEMPLATE), 2 * margin)
+
+
+def _or_none(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None

@@ -1,0 +1,116 @@
+"""What a claim is measured on: prompts of the behaviour, of its controls, and their donors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lakatos.tools.behaviour import Behaviour, PromptPairs, Split, draw_donors
+from lakatos.tools.claim import AnyClaim
+from lakatos.tools.evidence import Unit
+from lakatos.tools.intervention import Runs
+from lakatos.tools.statistics import PER_TEMPLATE
+
+EXPLORED = 64  # exploration pairs behind every constant
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Prompts ready to be measured: the behaviour's pairs with their donors, and as many of each control's."""
+
+    runs: Runs
+    controls: dict[str, Runs]
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The template of each pair."""
+        return tuple(pair.template for pair in self.runs.pairs)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts of one behaviour, each with its donor where the battery resamples."""
+
+    pairs: PromptPairs
+    donors: PromptPairs | None
+
+    def take(self, places: Sequence[int]) -> Prompts:
+        """Some of them."""
+
+        def some(pairs: PromptPairs) -> PromptPairs:
+            return replace(pairs, pairs=tuple(pairs[place] for place in places))
+
+        return Prompts(some(self.pairs), None if self.donors is None else some(self.donors))
+
+    def and_those(self, other: Prompts) -> Prompts:
+        """These, then others that were drawn alike."""
+        donors = None if self.donors is None or other.donors is None else self.donors.concat(other.donors)
+        return Prompts(self.pairs.concat(other.pairs), donors)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a battery is to be measured on, before any model has run: the behaviour's prompts, and as many controls'."""
+
+    prompts: Prompts
+    controls: dict[str, Prompts]
+
+    def take(self, places: Sequence[int]) -> Drawn:
+        """Some of the prompts."""
+        return Drawn(self.prompts.take(places), {name: own.take(places) for name, own in self.controls.items()})
+
+    def and_those(self, other: Drawn) -> Drawn:
+        """These, then others that were drawn alike."""
+        controls = {name: own.and_those(other.controls[name]) for name, own in self.controls.items()}
+        return Drawn(self.prompts.and_those(other.prompts), controls)
+
+    def on(self, model: Any) -> Sample:
+        """Ready to be measured on a model."""
+
+        def runs(prompts: Prompts) -> Runs:
+            return Runs(model, prompts.pairs, prompts.donors)
+
+        return Sample(runs(self.prompts), {name: runs(own) for name, own in self.controls.items()})
+
+
+def draw_prompts(
+    behaviour: Behaviour,
+    controls: Sequence[Behaviour],
+    tokenizer: Any,
+    *,
+    n: int,
+    skip: int,
+    split: Split,
+    seeds: Callable[[str], int],
+    donors: bool,
+    family: str | None = None,
+    unit: Unit = "prompt",
+) -> Drawn:
+    """Draw prompts skip .. skip + n of the streams that `seeds` gives.
+
+    Args:
+        seeds: from a purpose ("pairs", "donors", "control:NAME", ...) to a seed.
+        donors: whether every prompt gets a donor for resample ablation.
+        family: a prompt family of the behaviour in place of its confirmation templates.
+        unit: where templates are bet on, prompts come in blocks of one template.
+    """
+
+    def prompts(source: Behaviour, purpose: str, pairs: PromptPairs) -> Prompts:
+        # a batch's donors come from a stream of their own, so that batch k needs nothing from batches before it
+        stream = seeds(f"{purpose}:donors:{skip}")
+        return Prompts(pairs, draw_donors(source, pairs, tokenizer, stream) if donors else None)
+
+    blocks = PER_TEMPLATE if unit == "template" else None
+    drawn = behaviour.sample(n, seeds("pairs"), split, skip=skip, family=family, per_template=blocks)
+    texts = [(c, f"control:{c.name}") for c in controls]
+    return Drawn(
+        prompts(behaviour, "pairs", drawn),
+        {c.name: prompts(c, purpose, c.sample(n, seeds(purpose), split, skip=skip)) for c, purpose in texts},
+    )
+
+
+def needs_donors(claim: AnyClaim) -> bool:
+    """Whether the claim's battery replaces activations by those of other prompts."""
+    fields = (getattr(claim.tested, name, None) for name in ("ablation", "intervention"))
+    return "resample" in fields

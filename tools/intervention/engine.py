@@ -1,0 +1,395 @@
+"""What happens to a metric when activations are replaced: the batched engine.
+
+An intervention replaces the activations of some components during a base run:
+
+    denoising   base="corrupted", source="clean"      what is enough to restore the behaviour
+    noising     base="clean", source="corrupted"      what the behaviour cannot do without
+    ablation    base="clean", source="resample"       ... against the activation on another prompt (a donor)
+                              source="mean"           ... against the mean over a dataset at that position
+                              source="zero"           ... against nothing
+    path patching   to="a9.h6.q"                      only along the direct path into a receiver
+    direct effect   to="logits"                       only what the component itself writes, all after it frozen
+    circuit     keep=True                             everything but the components
+
+`Effects.values` are the metric on the intervened run, per intervention and prompt pair: the effect is the caller's
+difference. Nothing is averaged here.
+
+How it is computed. What lies before an intervention's first block, or before the first position where anything
+differs, is exactly what it was in the base run. So the base run is made once and kept at every block's input with its
+keys and values; interventions are stacked along the batch, and each runs from its own block and position on; only the
+answer's position, and for logit differences only the two answer tokens, are unembedded. The blocks are called with what
+the model itself called them with, so nothing here knows an architecture. A model that cannot be driven so (tried once
+per model, on a small batch) is measured by `intervention_reference.py`, one forward pass each, and `Effects.engine`
+says it.
+
+Calls are audited: a few random cells are measured by the reference too (`audit.py`). Where the two disagree, the whole
+call is measured by the reference, `Effects.notices` names the cell, and the model is not driven any more.
+
+Method: Vig et al. 2020; Meng et al. 2022; Wang et al. 2022 (paths); Chan et al. 2022 (resample ablation); Zhang & Nanda
+2024.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+
+from lakatos.tools.behaviour import PromptPairs
+from lakatos.tools.component import groups_of
+from lakatos.tools.errors import UserError
+from lakatos.tools.forward import distrust, out_of_memory, settled
+from lakatos.tools.forward.abilities import abilities
+from lakatos.tools.intervention.audit import Audit, Audited, Disagreement
+from lakatos.tools.intervention.checks import check_finite, check_interventions, check_texts
+from lakatos.tools.intervention.paths import direct, received
+from lakatos.tools.intervention.plan import LOGITS, Base, Chunk, Intervention, Plan, Source
+from lakatos.tools.intervention.reference import measure_by_forward
+from lakatos.tools.intervention.runs import Runs
+from lakatos.tools.metric import METRICS, Metric
+
+Engine = Literal["suffix", "reference"]
+Progress = Callable[[int, int], None]
+
+_TOKENS = {"cpu": 2048, "cuda": 1 << 17}  # positions run at once: more gain nothing
+_SHARE = 0.4  # of the memory allowed, for recorded runs and for a stack each; the rest is the allocators'
+_SPARE = {"cpu": 96, "cuda": 1 << 13}  # positions run in vain that cost less than another stack
+
+
+class Effects(NamedTuple):
+    """The metric per prompt pair, in the metric's own units (logits, probability, nats)."""
+
+    values: np.ndarray  # [n_interventions, n_pairs] on the intervened runs
+    clean: np.ndarray  # [n_pairs] on the clean run
+    corrupted: np.ndarray  # [n_pairs] on the corrupted run
+    engine: Engine
+    forwards: float  # spent by the whole call, in forward passes of one prompt
+    metric: Metric = "logit_diff"
+    audited: Audited = Audited()  # what the reference measured too, and agreed on; part of `forwards`
+    others: Mapping[str, Effects] = {}  # by the names of further metrics, and of controls (their loss)
+    notices: tuple[str, ...] = ()  # what the caller should know, e.g. that memory did not suffice at first
+
+    def of(self, name: str) -> Effects:
+        """The same for another metric, or for a control, by its name."""
+        return self if name == self.metric else self.others[name]
+
+
+def run_interventions(
+    model: Any,
+    pairs: PromptPairs | Runs,
+    interventions: Sequence[Intervention],
+    *,
+    base: Base = "corrupted",
+    metric: Metric | Sequence[Metric] = "logit_diff",
+    donors: PromptPairs | None = None,
+    dataset: PromptPairs | None = None,
+    controls: Mapping[str, PromptPairs | Runs] | None = None,
+    memory: int | None = None,
+    progress: Progress = lambda _done, _of: None,
+) -> Effects:
+    """Measure every intervention on every prompt pair.
+
+    Args:
+        model: a TransformerBridge, or a `LoadedModel`.
+        pairs: prompt pairs, or `Runs` of them to reuse the base runs between calls.
+        interventions: any mixture of layers, kinds, positions and sources.
+        base: the run that is intervened on.
+        metric: see `lakatos.tools.metric`; of several, the first is `Effects.values` and the others are
+            `effects.of("kl")`, from the same pass. Plain text is always measured by `loss`.
+        donors: prompts for `source="resample"`, aligned with `pairs`.
+        dataset: prompts for `source="mean"`.
+        controls: plain texts on which the same interventions are measured too, at all positions and on the clean run:
+            `effects.of("plain_text")`. Give `Runs` where they need donors or a dataset of their own.
+        memory: bytes that may be used beside the model, for recorded runs and for a stack of cells; `Runs` that you
+            pass keep theirs. One prompt at least is run at once, however little that is.
+        progress: is told how many cells (an intervention on a prompt) are done, of how many.
+
+    Returns:
+        Effects with values [n_interventions, n_pairs].
+
+    Raises:
+        UserError: a component, position or path that is not there, pairs of unequal length, missing donors, `Runs` of
+            another model or of other weights, or a single prompt that does not fit into memory.
+        FloatingPointError: the model produced NaN or infinity; names the intervention and the prompt.
+    """
+    bridge = getattr(model, "bridge", model)
+    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
+        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
+    if base not in get_args(Base):
+        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
+    if isinstance(pairs, Runs):
+        if donors is not None or dataset is not None:
+            raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
+        pairs.check(bridge)
+        runs = pairs
+    else:
+        at_once = None if memory is None else _prompts(bridge, pairs, interventions, memory)
+        runs = Runs(bridge, pairs, donors, dataset, at_once)
+    metrics = _metrics(metric, runs.pairs.kind == "text")
+    if clash := {*metrics} & {*(controls or {})}:
+        raise UserError(f"A control cannot have the name of a metric: {', '.join(clash)}.")
+    if runs.pairs.kind == "text" or controls:
+        check_texts(interventions)
+    check_interventions(bridge, runs, interventions)
+    with torch.no_grad(), _edits_must_count(), settled(bridge):
+        effects = _measure(bridge, runs, interventions, base, metrics, memory, progress, keep=runs is pairs)
+    if not controls:
+        return effects
+    anywhere = [everywhere(intervention) for intervention in interventions]
+    others = {
+        name: run_interventions(bridge, texts, anywhere, base="clean", memory=memory)
+        for name, texts in controls.items()
+    }
+    return effects._replace(
+        others={**effects.others, **others},
+        forwards=effects.forwards + sum(other.forwards for other in others.values()),
+        audited=sum((other.audited for other in others.values()), effects.audited),
+        notices=effects.notices + tuple(notice for other in others.values() for notice in other.notices),
+    )
+
+
+def _shifted(progress: Progress, before: int, of: int, done: int) -> None:
+    progress(before + done, of)
+
+
+def _measure(
+    model: Any,
+    runs: Runs,
+    interventions: Sequence[Intervention],
+    base: Base,
+    metrics: list[Metric],
+    memory: int | None,
+    progress: Progress,
+    keep: bool,
+) -> Effects:
+    known = abilities(model)
+    by_embedding = any(c.kind == "embedding" for i in interventions for c in i.components)
+    measuring = _Measuring(model, runs, interventions, base, metrics, memory, progress, keep)
+    if known.blocks and (known.embeddings or not by_embedding):
+        try:
+            return measuring.by("suffix")
+        except Disagreement as found:
+            distrust(model, f"the engine and the reference disagree: {found}")
+    why = abilities(model).why or "its blocks are told of the embeddings by another way than the residual stream"
+    measuring.notices.append(f"Measured by whole forward passes: {why}.")
+    return measuring.by("reference")
+
+
+@dataclass
+class _Measuring:
+    """One call: what is asked, and what came of it so far."""
+
+    model: Any
+    runs: Runs
+    interventions: Sequence[Intervention]
+    base: Base
+    metrics: list[Metric]
+    memory: int | None
+    progress: Progress
+    keep: bool  # the runs of a batch once it is measured
+    notices: list[str] = field(default_factory=list)
+
+    def by(self, engine: Engine) -> Effects:
+        """Measure every batch.
+
+        Raises:
+            Disagreement: the audit found that the engine cannot be trusted with this model.
+        """
+        n, metrics, interventions = len(self.runs.pairs), self.metrics, self.interventions
+        values = np.full((len(metrics), len(interventions), n), np.nan)
+        clean, corrupted = np.full((2, len(metrics), n), np.nan)
+        audit = Audit(self.model, interventions, self.base, metrics)
+        done = 0
+        for batch in self.runs.batches:
+            where = batch.batch.index
+            plan = Plan(self.model, batch, interventions, self.base)
+            for k, of_both in enumerate(self._of_base_runs(plan)):
+                clean[k, where], corrupted[k, where] = of_both
+            if engine == "suffix":
+                stacks = _Stacks(plan, metrics, self.memory)
+                cells = len(interventions) * n
+                values[:, :, where] = found = stacks.measure(partial(_shifted, self.progress, done, cells))
+                self.notices += stacks.notices
+                audit.check(batch, found)
+            else:
+                values[:, :, where] = measure_by_forward(self.model, batch, interventions, self.base, metrics)
+            done += len(interventions) * len(batch)
+            self.progress(done, len(interventions) * n)
+            if not self.keep:
+                self.runs.forgotten += batch.take_forwards()
+                batch.forget()
+        for k, metric in enumerate(metrics):
+            check_finite(metric, values[k], clean[k], corrupted[k], interventions, self.runs.pairs)
+        spent, notices = self.runs.take_forwards(), tuple(self.notices)
+        audit.done(spent)
+        each = [
+            Effects(values[k], clean[k], corrupted[k], engine, spent, metric, audit.audited, notices=notices)
+            for k, metric in enumerate(metrics)
+        ]
+        return each[0]._replace(others={e.metric: e for e in each[1:]})
+
+    def _of_base_runs(self, plan: Plan) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The base and source runs of a batch; each metric on the clean and on the corrupted one."""
+        try:
+            if plan.known.blocks:
+                plan.prepare()
+            return [
+                (
+                    plan.batch.base_metric("clean", metric, self.base),
+                    plan.batch.base_metric("corrupted", metric, self.base),
+                )
+                for metric in self.metrics
+            ]
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise UserError(
+                f"The base and source runs of {len(plan.batch)} prompts do not fit into memory. Pass fewer, or "
+                "memory=, the bytes that there are."
+            ) from error
+
+
+def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:
+    asked: list[Metric] = list(dict.fromkeys([metric] if isinstance(metric, str) else metric))
+    known = [m for m in METRICS if text or m != "loss"]
+    if not asked or not set(asked) <= set(known):
+        raise UserError(f"metric is one of {', '.join(known)}, not {metric!r}; loss is of plain text alone.")
+    return ["loss"] if text else asked
+
+
+class _Stacks:
+    """Runs the cells of a batch in stacks that fit into memory."""
+
+    def __init__(self, plan: Plan, metrics: list[Metric], memory: int | None) -> None:
+        self.plan = plan
+        self.metrics = metrics
+        self.notices: list[str] = []
+        device = torch.device(plan.device).type
+        self._most = _TOKENS.get(device, _TOKENS["cuda"])
+        self._spare = _SPARE.get(device, _SPARE["cuda"])
+        if memory is None and device == "cuda":
+            memory = torch.cuda.mem_get_info()[0]
+        self._bytes = None if memory is None else int(_SHARE * memory)
+
+    def measure(self, progress: Callable[[int], None]) -> np.ndarray:
+        """[n_metrics, n_interventions, n]."""
+        plan = self.plan
+        base = np.stack([plan.batch.base_metric(plan.base, metric, plan.base) for metric in self.metrics])
+        values = np.repeat(base[:, None], len(plan.interventions), axis=1)
+        finished = values[0].size - len(plan.cells.row)
+        for chunk in plan.chunks(self._tokens, self._spare):
+            values[:, chunk.intervention, chunk.row] = self._run(chunk)
+            finished += len(chunk.row)
+            progress(finished)
+        return values
+
+    def _run(self, chunk: Chunk) -> np.ndarray:
+        """[n_metrics, cell]; halved where it does not fit into memory."""
+        try:
+            found = self._metrics(chunk, self._final(chunk))
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            culprit = self.plan.interventions[chunk.intervention[0]]
+        else:
+            return torch.stack(found).cpu().double().numpy()
+        half = len(chunk.row) // 2  # outside of the handler, which keeps the failed stack's tensors alive
+        if not half:
+            raise UserError(f"{culprit}: one prompt does not fit into memory. Use shorter prompts or a smaller model.")
+        self._most = max(1, half * chunk.width)
+        notice = f"A stack of {len(chunk.row)} cells did not fit into memory; stacks are of {half} now."
+        self.notices.append(notice)
+        warnings.warn(notice, ResourceWarning, stacklevel=2)
+        return np.concatenate([self._run(chunk.take(part)) for part in (slice(half), slice(half, None))], axis=1)
+
+    def _final(self, chunk: Chunk) -> torch.Tensor:
+        """[cell, width, d_model] after the last block."""
+        plan = self.plan
+        kind = plan.interventions[chunk.intervention[0]].kind
+        if kind == "direct":
+            return direct(plan, chunk)
+        if kind == "path":
+            writes = received(plan, chunk)
+        else:
+            writes = plan.writes(chunk, lambda i: () if i.keep else i.components)
+        window = chunk.window(plan.device)
+        final = plan.batch.recording(plan.base).resume(window, chunk.since.tolist(), writes.hooks())
+        writes.check()
+        return final
+
+    def _metrics(self, chunk: Chunk, final: torch.Tensor) -> list[torch.Tensor]:
+        plan = self.plan
+        rows = chunk.window(plan.device).rows
+        if not plan.batch.is_text:
+            step = torch.from_numpy(plan.end[chunk.row] - chunk.start).to(plan.device)
+            final = final[torch.arange(len(final), device=plan.device), step]
+        return plan.batch.measure(self.metrics, final, rows, plan.base)
+
+    def _tokens(self, width: int) -> int:
+        """How many positions may run at once in windows of this width."""
+        if self._bytes is None:
+            return self._most
+        cfg, length = self.plan.model.cfg, self.plan.length
+        groups = groups_of(cfg)
+        per_token = 8 * cfg.d_model + 4 * (cfg.d_mlp or 4 * cfg.d_model) + cfg.n_heads * (6 * cfg.d_head + 4 * length)
+        per_cell = width * per_token + length * cfg.d_head * (4 * groups + 2 * cfg.n_heads)
+        per_cell += 0 if self.metrics == ["logit_diff"] and self.plan.known.columns else 4 * cfg.d_vocab
+        fit = self._bytes // int(per_cell) // max(4, int(cfg.dtype.itemsize))
+        return int(min(self._most, max(1, fit) * width))
+
+
+def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Intervention], memory: int) -> int:
+    """How many prompts' recorded runs fit into their share of the memory: clean, corrupted, donors', what is read."""
+    cfg = model.cfg
+    tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)
+    length = 1 + max(tokens, default=0)
+    heads, groups = int(cfg.n_heads), groups_of(cfg)
+    kinds = {c.kind for i in interventions for c in i.components} | {"attention", "mlp"}
+    wide = {"head": heads * cfg.d_head, "query": heads * cfg.d_head, "pattern": heads * length}
+    wide |= dict.fromkeys(("key", "value"), groups * cfg.d_head) | {"neuron": cfg.d_mlp or 0}
+    read = sum(wide.get(kind, cfg.d_model) for kind in kinds)
+    runs = 2 + any(i.source == "resample" for i in interventions)
+    per_layer = length * (runs * (cfg.d_model + 2 * groups * cfg.d_head) + read)
+    each = cfg.dtype.itemsize * (cfg.n_layers * per_layer + 2 * cfg.d_vocab)
+    return max(1, int(_SHARE * memory / each))
+
+
+def everywhere(intervention: Intervention) -> Intervention:
+    """The same components at every position: plain text has none of the behaviour's named positions."""
+
+    def free(places: Sequence[Any]) -> list[Any]:
+        return [p if p == LOGITS else replace(p, position=None) for p in places]
+
+    return Intervention(
+        free(intervention.components),
+        intervention.source,
+        to=free(intervention.receivers),
+        keep=intervention.keep,
+    )
+
+
+@contextmanager
+def _edits_must_count() -> Iterator[None]:
+    """TransformerLens warns where an edit has no effect; here it would be a wrong number."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=r"A hook on .* returned a modified tensor", category=UserWarning)
+        try:
+            yield
+        except UserWarning as warning:
+            where = re.match(r"A hook on (\S+)", str(warning))
+            raise UserError(
+                f"{where.group(1) if where else 'This hook'}: this model computes it inside one module, so it cannot "
+                "be replaced."
+            ) from warning
+
+
+__all__ = [
+    "Base", "Effects", "Intervention", "Runs", "Source", "check_interventions", "run_interventions",
+]  # fmt: skip

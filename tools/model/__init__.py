@@ -1,0 +1,50 @@
+"""The subject of an investigation: loaded by name, planted by hand, or with weights drawn anew.
+
+loading         the only place that boots a model
+loaded          a booted model, and what identifies it
+embedded        the model that comes with the package
+planted         models whose mechanism is built in
+random_weights  small models of any architecture, for tests and benchmarks
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakatos.tools.model.embedded import EMBEDDED, Say, cache_folder, embedded_folder
+    from lakatos.tools.model.loaded import LoadedModel, wrap_model
+    from lakatos.tools.model.loading import NULL_PREFIX, load_model
+    from lakatos.tools.model.random_weights import shaped_model
+
+__all__ = [
+    "EMBEDDED",
+    "NULL_PREFIX",
+    "LoadedModel",
+    "Say",
+    "cache_folder",
+    "embedded_folder",
+    "load_model",
+    "shaped_model",
+    "wrap_model",
+]
+
+_HOME = {
+    "EMBEDDED": "embedded",
+    "LoadedModel": "loaded",
+    "NULL_PREFIX": "loading",
+    "Say": "embedded",
+    "cache_folder": "embedded",
+    "embedded_folder": "embedded",
+    "load_model": "loading",
+    "shaped_model": "random_weights",
+    "wrap_model": "loaded",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded when it is first asked for: a command that needs no model loads no torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
