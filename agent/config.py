@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from lakatos.agent.llm_address import DEFAULT_KEY_ENV, checked_address
 from lakatos.tools.claim import DEFAULT_THRESHOLD
 from lakatos.tools.errors import UserError
+
+DEFAULT_KEY_ENV = "OPENAI_API_KEY"
+
+
+def checked_address(url: str) -> str:
+    """An address of http or https, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or it holds a password; the log would keep that for good.
+    """
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("give the address without user, password or query; the key belongs into OPENAI_API_KEY")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch("[!-~]+", url):
+        raise ValueError("give an address like http://localhost:11434/v1, with http:// or https://")
+    _ = parts.port  # raises ValueError where it is no port
+    return url.rstrip("/")
 
 
 class Limits(BaseModel):

@@ -7,27 +7,12 @@ import re
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+from lakatos.agent.config import DEFAULT_KEY_ENV, checked_address
 from lakatos.tools.errors import UserError
 
 OPENAI = "https://api.openai.com/v1"
-DEFAULT_KEY_ENV = "OPENAI_API_KEY"
 _SECRET = 6  # characters: "none" and "EMPTY" are no secrets, and to hide them would garble answers
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no database takes these
-
-
-def checked_address(url: str) -> str:
-    """An address of http or https, without a slash at its end.
-
-    Raises:
-        ValueError: it is none, or it holds a password; the log would keep that for good.
-    """
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("give the address without user, password or query; the key belongs into OPENAI_API_KEY")
-    if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch("[!-~]+", url):
-        raise ValueError("give an address like http://localhost:11434/v1, with http:// or https://")
-    _ = parts.port  # raises ValueError where it is no port
-    return url.rstrip("/")
 
 
 class Endpoint(NamedTuple):

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from lakatos.agent.llm_address import DEFAULT_KEY_ENV, Endpoint
+from lakatos.agent.config import DEFAULT_KEY_ENV
+from lakatos.agent.llm_address import Endpoint
 from lakatos.agent.llm_answers import estimated_tokens, read_answer
 from lakatos.agent.llm_http import Response, Unanswered, request
 from lakatos.agent.llm_protocol import LLMFailure, Message, Reply
