@@ -1,13 +1,12 @@
 """What to test next.
 
-config         RunConfig and Limits: one string under each field, from which --help is made
-llm            the LLM protocol; any OpenAI-compatible endpoint (llm_*); ScriptedLLM, the test double
-proposer       where hypotheses come from: attribution, llm, random, file
-schema         the JSON schema that narrows an LLM's proposals to what exists
-investigation  the steps of a run, each safe to repeat
-state, graph   explore -> propose -> register -> test -> interpret -> (propose | conclude)
-watch          what a run tells while it goes
-cli            the `lakatos` command; cli_tables prints what it reads, bench_protocol what simulated studies show
+config      RunConfig and Limits: one string under each field, from which --help is made
+watch       what a run tells while it goes
+llm         language models: any OpenAI-compatible endpoint
+proposers   where hypotheses come from
+run         one investigation: explore, propose, register, test, interpret, conclude
+simulation  agents of known honesty, in worlds of known truth
+cli         the `lakatos` command
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lakatos.agent.config import Limits, RunConfig
-    from lakatos.agent.graph import investigate, resume
+    from lakatos.agent.run import investigate, resume
 
 __all__ = ["Limits", "RunConfig", "investigate", "resume"]
 
-_HOMES = {"Limits": "config", "RunConfig": "config", "investigate": "graph", "resume": "graph"}
+_HOMES = {"Limits": "config", "RunConfig": "config", "investigate": "run", "resume": "run"}
 
 
 def __getattr__(name: str) -> Any:

@@ -126,7 +126,7 @@ def claims(source: Path, folder: Path) -> None:
     """Confirmed claims as tests of somebody's own project."""
     from regression_errors import weakened
 
-    from lakatos.experiments_db.hypothesis_file import read
+    from lakatos.experiments_db.regression import read
     from lakatos.tools.model import EMBEDDED
 
     project = folder / "project"

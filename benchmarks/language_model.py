@@ -19,7 +19,7 @@ from rich.console import Console
 from lakatos.agent import RunConfig, investigate
 from lakatos.agent.watch import RichWatcher, showable
 from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db.transcript import as_markdown, transcript_document
+from lakatos.experiments_db.documents import as_markdown, transcript_document
 
 BEHAVIOURS = ("ioi", "induction", "capital_of")
 HEAD = """# What a small language model proposed

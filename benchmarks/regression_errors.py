@@ -160,9 +160,7 @@ def row(case: str, runs: list[tuple[str, int]], **about: object) -> dict:
 def real(db: str, runs: int, seed: int) -> list[dict]:
     """Re-runs of what a database has confirmed: on its model, and with the claimed heads' output scaled down."""
     from lakatos.experiments_db import open_store
-    from lakatos.experiments_db.outcome_text import share_left
-    from lakatos.experiments_db.regression import rerun
-    from lakatos.experiments_db.reruns import file_of, regressions
+    from lakatos.experiments_db.regression import file_of, regressions, rerun, share_left
     from lakatos.tools.model import load_model
 
     store = open_store(db, create=False)

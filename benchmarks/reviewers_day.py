@@ -22,7 +22,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db.web import create_app
+from lakatos.experiments_db.site import create_app
 
 WIDTH, HEIGHT = 1400, 900
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from lakatos.experiments_db.hypothesis_file import HypothesisFile
-    from lakatos.experiments_db.regression import Outcome
+    from lakatos.experiments_db.regression import HypothesisFile, Outcome
     from lakatos.tools.model import LoadedModel
 
 _SUFFIX = ".hypothesis.yaml"
@@ -55,7 +54,7 @@ class ClaimFile(pytest.File):
         Raises:
             CollectError: the file cannot be read.
         """
-        from lakatos.experiments_db.hypothesis_file import read
+        from lakatos.experiments_db.regression import read
         from lakatos.tools.errors import UserError
 
         try:
@@ -75,8 +74,8 @@ class ClaimTest(pytest.Item):
 
     def runtest(self) -> None:
         """Hold, fail, or skip as undecided."""
-        from lakatos.experiments_db import outcome_text
         from lakatos.experiments_db.regression import rerun
+        from lakatos.experiments_db.regression import text as outcome_text
 
         option = self.config.option
         outcome = rerun(

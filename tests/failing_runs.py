@@ -26,9 +26,8 @@ from tampering import copied
 from toy import write_toy_behaviours, write_trained_model
 
 from lakatos.agent import RunConfig, investigate
-from lakatos.agent.graph import resume
-from lakatos.agent.llm import OpenAILLM, ScriptedLLM
-from lakatos.agent.llm_answers import estimated_tokens
+from lakatos.agent.llm import OpenAILLM, ScriptedLLM, estimated_tokens
+from lakatos.agent.run import resume
 from lakatos.experiments_db import Store, open_store
 from lakatos.experiments_db import models as m
 from lakatos.tools.errors import Stop

@@ -8,11 +8,11 @@ import secrets
 from contextlib import suppress
 from unittest import mock
 
-from lakatos.agent import RunConfig, investigate, testing
+from lakatos.agent import RunConfig, investigate
 from lakatos.agent.llm import LLMFailure, ScriptedLLM
+from lakatos.agent.run import testing
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.regression import rerun
-from lakatos.experiments_db.reruns import append_rerun, file_of
+from lakatos.experiments_db.regression import append_rerun, file_of, rerun
 from lakatos.experiments_db.reviews import add_review
 from lakatos.tools.errors import UserError
 

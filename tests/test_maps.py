@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = [
     path.parent
-    for path in sorted((ROOT / "tools").rglob("__init__.py"))
+    for top in ("agent", "experiments_db", "tools")
+    for path in sorted((ROOT / top).rglob("__init__.py"))
     if any(other.stem != "__init__" for other in path.parent.glob("*.py"))
 ]
 

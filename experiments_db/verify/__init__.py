@@ -9,6 +9,7 @@
     tests          seed, order, prompts generated again; e-value, p-value, interval, stopping reason from stored numbers
     reviews        signed, with a reason or a score; blind at first only
     reruns         tolerances from the confirmation, prompts from the seed, the outcome from the stored numbers
+    comparing      what counts as the same number
     driver         runs all of these, and asks whether what runs reported as confirmed still is
 
 It cannot notice a log that was cut short, put back to an earlier copy, or rewritten whole with every hash and every

@@ -7,8 +7,7 @@ from dataclasses import asdict
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.regression import data_of, prompt_seed
-from lakatos.experiments_db.reruns import explored
+from lakatos.experiments_db.regression import data_of, explored, prompt_seed
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import CLAIM

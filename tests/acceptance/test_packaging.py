@@ -40,7 +40,7 @@ def test_the_wheel_holds_every_file_of_the_four_folders_and_nothing_else(wheel):
     assert packed == wanted
     assert "lakatos/tools/behaviour/builtin/ioi.yaml" in packed
     assert "lakatos/prompts/propose.md" in packed
-    assert "lakatos/experiments_db/templates/report.html" in packed
+    assert "lakatos/experiments_db/report/templates/report.html" in packed
 
 
 SCRATCH = """

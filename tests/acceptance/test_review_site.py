@@ -20,7 +20,7 @@ from lakatos.experiments_db import open_store
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements, triggers
 from lakatos.experiments_db.reviews import add_review
-from lakatos.experiments_db.web import create_app
+from lakatos.experiments_db.site import create_app
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("reviewers_day", ROOT / "benchmarks" / "reviewers_day.py")

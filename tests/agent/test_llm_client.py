@@ -15,8 +15,8 @@ from misbehaving import BY_NAME, KEY, MESSAGES, MODES, SCHEMA, TEXT, Mode, Serve
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.config import Limits
 from lakatos.agent.llm import LLMFailure, OpenAILLM, Reply, language_model
-from lakatos.agent.llm_answers import the_object
-from lakatos.agent.llm_openai import TRIES
+from lakatos.agent.llm.answers import the_object
+from lakatos.agent.llm.client import TRIES
 from lakatos.experiments_db import open_store
 from lakatos.tools.errors import UserError
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from lakatos.agent import RunConfig, investigate, resume
-from lakatos.experiments_db import documents, open_store
+from lakatos.experiments_db import open_store
+from lakatos.experiments_db.documents import documents
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import battery

@@ -11,7 +11,7 @@ from importlib import metadata
 import pytest
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.export import write_tests
+from lakatos.experiments_db.report.files import write_tests
 
 PLUGIN = "lakatos.experiments_db.pytest_plugin"
 HEAVY = ("torch", "numpy", "pydantic", "sqlalchemy", "yaml", "transformers", "transformer_lens")

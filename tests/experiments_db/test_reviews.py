@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
-from lakatos.experiments_db import documents, open_store
+from lakatos.experiments_db import open_store
+from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.reviews import DECISIONS, add_review, agreement, kappa, standing
 from lakatos.tools.errors import UserError
 

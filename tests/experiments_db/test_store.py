@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from lakatos.agent.simulation.world import BEHAVIOUR
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.store import Burned, StoreError, derive_seed, seed_commitment
-from lakatos.experiments_db.world import BEHAVIOUR
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
 

@@ -1,7 +1,7 @@
 """Every call of the engine checks itself: a few random cells are measured again by the reference, and must agree.
 
 `abilities.py` tries a model on made-up prompts; this looks at the prompts, positions and interventions that were asked
-for. An audited cell (an intervention on one prompt) is run by `intervention_reference.py` on that prompt alone, without
+for. An audited cell (an intervention on one prompt) is run by `reference.py` on that prompt alone, without
 padding, windows or stacks. While a model is new to this process, every call has a few of its cells audited; after that,
 as many as a fiftieth of the forward passes pays for, and one of every sort of intervention that was not seen before.
 

@@ -19,7 +19,7 @@ differs, is exactly what it was in the base run. So the base run is made once an
 keys and values; interventions are stacked along the batch, and each runs from its own block and position on; only the
 answer's position, and for logit differences only the two answer tokens, are unembedded. The blocks are called with what
 the model itself called them with, so nothing here knows an architecture. A model that cannot be driven so (tried once
-per model, on a small batch) is measured by `intervention_reference.py`, one forward pass each, and `Effects.engine`
+per model, on a small batch) is measured by `reference.py`, one forward pass each, and `Effects.engine`
 says it.
 
 Calls are audited: a few random cells are measured by the reference too (`audit.py`). Where the two disagree, the whole

@@ -1,0 +1,53 @@
+"""Language models: a protocol of one method, any OpenAI-compatible endpoint, and a scripted double for tests.
+
+What comes back is text from a stranger. It is logged, parsed as data, and never run.
+
+protocol  messages, a reply, a failure, and what they cost
+chosen    the language model that a configuration names, and the double
+client    how JSON is asked for, what is asked again, how an error is mended
+http      one request within a deadline and a number of bytes
+answers   bodies of answers and errors, read;  trouble: what an error says
+address   the server's address, its key, and how that is kept out of everything
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakatos.agent.llm.answers import estimated_tokens
+    from lakatos.agent.llm.chosen import ScriptedLLM, language_model
+    from lakatos.agent.llm.client import OpenAILLM
+    from lakatos.agent.llm.protocol import LLM, Abandoned, LLMFailure, Message, Reply
+
+__all__ = [
+    "LLM",
+    "Abandoned",
+    "LLMFailure",
+    "Message",
+    "OpenAILLM",
+    "Reply",
+    "ScriptedLLM",
+    "estimated_tokens",
+    "language_model",
+]
+
+_HOME = {
+    "Abandoned": "protocol",
+    "LLM": "protocol",
+    "LLMFailure": "protocol",
+    "Message": "protocol",
+    "OpenAILLM": "client",
+    "Reply": "protocol",
+    "ScriptedLLM": "chosen",
+    "estimated_tokens": "answers",
+    "language_model": "chosen",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

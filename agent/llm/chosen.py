@@ -1,0 +1,69 @@
+"""Language models: a protocol of one method, any OpenAI-compatible endpoint, and a scripted double for tests.
+
+What comes back is text from a stranger. It is logged, parsed as data, and never run.
+
+llm_protocol  messages, a reply, a failure, and what they cost
+llm_openai    the client: how JSON is asked for, what is asked again, how an error is mended
+llm_http      one request within a deadline and a number of bytes
+llm_answers   bodies of answers and errors, read
+llm_address   the server's address, its key, and how that is kept out of everything
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lakatos.agent.config import RunConfig
+from lakatos.agent.llm.client import OpenAILLM
+from lakatos.agent.llm.protocol import LLM, Abandoned, LLMFailure, Message, Reply
+from lakatos.tools.errors import UserError
+
+__all__ = ["LLM", "Abandoned", "LLMFailure", "Message", "OpenAILLM", "Reply", "ScriptedLLM", "language_model"]
+
+
+def language_model(config: RunConfig, say: Callable[[str], None] | None = None) -> LLM:
+    """The language model that a configuration names, whose server has been found to be there.
+
+    Args:
+        config: names it.
+        say: is told which key goes to which host.
+
+    Raises:
+        UserError: no model is named, a key is missing, or nothing answers at the address.
+    """
+    if config.llm_model is None:
+        raise UserError("--proposer llm needs --llm-model NAME (and --llm-base-url for a server of your own).")
+    llm = OpenAILLM(
+        config.llm_model,
+        base_url=config.llm_base_url,
+        timeout=config.llm_timeout,
+        key_env=config.llm_key_env,
+        max_output=config.llm_max_output,
+        temperature=config.llm_temperature,
+        seed=config.llm_seed,
+        reasoning_effort=config.llm_reasoning_effort,
+    )
+    if say is not None:
+        say(llm.route)
+    llm.check()
+    return llm
+
+
+class ScriptedLLM:
+    """A test double that gives prepared answers in turn; an exception among them is raised. Notes what it was asked."""
+
+    def __init__(self, answers: Sequence[str | Exception], name: str = "scripted") -> None:
+        self.name = name
+        self._answers = list(answers)
+        self.asked: list[list[Message]] = []
+
+    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:  # noqa: ARG002
+        """See `LLM.complete`."""
+        self.asked.append(list(messages))
+        if not self._answers:
+            raise LLMFailure("the script has no more answers")
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return Reply(answer, sum(len(m["content"].split()) for m in messages), len(answer.split()))

@@ -1,0 +1,184 @@
+"""The agent loop as a langgraph: explore -> propose -> register -> test -> interpret -> (propose | conclude).
+
+The graph only says what comes next; facts are rows. It is checkpointed beside the database, and every step can be
+repeated, so a run that was stopped or killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
+from sqlalchemy.exc import IntegrityError
+
+from lakatos.agent.config import RunConfig
+from lakatos.agent.llm import LLM, language_model
+from lakatos.agent.run.asking import ask_for_prose
+from lakatos.agent.run.investigation import Investigation, begin
+from lakatos.agent.run.registering import register_proposals
+from lakatos.agent.run.state import State
+from lakatos.agent.run.testing import test_registered
+from lakatos.agent.watch import Silent, Watcher
+from lakatos.experiments_db.records import RunRecord
+from lakatos.experiments_db.store import Store, StoreError, open_store
+from lakatos.tools.errors import Stop, UserError
+from lakatos.tools.model import LoadedModel, load_model
+
+DEFAULT_DB = "lakatos.db"
+_MANY = 10_000  # langgraph's limit on steps: a run has its own limits
+
+
+def build_graph(run: Investigation, checkpointer: Any = None) -> Any:
+    """The compiled graph of one run."""
+
+    def explore(state: State) -> Command[Literal["propose"]]:  # noqa: ARG001 - langgraph names it
+        run.check()
+        run.explore()
+        return Command(goto="propose")
+
+    def propose(state: State) -> Command[Literal["register", "conclude"]]:
+        proposed = run.propose(state["round"])
+        return Command(goto="register" if proposed else "conclude")
+
+    def register(state: State) -> Command[Literal["test"]]:
+        register_proposals(run, state["round"])
+        return Command(goto="test")
+
+    def test(state: State) -> Command[Literal["interpret"]]:  # noqa: ARG001 - langgraph names it
+        test_registered(run)
+        return Command(goto="interpret")
+
+    def interpret(state: State) -> Command[Literal["propose", "conclude"]]:
+        if run.config.proposer == "llm":
+            ask_for_prose(run, state["round"])
+        more = state["round"] < run.config.rounds
+        return Command(goto="propose" if more else "conclude", update={"round": state["round"] + more})
+
+    def conclude(state: State) -> None:  # noqa: ARG001 - langgraph names it
+        run.conclude()
+
+    graph = StateGraph(State)
+    graph.add_node("explore", explore)
+    graph.add_node("propose", propose)
+    graph.add_node("register", register)
+    graph.add_node("test", test)
+    graph.add_node("interpret", interpret)
+    graph.add_node("conclude", conclude)
+    graph.add_edge(START, "explore")
+    graph.add_edge("conclude", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def investigate(
+    behaviour: str,
+    config: RunConfig | None = None,
+    *,
+    db: str = DEFAULT_DB,
+    study: str | None = None,
+    watcher: Watcher | None = None,
+    llm: LLM | None = None,
+    load: Callable[..., LoadedModel] = load_model,
+) -> RunRecord:
+    """Run one investigation to its end.
+
+    Args:
+        behaviour: a built-in's name, or a path to a behaviour file.
+        config: everything else; see `RunConfig`.
+        db: a path or SQLAlchemy URL; made if it does not exist.
+        study: the family over which error is controlled; by default everything in the database.
+        watcher: is told what happens; by default nobody is.
+        llm: a language model to use instead of the one that `config` names.
+        load: boots the model: `load_model`, or your own for a model it does not know.
+
+    Raises:
+        UserError: see its message.
+        Stop: a limit was reached, or Ctrl-C; `resume` goes on.
+        KeyboardInterrupt: a second Ctrl-C; `resume` goes on after that too.
+    """
+    config = config or RunConfig()
+    watcher = watcher or Silent()
+    if config.proposer == "llm" and llm is None:
+        llm = language_model(config, watcher.say)
+    store = open_store(db, study=study, secret_seed=None if config.seed is None else str(config.seed))
+    seed = str(config.seed) if config.seed is not None else secrets.token_hex(16)
+    run_id, model = begin(store, behaviour, config, seed, load, watcher.say)
+    return _go(store, run_id, "started", watcher, llm, model)
+
+
+def resume(
+    run_id: int,
+    *,
+    db: str = DEFAULT_DB,
+    watcher: Watcher | None = None,
+    llm: LLM | None = None,
+    limits: dict[str, Any] | None = None,
+    load: Callable[..., LoadedModel] = load_model,
+) -> RunRecord:
+    """Go on with a run that was stopped or killed. What it spent stays spent.
+
+    Args:
+        limits: limits that replace the run's own, e.g. {"max_seconds": 600}; the change is logged.
+
+    Raises:
+        UserError, Stop: as `investigate`; also where the run has finished.
+    """
+    store = open_store(db, create=False, run=run_id)
+    if store.run(run_id).status == "finished":
+        raise UserError(f"Run {run_id} has finished; `lakatos log --run {run_id}` shows it.")
+    return _go(store, run_id, "resumed", watcher or Silent(), llm, None, limits or {}, load)
+
+
+def _go(
+    store: Store,
+    run_id: int,
+    how: str,
+    watcher: Watcher,
+    llm: LLM | None,
+    model: LoadedModel | None,
+    limits: dict[str, Any] | None = None,
+    load: Callable[..., LoadedModel] = load_model,
+) -> RunRecord:
+    run = Investigation(store, run_id, watcher, llm, model=model, load=load, limits=limits or {})
+    store.event(run_id, how, {"limits": limits or {}})
+    thread = {"configurable": {"thread_id": run.row.digest}, "recursion_limit": _MANY}
+    try:
+        if run.config.proposer == "llm":
+            run.reach_llm()  # a wrong address is found before the model is loaded
+        with run.interruptible(), SqliteSaver.from_conn_string(str(checkpoints(store))) as saver:
+            graph = build_graph(run, saver)
+            waiting = bool(graph.get_state(thread).next)
+            graph.invoke(None if waiting else State(run_id=run_id, round=1), thread)
+    except IntegrityError as error:
+        raise UserError(
+            f"Another process is at work on run {run_id}: it has stored what this one was about to. "
+            "Let it finish; nothing is lost or counted twice."
+        ) from error
+    except Stop as stop:
+        store.event(run_id, "stopped", {"reason": str(stop)})
+        raise
+    except KeyboardInterrupt:
+        store.event(run_id, "stopped", {"reason": "killed by Ctrl-C"})
+        raise
+    except StoreError:
+        raise
+    except UserError as error:
+        if store.run(run_id).status == "running":  # otherwise the step has said so itself
+            store.event(run_id, "failed", {"reason": str(error)})
+        raise
+    except Exception as error:  # a fault of ours, or the machine's: it keeps its type, and the step can be repeated
+        store.event(run_id, "failed", {"reason": f"{type(error).__name__}: {error}"})
+        raise
+    finally:
+        watcher.close()
+    return store.run(run_id)
+
+
+def checkpoints(store: Store) -> Path:
+    """Where the graph's checkpoints lie: beside a SQLite file, else in the working folder. No fact is in them."""
+    database = store.engine.url.database if store.engine.dialect.name == "sqlite" else None
+    return Path(f"{database or 'lakatos'}.graph")

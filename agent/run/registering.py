@@ -1,0 +1,123 @@
+"""Judging proposals: a slot and a frozen record, or a refusal with its reason. Either is a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lakatos.agent.proposers import from_file
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.registration import Registration, register
+from lakatos.experiments_db.store import Burned, Duplicate
+from lakatos.tools.behaviour import most_pairs, plain
+from lakatos.tools.claim import AnyClaim, claim_hash, control_names, describe, read_hypothesis
+from lakatos.tools.component import Shape
+from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.evidence import Data
+from lakatos.tools.experiment import Sample, calibrate, needs_donors
+
+if TYPE_CHECKING:
+    from lakatos.agent.run.investigation import Investigation
+
+
+# What a claim can cause where its constants are measured. Anything else is not its fault, and ends the run.
+CLAIM_FAILURES = (UserError, FloatingPointError)
+
+
+def register_proposals(run: Investigation, round_: int) -> None:
+    """Judge every proposal of a round: a slot and a frozen record for it, or a refusal with its reason."""
+    proposals = run.store.all(m.Proposal, m.Proposal.run_id == run.run_id, m.Proposal.round == round_)
+    ids = [row.id for row in proposals]
+    settled = {r.proposal_id for r in run.store.all(m.Refusal, m.Refusal.proposal_id.in_(ids))}
+    settled |= {h.proposal_id for h in run.store.all(m.HypothesisRow, m.HypothesisRow.proposal_id.in_(ids))}
+    if any(row.id not in settled for row in proposals):
+        run.load()
+    for number, row in enumerate(proposals):
+        run.going("registering", number, len(proposals))
+        if row.id not in settled:
+            _register(run, row)
+
+
+def may_need_donors(run: Investigation) -> bool:
+    """Whether a claim of this run may replace activations by those of other prompts: only a file says beforehand."""
+    if run.config.proposer != "file":
+        return True
+    for proposal in from_file(run.config.claims):
+        with suppress(ProposalError):  # such a claim is refused when it is registered
+            if needs_donors(read_hypothesis(proposal, run.behaviour.name).claim):
+                return True
+    return False
+
+
+def _register(run: Investigation, proposal: m.Proposal) -> None:
+    try:
+        hypothesis = read_hypothesis(proposal.proposal, run.behaviour.name)
+    except ProposalError as error:
+        _refuse(run, proposal, "malformed", str(error))
+        return
+    claim = hypothesis.claim
+    try:
+        wanted = control_names(claim, run.behaviour)
+    except UserError as error:
+        _refuse(run, proposal, "untestable", str(error))
+        return
+    controls = {c.name: c.hash for c in run.controls if c.name in wanted}
+    facts = {"weights": run.row.weights, "behaviour": run.row.behaviour_hash}
+    identity = claim_hash(claim, **facts, controls=controls, study=run.store.study.name)
+    twins = run.store.all(m.HypothesisRow, m.HypothesisRow.claim_hash == identity)
+    if twins:
+        text = describe(claim, run.behaviour.name)
+        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twins[0].id} ({text})", twins[0].id)
+        return
+    began = time.monotonic()
+    try:
+        for component in claim.tested.places():
+            component.check(run.model.cfg, set(run.behaviour.named_positions))
+        templates = run.behaviour.frames(claim.family)
+        sample = run.exploration(donors=needs_donors(claim))
+        used = Sample(sample.runs, {name: sample.controls[name] for name in controls})
+        chooser = str(run.store.seed(identity, "matched"))
+        cap = _cap(run, claim, controls)
+        battery, measured = calibrate(claim, run.model.bridge, used, chooser, cap, templates)
+    except CLAIM_FAILURES as error:
+        _refuse(run, proposal, "untestable", str(error))
+        return
+    given = run.behaviour.pairs
+    asked = Registration(
+        run=run.row,
+        proposal_id=proposal.id,
+        hypothesis=hypothesis,
+        claim_hash=identity,
+        battery=battery,
+        explored=Data(measured.values, used.templates),
+        shape=Shape.of(run.model.cfg),
+        cap=cap,
+        templates=templates,
+        controls=controls,
+        unigram=measured.unigram,
+        listed=None if given is None else tuple(plain(pair.clean) for pair in given.confirmation),
+        forwards=measured.forwards,
+        seconds=time.monotonic() - began,
+    )
+    try:
+        register(run.store, asked)
+    except Burned as error:
+        _refuse(run, proposal, "untestable", str(error))
+    except Duplicate as error:  # another process was faster
+        if run.store.all(m.HypothesisRow, m.HypothesisRow.proposal_id == proposal.id):
+            return
+        _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
+
+
+def _cap(run: Investigation, claim: AnyClaim, controls: Collection[str]) -> int:
+    """The most pairs that a test may use: whole batches of the run's limit, or of what its prompts come from."""
+    limit = run.config.max_pairs
+    caps = [most_pairs(control, limit) for control in run.controls if control.name in controls]
+    return min(most_pairs(run.behaviour, limit, claim.family), *caps, limit)
+
+
+def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
+    run.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=reason, duplicate_of=duplicate_of))
+    run.watcher.say(f"refused ({kind}): {reason}")

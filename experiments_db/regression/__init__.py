@@ -1,0 +1,67 @@
+"""A confirmed claim put to the question again.
+
+file     a confirmed claim as a *.hypothesis.yaml file
+running  runs one, on fresh prompts
+text     what came of it, for people
+ledger   re-runs in the log
+drift    a claim over models and versions
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db.regression.drift import drift_document
+    from lakatos.experiments_db.regression.file import SUFFIX, HypothesisFile, read, to_text
+    from lakatos.experiments_db.regression.ledger import append_rerun, explored, file_of, regressions
+    from lakatos.experiments_db.regression.running import Outcome, data_of, prompt_seed, rerun
+    from lakatos.experiments_db.regression.text import headline, reason, report, share_left
+
+__all__ = [
+    "SUFFIX",
+    "HypothesisFile",
+    "Outcome",
+    "append_rerun",
+    "data_of",
+    "drift_document",
+    "explored",
+    "file_of",
+    "headline",
+    "prompt_seed",
+    "read",
+    "reason",
+    "regressions",
+    "report",
+    "rerun",
+    "share_left",
+    "to_text",
+]
+
+_HOME = {
+    "HypothesisFile": "file",
+    "Outcome": "running",
+    "SUFFIX": "file",
+    "append_rerun": "ledger",
+    "data_of": "running",
+    "drift_document": "drift",
+    "explored": "ledger",
+    "file_of": "ledger",
+    "headline": "text",
+    "prompt_seed": "running",
+    "read": "file",
+    "reason": "text",
+    "regressions": "ledger",
+    "report": "text",
+    "rerun": "running",
+    "share_left": "text",
+    "to_text": "file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

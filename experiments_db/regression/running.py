@@ -1,0 +1,224 @@
+"""A confirmed claim, tested again: fresh prompts, its whole registered battery, a sequential decision.
+
+What may have been lost is in `tolerance.py` of evidence, how it is decided, with which errors, in `retest.py`. Prompts
+come from a seed of the re-run's own, out of the same generator as the confirmation's: the templates and fillers that
+exploration never saw. Everything a re-run showed is in its `Outcome`, per prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakatos.experiments_db.regression.file import HypothesisFile, read
+from lakatos.tools.behaviour import Exhausted
+from lakatos.tools.claim import AnyClaim
+from lakatos.tools.environment import environment
+from lakatos.tools.errors import UserError
+from lakatos.tools.evidence import ALPHA, MOST_PAIRS, Battery, Data, Decision, Tolerance, decide, effects_of, fail_bar
+from lakatos.tools.statistics import BATCH
+
+if TYPE_CHECKING:
+    from lakatos.tools.model import LoadedModel
+
+Progress = Callable[[int, int], None]
+
+
+class TemplateFound(NamedTuple):
+    """The effect of one line on the prompts of one template."""
+
+    template: str
+    n: int
+    mean: float  # raw units, not clipped
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a re-run showed. `decision` has the outcome and every line of the battery."""
+
+    hypothesis: HypothesisFile
+    decision: Decision
+    alpha: float  # how often a true claim fails
+    pairs: int  # the most prompts it might use
+    exhausted: bool  # the behaviour had no more prompts to give
+    n: int  # prompts used
+    seed: int
+    model: str
+    weights: str
+    environment: dict[str, Any]
+    prompts: tuple[dict[str, Any], ...]  # uid, template and measured numbers of each
+    forwards: float
+    seconds: float
+
+    @property
+    def outcome(self) -> str:
+        """held, failed or undecided."""
+        return self.decision.outcome
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether these are the weights that the claim was confirmed of."""
+        return self.weights == self.hypothesis.model.weights
+
+    @property
+    def telling(self) -> Tolerance:
+        """The line that says most: the first that failed, else the main effect's."""
+        pairs = zip(self.hypothesis.tolerance, self.decision.lines, strict=True)
+        return next((t for t, found in pairs if found.outcome == "failed"), self.hypothesis.tolerance[0])
+
+    @property
+    def templates(self) -> list[TemplateFound]:
+        """The effect of the telling line by template, the smallest first."""
+        return by_template(self.hypothesis.typed, self.hypothesis.battery, data_of(self.prompts), self.telling.line)
+
+
+def rerun(
+    hypothesis: HypothesisFile | str | Path,
+    model: LoadedModel | str | None = None,
+    *,
+    device: str = "cpu",
+    alpha: float | None = None,
+    max_pairs: int | None = None,
+    seed: int | None = None,
+    progress: Progress = lambda _done, _of: None,
+) -> Outcome:
+    """Test a confirmed claim again on fresh prompts.
+
+    Args:
+        hypothesis: what `hypothesis_file.read` gives, or the file's path.
+        model: a loaded model, or a name as in `load_model`; by default the one that the claim was confirmed of.
+        device: of a model that is loaded here.
+        alpha: how often a true claim may fail; by default the file's own.
+        max_pairs: the most prompts; by default as many as are planned, and at most `MOST_PAIRS`.
+        seed: of the prompts; a random one by default. The same seed gives the same prompts.
+        progress: is told prompts so far, and of how many at most.
+
+    Raises:
+        UserError: the file or the model cannot be read, or the model has not what the claim is about, or gives numbers
+            that are not finite.
+    """
+    from lakatos.tools.experiment import draw_prompts, measure, needs_donors
+    from lakatos.tools.model import load_model
+
+    file = hypothesis if isinstance(hypothesis, HypothesisFile) else read(hypothesis)
+    claim, battery, behaviour = file.typed, file.battery, file.behaviour.behaviour
+    level = file.alpha if alpha is None else alpha
+    most = pairs_to_use(file, level, max_pairs)
+    key = secrets.randbits(63) if seed is None else seed
+    loaded = load_model(model or file.model.name, device=device) if model is None or isinstance(model, str) else model
+    _check_fits(file, loaded)
+    began, forwards = time.monotonic(), 0.0
+    prompts: list[dict[str, Any]] = []
+    decision, exhausted = decide(file.tolerance, effects_of_nothing(file), level), False
+    while decision.outcome == "undecided" and len(prompts) < most and not exhausted:
+        progress(len(prompts), most)
+        try:
+            sample = draw_prompts(
+                behaviour,
+                [control.behaviour for control in file.controls],
+                loaded.tokenizer,
+                n=BATCH,
+                skip=len(prompts),
+                split="confirmation",
+                seeds=lambda purpose: prompt_seed(key, file.hash, purpose),
+                donors=needs_donors(claim),
+                family=claim.family,
+            ).on(loaded.bridge)
+            measured = measure(claim, battery.matched, loaded.bridge, sample)
+        except FloatingPointError as error:
+            raise UserError(f"{loaded.name} cannot be measured on {behaviour.name}: {error}") from error
+        except Exhausted:
+            exhausted = True
+            if not prompts:
+                raise
+            continue
+        forwards += measured.forwards
+        for place, pair in enumerate(sample.runs.pairs):
+            numbers = {name: float(column[place]) for name, column in measured.values.items()}
+            prompts.append({"uid": pair.uid, "template": pair.template, "measured": numbers})
+        decision = decide(file.tolerance, effects_of(claim, battery, data_of(prompts)), level)
+    progress(len(prompts), most)
+    return Outcome(
+        hypothesis=file,
+        decision=decision,
+        alpha=level,
+        pairs=most,
+        exhausted=exhausted,
+        n=len(prompts),
+        seed=key,
+        model=loaded.name,
+        weights=loaded.weight_hash,
+        environment=environment(device if model is None or isinstance(model, str) else str(loaded.cfg.device)),
+        prompts=tuple(prompts),
+        forwards=forwards,
+        seconds=time.monotonic() - began,
+    )
+
+
+def pairs_to_use(file: HypothesisFile, alpha: float, max_pairs: int | None) -> int:
+    """The most prompts of a re-run, in whole batches.
+
+    Raises:
+        UserError: less than a batch, or alpha is none.
+    """
+    if not 0 < alpha <= 0.5:  # also where it is no number: nothing would ever fail
+        raise UserError(f"alpha, how often a true claim may fail, is above 0 and at most 0.5; {alpha:g} is not.")
+    if max_pairs is not None:
+        if max_pairs < BATCH:
+            raise UserError(f"At most {max_pairs} pairs: at least one batch ({BATCH}) is needed to say anything.")
+        return max_pairs // BATCH * BATCH
+    lines = len(file.tolerance)
+    planned = file.pairs * max(1.0, math.log(fail_bar(lines, alpha)) / math.log(fail_bar(lines, ALPHA)))
+    return min(BATCH * math.ceil(planned / BATCH), MOST_PAIRS)
+
+
+def prompt_seed(seed: int, claim_hash: str, purpose: str) -> int:
+    """The seed of one stream of a re-run: each claim has its own, whatever else runs with the same seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{claim_hash}|rerun|{purpose}".encode()).digest()[:16], "big")
+
+
+def data_of(prompts: Any) -> Data:
+    """The stored numbers of a re-run."""
+    import numpy as np
+
+    names = prompts[0]["measured"] if prompts else {}
+    values = {name: np.array([p["measured"][name] for p in prompts]) for name in names}
+    return Data(values, tuple(p["template"] for p in prompts))
+
+
+def effects_of_nothing(file: HypothesisFile) -> dict[str, Any]:
+    """The effects before the first prompt."""
+    import numpy as np
+
+    return {tolerance.line: np.zeros(0) for tolerance in file.tolerance}
+
+
+def by_template(claim: AnyClaim, battery: Battery, data: Data, line: str) -> list[TemplateFound]:
+    """The effect of a line by template, the smallest first."""
+    gathered: dict[str, list[float]] = defaultdict(list)
+    for template, effect in zip(data.templates, effects_of(claim, battery, data)[line], strict=True):
+        gathered[template].append(float(effect))
+    found = [TemplateFound(name, len(own), sum(own) / len(own)) for name, own in gathered.items()]
+    return sorted(found, key=lambda t: t.mean)
+
+
+def _check_fits(file: HypothesisFile, model: LoadedModel) -> None:
+    from lakatos.tools.behaviour import static_problems, told
+
+    behaviour = file.behaviour.behaviour
+    try:
+        for component in file.typed.tested.places():
+            component.check(model.cfg, set(behaviour.named_positions))
+    except UserError as error:
+        raise UserError(f"{file.claim}: {model.name} has no such component: {error}") from error
+    if model.weight_hash != file.model.weights and (problems := static_problems(behaviour, model.tokenizer)):
+        raise UserError(
+            f"{behaviour.name} does not fit the tokenizer of {model.name}:\n- " + "\n- ".join(told(problems, 5))
+        )

@@ -1,0 +1,229 @@
+"""The larger figures of the review site as inline SVG: what stands beside an effect, and two sides compared.
+
+lines       every null hypothesis of a battery: mean and interval, in units of its clipping scale, beside its bound
+seen        the effect on exploration pairs and on confirmation pairs, one above the other
+components  layer by component, shaded by how many hypotheses there are: a filter of the table
+versus      pairs of claims, one dot each: the share of the gap on one side against that on the other
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from lakatos.experiments_db.records import Cell
+from lakatos.experiments_db.report.charts import (
+    MARKS,
+    SHOWN_AS,
+    Scale,
+    line,
+    number,
+    percent,
+    place_name,
+    signed,
+    svg,
+    text,
+)
+
+_LABEL = 25  # characters beside a line of the battery
+_WIDTH = 400
+_NARROW = 270  # in a column at the side
+
+
+def lines(h: dict[str, Any]) -> Markup:
+    """Each line's mean with its 95 % interval over its bound, all divided by the line's clipping scale."""
+    shown = h["evidence"]["lines"] if h["evidence"] else []
+    scales = {line["name"]: float(line["scale"]) for line in h["record"]["battery"]["lines"]}
+    rows = [
+        (ln, [(ln[key] - ln["delta"]) / scales[ln["name"]] for key in ("mean", "low", "high")])
+        for ln in shown
+        if scales.get(ln["name"])
+    ]
+    if not rows:
+        return Markup("")
+    values = [0.0, *(v for _, three in rows for v in three)]
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low or 1.0)
+    left, top, row = 156, 18, 24
+    bottom = top + row * len(rows)
+    x = Scale(low - margin, high + margin, left, _WIDTH - 10)
+    parts = [line(x(tick), top - 4, x(tick), bottom, "grid") for tick in x.ticks()]
+    parts += [line(x(0), top - 8, x(0), bottom, "delta"), text(x(0), top - 10, "null", "middle", "delta")]
+    for place, (ln, (mean, below, above)) in enumerate(rows):
+        y = top + row * place + row / 2
+        rejected = "v-confirmed" if below > 0 else "v-refuted" if above < 0 else "v-inconclusive"
+        name = ln["name"] if ln["decides"] else f"reading: {ln['name']}"
+        said = f"{ln['name']}: {signed(ln['mean'])} {ln['unit']}, bound {number(ln['delta'])}, e = {number(ln['e'])}"
+        parts.append(_label(left - 10, y + 4, name))
+        parts.append(line(x(below), y, x(above), y, f"bar {rejected}"))
+        dot = Markup('<circle cx="{}" cy="{}" r="4.2" class="dot {}"><title>{}</title></circle>')
+        parts.append(dot.format(x(mean), y, rejected, said))
+    parts.append(line(left, bottom, _WIDTH - 10, bottom, "axis"))
+    parts += [text(x(tick), bottom + 15, number(tick, short=True), "middle") for tick in x.ticks()]
+    parts.append(
+        text((left + _WIDTH - 10) / 2, bottom + 31, "above its null, in units of the clipping scale", "middle")
+    )
+    return svg(_WIDTH, bottom + 38, f"{len(rows)} lines of the battery beside their nulls", parts, "figure")
+
+
+def seen(h: dict[str, Any]) -> Markup:
+    """The main effect before registration and after it: a dot a prompt pair, a bar at each mean."""
+    main = h["record"]["battery"]["lines"][0]
+    explored = [float(v) for v in h["explored"]["effects"]]
+    confirmed = [float(next(iter(p["effects"].values()))) for p in h["prompts"]]
+    delta = float(main["delta"])
+    every = [0.0, delta, *explored, *confirmed]
+    margin = 0.05 * (max(every) - min(every) or 1.0)
+    left, top, row = 84, 24, 46
+    x = Scale(min(every) - margin, max(every) + margin, left, _WIDTH - 10)
+    bottom = top + 2 * row
+    parts = [line(x(tick), top - 4, x(tick), bottom, "grid") for tick in x.ticks()]
+    parts += [line(x(0), top - 4, x(0), bottom, "zero"), line(x(delta), top - 8, x(delta), bottom, "delta")]
+    parts.append(text(x(delta), top - 11, f"null: at most {number(delta)}", "start", "delta"))
+    for place, (name, values, kind) in enumerate((("exploration", explored, "t0"), ("confirmation", confirmed, "t2"))):
+        middle = top + row * place + row / 2
+        parts.append(text(left - 10, middle + 4, name, "end"))
+        for k, value in enumerate(values):
+            wobble = ((k * 7) % 11 - 5) * 2.6
+            circle = Markup('<circle cx="{}" cy="{}" r="2.9" class="prompt {}{}"><title>{}</title></circle>')
+            fails = "" if value > delta else " fails"
+            parts.append(circle.format(x(value), round(middle + wobble, 2), kind, fails, signed(value)))
+        if values:
+            mean = sum(values) / len(values)
+            parts.append(line(x(mean), middle - 19, x(mean), middle + 19, "middle"))
+            parts.append(text(x(mean) + 5, middle - 12, signed(mean), "start", "value"))
+    parts.append(line(left, bottom, _WIDTH - 10, bottom, "axis"))
+    parts += [text(x(tick), bottom + 15, number(tick, short=True), "middle") for tick in x.ticks()]
+    parts.append(text((left + _WIDTH - 10) / 2, bottom + 31, f"effect on one prompt pair, in {main['unit']}", "middle"))
+    said = f"main effect on {len(explored)} exploration pairs and {len(confirmed)} confirmation pairs"
+    return svg(_WIDTH, bottom + 38, said, parts, "figure")
+
+
+def components(cells: Sequence[Cell], href: Callable[[str], str], chosen: str = "") -> Markup:
+    """Layers down; heads, attention, MLP and residual stream across. Each cell with hypotheses leads to them.
+
+    Args:
+        href: from a component's name to the table filtered to it.
+        chosen: the component that the table is filtered to now.
+    """
+    places: dict[tuple[int, str, int | None], Counter[str]] = defaultdict(Counter)
+    for cell in cells:
+        kind = SHOWN_AS.get(cell.kind, cell.kind)
+        places[cell.layer, kind, cell.index if kind == "head" else None].update(cell.counts)
+    if not places:
+        return Markup("")
+    heads = max([0, *(index + 1 for _, _, index in places if index is not None)])
+    layers = max(layer + 1 for layer, _, _ in places)
+    size = 26 if heads <= 16 else 19 if heads <= 32 else 13
+    left, top, space = 30, 22, 8
+    most = max(counts.total() for counts in places.values())
+    after = {"attention": heads, "mlp": heads + 1, "residual": heads + 2}
+    parts = [text(left + size * (k + 0.5), top - 7, str(k), "middle") for k in range(heads)]
+    parts += [
+        text(left + space + size * (heads + k + 0.5), top - 7, name, "middle")
+        for k, name in enumerate(("at", "m", "r"))
+    ]
+    for layer in range(layers):
+        y = top + size * layer
+        parts.append(text(left - 8, y + size / 2 + 4, str(layer), "end"))
+        if heads:
+            parts.append(_rect(left + 1, y + 1, size * heads - 2, size - 2, "empty"))
+        parts.append(_rect(left + space + size * heads + 1, y + 1, size * 3 - 2, size - 2, "empty"))
+    for (layer, kind, index), counts in places.items():
+        x = left + size * (index or 0) if kind == "head" else left + space + size * after[kind]
+        parts.append(_cell(place_name(layer, kind, index), counts, x, top + size * layer, size, most, href, chosen))
+    width, height = left + space + size * (heads + 3) + 4, top + size * layers + 4
+    opening = Markup('<svg class="heat-map" width="{}" height="{}" viewBox="0 0 {} {}" role="group" aria-label="{}">')
+    said = "Components by layer: each leads to the hypotheses about it"
+    return opening.format(width, height, width, height, said) + Markup("").join(parts) + Markup("</svg>")
+
+
+def _cell(
+    name: str, counts: Counter[str], x: int, y: int, size: int, most: int, href: Callable[[str], str], chosen: str
+) -> Markup:
+    best = next((state for state in MARKS if counts[state]), "registered")
+    said = f"{name}: " + ", ".join(f"{counts[state]} {state}" for state in MARKS if counts[state])
+    shade = round(0.08 + 0.5 * counts.total() / most, 3)
+    inner = size - 2
+    return Markup(
+        '<a href="{}" aria-label="{}" class="cell"><rect x="{}" y="{}" width="{}" height="{}" rx="2" class="heat" '
+        'fill-opacity="{}"/><rect x="{}" y="{}" width="{}" height="{}" rx="3" class="outline v-{}{}"/>'
+        '<text x="{}" y="{}" text-anchor="middle" class="mark v-{}">{}</text><title>{}</title></a>'
+    ).format(
+        *(href(name), said, x + 1, y + 1, inner, inner, shade, x + 1, y + 1, inner, inner, best),
+        *(" chosen" if name == chosen else "", x + size / 2, y + size / 2 + 4, best),
+        *(MARKS[best] if size >= 19 else "", said),
+    )
+
+
+def versus(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], first: str, second: str) -> Markup:
+    """Share of the gap on the second side against that on the first; on the diagonal both agree."""
+    known = [(a, b) for a, b in pairs if a["fraction"] is not None and b["fraction"] is not None]
+    if not known:
+        return Markup("")
+    values = [0.0, *(side["fraction"] for pair in known for side in pair)]
+    margin = 0.07 * (max(values) - min(values) or 1.0)
+    size, left, top = 330, 58, 12
+    x = Scale(min(values) - margin, max(values) + margin, left, left + size)
+    y = Scale(x.low, x.high, top + size, top)
+    parts = []
+    for tick in x.ticks():
+        parts += [line(x(tick), top, x(tick), top + size, "grid"), line(left, y(tick), left + size, y(tick), "grid")]
+        parts.append(text(x(tick), top + size + 16, percent(tick, 0), "middle"))
+        parts.append(text(left - 8, y(tick) + 4, percent(tick, 0), "end"))
+    parts += [line(x(0), top, x(0), top + size, "zero"), line(left, y(0), left + size, y(0), "zero")]
+    parts.append(line(x(x.low), y(x.low), x(x.high), y(x.high), "delta"))
+    for a, b in known:
+        state = a["state"] if a["state"] == b["state"] else "inconclusive"
+        same = "" if a["state"] == b["state"] else " fails"
+        said = f"{a['text']}: {percent(a['fraction'])} {a['state']}, {percent(b['fraction'])} {b['state']}"
+        circle = Markup('<circle cx="{}" cy="{}" r="4.4" class="pair v-{}{}"><title>{}</title></circle>')
+        parts.append(circle.format(x(a["fraction"]), y(b["fraction"]), state, same, said))
+    parts.append(text(left + size / 2, top + size + 34, f"of the gap in {first}", "middle"))
+    up = Markup('<text transform="translate({} {}) rotate(-90)" text-anchor="middle">{}</text>')
+    parts.append(up.format(14, top + size / 2, f"of the gap in {second}"))
+    return svg(left + size + 12, top + size + 42, f"{len(known)} pairs of claims", parts, "scatter")
+
+
+def history(drift: dict[str, Any]) -> Markup:
+    """The main effect over time with its 95 % intervals, beside the levels at which a re-run holds and is lost.
+
+    Args:
+        drift: of one claim, see `drift.drift_document`.
+    """
+    rows = drift["rows"]
+    values = [0.0, drift["kept"], drift["lost"], *(row[name] for row in rows for name in ("low", "high"))]
+    margin = 0.08 * (max(values) - min(values) or 1.0)
+    left, top, bottom = 46, 12, 150
+    y = Scale(min(values) - margin, max(values) + margin, bottom, top)
+    step = (_NARROW - left - 30) / max(len(rows), 2)
+    parts = []
+    for tick in y.ticks():
+        parts.append(line(left, y(tick), _NARROW - 10, y(tick), "grid"))
+        parts.append(text(left - 7, y(tick) + 4, number(tick, short=True), "end"))
+    for name, kind in (("kept", "success"), ("lost", "futile")):
+        parts.append(line(left, y(drift[name]), _NARROW - 10, y(drift[name]), kind))
+        parts.append(text(_NARROW - 12, y(drift[name]) - 4, name, "end", kind))
+    for place, row in enumerate(rows):
+        x = left + 24 + step * place
+        kind = {"failed": "v-refuted", "undecided": "v-inconclusive"}.get(row["outcome"], "v-confirmed")
+        said = f"{row['at'][:10]} {row['model']}: {signed(row['effect'])} {drift['unit']}, {row['outcome']}"
+        parts.append(line(x, y(row["low"]), x, y(row["high"]), f"bar {kind}"))
+        dot = Markup('<circle cx="{}" cy="{}" r="4.4" class="dot {}"><title>{}</title></circle>')
+        parts.append(dot.format(round(x, 2), y(row["effect"]), kind, said))
+        if len(rows) <= 4:
+            parts.append(text(x, bottom + 16, row["outcome"], "middle"))
+    parts.append(line(left, bottom, _NARROW - 10, bottom, "axis"))
+    return svg(_NARROW, bottom + 24, f"effect over {len(rows)} tests, {drift['unit']}", parts, "figure")
+
+
+def _label(x: float, y: float, name: str) -> Markup:
+    shown = name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
+    return Markup('<text x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>').format(x, y, shown, name)
+
+
+def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
+    return Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="2" class="{}"/>').format(x, y, width, height, kind)

@@ -1,0 +1,100 @@
+"""From documents to HTML, for the one-file report and the review site: one environment, one way to write a number.
+
+Whatever a language model, a behaviour file or the database says is text and never markup: everything is escaped, and
+characters that would reorder or break a page are shown as their number.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import random
+import re
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from lakatos.experiments_db.report import charts
+from lakatos.tools.claim import CLAIM, in_words
+
+_PACKAGE = "lakatos.experiments_db.report"
+_PROMPTS_SHOWN = 5
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Where templates are rendered: autoescaped, an unknown name is an error, None is nothing."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader(_PACKAGE, "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: "" if value is None else value,
+    )
+    made.globals["charts"] = charts
+    made.filters |= {
+        "number": _exactly(charts.number),
+        "signed": _exactly(charts.signed),
+        "percent": _exactly(charts.percent),
+        "claim_in_words": lambda record: in_words(CLAIM.validate_python(record["claim"]), record["behaviour"]),
+        "by_quantile": by_quantile,
+        "at_random": at_random,
+        "moment": moment,
+        "without_rationale": lambda proposal: {k: v for k, v in proposal.items() if k != "rationale"},
+        "exact_json": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
+    }
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """A page."""
+    page = environment().get_template(template).render(**values)
+    return _UNSHOWABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", page)
+
+
+def static(name: str) -> str:
+    """A style sheet or script that travels with the package."""
+    return resources.files(f"{_PACKAGE}.static").joinpath(name).read_text("utf-8")
+
+
+def by_quantile(prompts: Sequence[dict[str, Any]], how_many: int = _PROMPTS_SHOWN) -> list[tuple[str, dict[str, Any]]]:
+    """Prompts spread evenly over the main effect, the worst first, each with the quantile that it stands for."""
+    ranked = sorted(prompts, key=charts.main_effect)
+    last = len(ranked) - 1
+    names = {0.0: "worst", 0.5: "median", 1.0: "best"}
+    chosen: dict[int, str] = {}
+    for k in range(how_many):
+        share = k / (how_many - 1)
+        if ranked:
+            chosen.setdefault(round(share * last), names.get(share, charts.percent(share)))
+    return [(name, ranked[place]) for place, name in chosen.items()]
+
+
+def at_random(
+    prompts: Sequence[dict[str, Any]], identity: str, how_many: int = _PROMPTS_SHOWN
+) -> list[tuple[str, dict[str, Any]]]:
+    """Prompts by lot, the same ones whenever the claim is looked at: the lot is drawn from its hash."""
+    seed = int(hashlib.sha256(f"{identity}|exemplars".encode()).hexdigest()[:15], 16)
+    places = random.Random(seed).sample(range(len(prompts)), min(how_many, len(prompts)))
+    return [(f"prompt {place + 1}", prompts[place]) for place in places]
+
+
+def moment(at: str) -> str:
+    """A time as people read it, to the second."""
+    return at[:19].replace("T", " ") + " UTC"
+
+
+def _exactly(form: Callable[..., str]) -> Callable[..., Any]:
+    """A number as people read it, with all its digits beside it for whoever parses the page."""
+
+    def show(value: float | None, *how: Any, **more: Any) -> Any:
+        shown = form(value, *how, **more)
+        return shown if value is None else Markup('<data value="{}">{}</data>').format(repr(value), shown)
+
+    return show

@@ -1,0 +1,398 @@
+"""What each page of the review site shows, as plain documents; numbers are those of `documents.py` and the index."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from lakatos.experiments_db import models as m
+from lakatos.experiments_db.control import asked
+from lakatos.experiments_db.corrected import FAMILIES
+from lakatos.experiments_db.documents import deviations, documents, kin, proposal_document
+from lakatos.experiments_db.index import Index, Query, Side, compare
+from lakatos.experiments_db.records import Entry, Refused
+from lakatos.experiments_db.regression import drift_document
+from lakatos.experiments_db.report import charts, figures
+from lakatos.experiments_db.store import Store
+from lakatos.tools.errors import UserError
+from lakatos.tools.multiplicity import METHODS, slot_weights
+
+RUNS_SHOWN = 25
+_FILTERS = (
+    "text",
+    "state",
+    "kind",
+    "behaviour",
+    "model",
+    "run",
+    "component",
+    "reviewer",
+    "review",
+    "proposer",
+    "group",
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who looks at the site: a name that nobody checks, and what they asked not to see yet."""
+
+    name: str = ""
+    blind: bool = False
+    theme: str = ""  # light, dark, or as the system has it
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Which correction stands beside the official verdict in the table."""
+
+    method: str = ""
+    alpha: float | None = None
+    family: str = "study"
+
+
+class Site:
+    """The pages over one study."""
+
+    def __init__(self, store: Store, index: Index) -> None:
+        self.store = store
+        self.index = index
+
+    def frame(self) -> dict[str, Any]:
+        """What stands on every page: the study, and how fresh its verdicts are."""
+        return {
+            "study": documents.study_document(self.store),
+            "fresh": self.index.freshness(),
+            "database": self.store.engine.url.render_as_string(hide_password=True),
+            "where": self._where(),
+        }
+
+    def overview(self, page: int) -> dict[str, Any]:
+        """Denominators of the study, of each behaviour, of each run; what was looked at and dropped."""
+        facets, counts, n_runs = self.index.facets(), self.index.counts(), self._n_runs()
+        held = slot_weights(counts.registered).sum() if counts.registered else 0.0
+        return {
+            "counts": counts,
+            "alpha_spent": self.store.study.alpha * float(held),
+            "spent": self.index.spent(),
+            "behaviours": [
+                {"name": name, "counts": self.index.counts(behaviour=name), **self._selection(name)}
+                for name, _ in facets["behaviour"]
+            ],
+            "runs": self._runs(page),
+            "page": page,
+            "pages": -(-n_runs // RUNS_SHOWN),
+            "dropped": self._dropped(),
+        }
+
+    def table(self, query: Query, correction: Correction) -> dict[str, Any]:
+        """A page of hypotheses with its filters, the map of their components, and another correction beside.
+
+        Raises:
+            UserError: an unknown sort, method or family.
+        """
+        page = self.index.page(query)
+        rows = page.rows
+        corrected = None
+        if correction.method:
+            corrected = self.index.corrected(correction.method, correction.alpha, correction.family)
+        filters = {name: value for name in _FILTERS if (value := getattr(query, name)) not in (None, "")}
+        return {
+            "rows": rows,
+            "scale": charts.common_scale(rows),
+            "total": page.total,
+            "pages": page.pages,
+            "query": query,
+            "filters": filters,
+            "facets": self.index.facets(),
+            "counts": self.index.counts(),
+            "scope_counts": self._scope_counts(query),
+            "map": figures.components(
+                self.index.cells(replace(query, component=None)),
+                lambda name: "?" + self.link(query, correction, component=name, page=None),
+                query.component or "",
+            ),
+            "corrected": corrected,
+            "correction": correction,
+            "methods": METHODS,
+            "families": FAMILIES,
+            "link": lambda **changes: "?" + self.link(query, correction, **changes),
+        }
+
+    def link(self, query: Query, correction: Correction, **changes: Any) -> str:
+        """The query string of a table with these things changed; None leaves one out."""
+        values: dict[str, Any] = {("q" if n == "text" else n): getattr(query, n) for n in _FILTERS}
+        values |= {"sort": query.sort if query.sort != "slot" else None}
+        values |= {"page": query.page if query.page > 1 else None}
+        values |= {"correction": correction.method, "alpha": correction.alpha}
+        values |= {"family": correction.family if correction.family != "study" else None}
+        values |= changes
+        return urlencode({name: value for name, value in values.items() if value not in (None, "")})
+
+    def family_link(self, correction: Correction, name: str) -> str:
+        """The query string of the table of one family of a correction."""
+        filters = {"behaviour": {"behaviour": name}, "kind": {"kind": name}, "run": {"run": name.removeprefix("run ")}}
+        return self.link(Query(), correction, **filters.get(correction.family, {}))
+
+    def hypothesis(self, key: str, reader: Reader) -> dict[str, Any]:
+        """One hypothesis whole; what a blind reviewer must not see yet is left out.
+
+        Raises:
+            UserError: there is none, or several.
+        """
+        since = self.store.ledger_head()
+        entry = self.index.entry(key)
+        h = documents.hypothesis_document(self.store, entry)
+        hidden = self.hides(entry.id, reader)
+        again, unable = self._again(entry)
+        related = kin(self.store, entry)
+        lines = self._lines(related.all)
+        if hidden:
+            h = {**h, "rationale": "", "reviews": [], "review": None}
+        return {
+            "since": since,
+            "h": h,
+            "hidden": hidden,
+            "scale": charts.common_scale([h]),
+            "kin": {name: [lines[key] for key in keys if key in lines] for name, keys in asdict(related).items()},
+            "proposal": None if hidden else proposal_document(self.store, entry),
+            "deviations": deviations(self.store, entry),
+            "again": again,
+            "unable": unable,
+            "run": self.store.run(entry.run_id),
+            "group": {"first": entry.judgement.group},
+            "command": self._command(entry),
+            "needed": h["record"]["threshold"],
+        }
+
+    def hides(self, hypothesis_id: int, reader: Reader) -> bool:
+        """Whether a blind reader has yet to say something of a hypothesis before they may see what others say."""
+        return reader.blind and all(r.author != reader.name for r in self.store.reviews([hypothesis_id]))
+
+    def run(self, run_id: int) -> dict[str, Any]:
+        """One investigation: denominators, selection, exploration, where it stands now.
+
+        Raises:
+            UserError: there is no such run in this study.
+        """
+        since = self.store.ledger_head()
+        row, record = documents.own_run(self.store, run_id), self.store.run(run_id)
+        events = self.store.all(m.Event, m.Event.run_id == run_id)
+        payloads = {event.kind: event.payload for event in events}
+        definition = row.behaviour_definition
+        calls = self.store.all(m.LLMCall, m.LLMCall.run_id == run_id)
+        query = Query(run=run_id)
+        explored = payloads.get("explored")
+        cells = self.index.cells(query)
+        page = self.index.page(query)
+        counts = self.index.counts(run=run_id)
+        return {
+            "since": since,
+            "run": {
+                **asdict(record),
+                "study": documents.study_document(self.store),
+                "counts": asdict(counts),
+                "behaviour_version": definition["version"],
+                "behaviour_hash": row.behaviour_hash,
+                "question": definition["question"],
+                "selected_because": definition["selected_because"],
+                "considered": definition["considered"],
+                "looked_at_before": (before := self._before(run_id)),
+                "unlisted_before": self._runs_before(run_id) - len(before),
+                "weights": row.weights,
+                "presence": payloads.get("checked"),
+                "explored": explored,
+                "timeline": [
+                    {"at": e.at, "kind": e.kind, "reason": e.payload.get("reason") or e.payload.get("author")}
+                    for e in events
+                ],
+                "refused": [asdict(r) for r in self.store.refused(run_id)[:RUNS_SHOWN]],
+                "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
+                "llm": [documents.call_line(c) for c in calls],
+            },
+            "study_counts": self.index.counts(),
+            "rows": page.rows,
+            "total": page.total,
+            "scale": charts.common_scale(page.rows),
+            "map": figures.components(
+                cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})
+            ),
+            "asked": asked(self.store, run_id) if record.status == "running" else None,
+            "last_heard": self._last_heard(run_id),
+        }
+
+    def comparison(self, first: str, second: str, by: str, page: int) -> dict[str, Any]:
+        """Two runs or two models side by side, pair by pair; nothing but the choice until both are named.
+
+        Raises:
+            UserError: a side that is neither run:N nor model:NAME, or is not there.
+        """
+        facets = self.index.facets()
+        sides = [f"run:{name}" for name, _ in facets["run"]][: RUNS_SHOWN * 8] + [
+            f"model:{n}" for n, _ in facets["model"]
+        ]
+        if not (first and second):
+            return {"sides": sides, "first": first, "second": second, "by": by, "found": None}
+        a, b = Side.parse(first), Side.parse(second)
+        found = compare(self.index, a, b, by=by, page=page)
+        return {
+            "sides": sides,
+            "first": first,
+            "second": second,
+            "by": by,
+            "found": found,
+            "page": page,
+            "plot": figures.versus(found.pairs, first, second),
+            "link": lambda n: "?" + urlencode({"a": first, "b": second, "by": by, "page": n}),
+        }
+
+    def reviews(self) -> dict[str, Any]:
+        """Every review, newest first, with the claims; and how far reviewers agree."""
+        document = documents.reviews_document(self.store)
+        newest = document["reviews"][::-1][:500]
+        return {
+            "reviews": newest,
+            "lines": self._lines({r["hypothesis_id"] for r in newest}),
+            "total": len(document["reviews"]),
+            "agreement": document["agreement"],
+            "standings": self.index.facets()["review"],
+        }
+
+    def refused(self, page: int) -> dict[str, Any]:
+        """Proposals that were not registered, newest first."""
+        join = (
+            sa.select(m.Refusal, m.Proposal)
+            .join(m.Proposal, m.Proposal.id == m.Refusal.proposal_id)
+            .join(m.Run, m.Run.id == m.Proposal.run_id)
+            .where(m.Run.study_id == self.store.study.id)
+            .order_by(m.Refusal.id.desc())
+            .limit(RUNS_SHOWN)
+            .offset(RUNS_SHOWN * (page - 1))
+        )
+        with Session(self.store.engine) as session:
+            rows = session.execute(join).all()
+        counts = self.index.counts()
+        return {
+            "shown": {"refused": [Refused(p.proposal, r.kind, r.reason, r.duplicate_of) for r, p in rows]},
+            "proposed": counts.proposed,
+            "total": counts.refused,
+            "page": page,
+            "pages": max(1, -(-counts.refused // RUNS_SHOWN)),
+        }
+
+    def _scope_counts(self, query: Query) -> tuple[str, Any] | None:
+        """The denominators of the run or behaviour that a table is about."""
+        if query.run is not None:
+            return f"run {query.run}", self.index.counts(run=query.run)
+        if query.behaviour:
+            return query.behaviour, self.index.counts(behaviour=query.behaviour)
+        return None
+
+    def _lines(self, ids: set[int]) -> dict[int, dict[str, Any]]:
+        return {line["id"]: line for line in self.index.lines(sorted(ids))}
+
+    def _n_runs(self) -> int:
+        with Session(self.store.engine) as session:
+            mine = sa.select(sa.func.count(m.Run.id)).where(m.Run.study_id == self.store.study.id)
+            return int(session.scalars(mine).one())
+
+    def _runs_before(self, run_id: int) -> int:
+        """How many runs of this database came before one, whatever their study."""
+        with Session(self.store.engine) as session:
+            return int(session.scalars(sa.select(sa.func.count(m.Run.id)).where(m.Run.id < run_id)).one())
+
+    def _newest_runs(self, *where: Any, page: int = 1) -> list[int]:
+        """A page of the study's runs that match, the newest first."""
+        newest = (
+            sa.select(m.Run.id)
+            .where(m.Run.study_id == self.store.study.id, *where)
+            .order_by(m.Run.id.desc())
+            .limit(RUNS_SHOWN)
+            .offset(RUNS_SHOWN * (page - 1))
+        )
+        with Session(self.store.engine) as session:
+            return list(session.scalars(newest))
+
+    def _runs(self, page: int) -> list[dict[str, Any]]:
+        ids = self._newest_runs(page=page)
+        return [{**asdict(self.store.run(key)), "counts": self.index.counts(run=key)} for key in ids]
+
+    def _before(self, run_id: int) -> list[dict[str, Any]]:
+        """What was looked at before this run, in this study: the last runs, and what became of them."""
+        found = []
+        for key in reversed(self._newest_runs(m.Run.id < run_id)):
+            record, counts = self.store.run(key), self.index.counts(run=key)
+            found.append(
+                {
+                    "run": key,
+                    "behaviour": record.behaviour,
+                    "model": record.model,
+                    "status": record.status,
+                    "tested": counts.tested,
+                    "confirmed": counts.confirmed,
+                }
+            )
+        return found
+
+    def _selection(self, behaviour: str) -> dict[str, Any]:
+        """Why this behaviour: the statement of the newest run about it."""
+        newest = (
+            sa.select(m.Run.behaviour_definition)
+            .where(m.Run.study_id == self.store.study.id, m.Run.behaviour == behaviour)
+            .order_by(m.Run.id.desc())
+            .limit(1)
+        )
+        with Session(self.store.engine) as session:
+            definition = session.scalars(newest).one()
+        return {name: definition[name] for name in ("question", "selected_because", "considered")}
+
+    def _dropped(self) -> list[dict[str, Any]]:
+        """Runs that were begun and given up: a behaviour that the model did not show is part of the record."""
+        failed = (
+            sa.select(m.Event, m.Run)
+            .join(m.Run, m.Run.id == m.Event.run_id)
+            .where(m.Event.kind == "failed", m.Run.study_id == self.store.study.id)
+            .order_by(m.Event.id.desc())
+            .limit(RUNS_SHOWN)
+        )
+        with Session(self.store.engine) as session:
+            rows = session.execute(failed).all()
+        return [
+            {"run": run.id, "behaviour": run.behaviour, "model": run.model, "reason": event.payload.get("reason")}
+            for event, run in rows
+        ]
+
+    def _last_heard(self, run_id: int) -> str:
+        """When the run last appended anything."""
+        events = sa.select(sa.func.max(m.Event.at)).where(m.Event.run_id == run_id)
+        batches = (
+            sa.select(sa.func.max(m.Batch.at))
+            .join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
+            .where(m.HypothesisRow.run_id == run_id)
+        )
+        with Session(self.store.engine) as session:
+            return max(filter(None, (session.scalars(select).one() for select in (events, batches))), default="")
+
+    def _again(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
+        """A confirmed claim over its re-runs; or why it cannot be run again."""
+        if entry.state != "confirmed":
+            return None, "Only confirmed claims are run again."
+        try:
+            return drift_document(self.store, [entry])[0], ""
+        except UserError as error:
+            return None, str(error)
+
+    def _command(self, entry: Entry) -> str:
+        return f"lakatos rerun {entry.claim_hash.removeprefix('sha256:')[:12]}{self._where()}"
+
+    def _where(self) -> str:
+        """The options that lead a command to this study, where they are not the defaults."""
+        url, study = self.store.engine.url, self.store.study.name
+        name = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+        database = "" if name == "lakatos.db" else f" --db {shlex.quote(str(name))}"
+        return database + ("" if study == "main" else f" --study {shlex.quote(study)}")
