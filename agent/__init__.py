@@ -11,7 +11,9 @@ cli         the `lakatos` command
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.agent.config import Limits, RunConfig
@@ -19,13 +21,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "RunConfig", "investigate", "resume"]
 
-_HOMES = {"Limits": "config", "RunConfig": "config", "investigate": "run", "resume": "run"}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for: importing `lakatos.agent` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, {"Limits": "config", "RunConfig": "config", "investigate": "run", "resume": "run"})

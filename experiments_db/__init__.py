@@ -22,18 +22,13 @@ site           the review site
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.experiments_db.store import Store, open_store
 
 __all__ = ["Store", "open_store"]
 
-
-def __getattr__(name: str) -> Any:
-    """The public names, loaded when they are asked for: the pytest plugin lives here too, and needs no database."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lakatos.experiments_db import store
-
-    return getattr(store, name)
+__getattr__ = lazily(__name__, {"Store": "store", "open_store": "store"})

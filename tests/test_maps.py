@@ -1,8 +1,9 @@
-"""The map at the head of each package names the modules in its folder, all of them and no others."""
+"""Packages: the map at the head of each names the modules in its folder, and every name of its face is there."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -28,3 +29,15 @@ def test_the_map_of_a_package_is_complete_and_right(package):
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""
     assert parts(package) <= set(re.findall(r"\w+", text)), "not on the map"
     assert set(re.findall(r"^(\w+)  +", text, re.MULTILINE)) <= parts(package), "on the map, and not there"
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_every_name_of_a_face_is_there(package):
+    face = importlib.import_module(".".join(("lakatos", *package.relative_to(ROOT).parts)))
+    for name in getattr(face, "__all__", ()):
+        assert getattr(face, name) is not None, name
+
+
+def test_a_face_has_no_other_names():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = importlib.import_module("lakatos.tools.model").nothing

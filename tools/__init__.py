@@ -3,6 +3,7 @@
 From low to high; each uses what stands above it, and `make lint` sees to that.
 
 errors        the kinds of error
+lazy          packages whose names are loaded when they are asked for
 records       canonical JSON and its hash;  environment: what decides the numbers
 metric        what is measured of a run
 statistics    e-values of one test;  multiplicity: corrections over many

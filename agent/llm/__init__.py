@@ -12,8 +12,9 @@ address   the server's address, its key, and how that is kept out of everything
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.agent.llm.answers import estimated_tokens
@@ -33,21 +34,17 @@ __all__ = [
     "language_model",
 ]
 
-_HOME = {
-    "Abandoned": "protocol",
-    "LLM": "protocol",
-    "LLMFailure": "protocol",
-    "Message": "protocol",
-    "OpenAILLM": "client",
-    "Reply": "protocol",
-    "ScriptedLLM": "chosen",
-    "estimated_tokens": "answers",
-    "language_model": "chosen",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Abandoned": "protocol",
+        "LLM": "protocol",
+        "LLMFailure": "protocol",
+        "Message": "protocol",
+        "OpenAILLM": "client",
+        "Reply": "protocol",
+        "ScriptedLLM": "chosen",
+        "estimated_tokens": "answers",
+        "language_model": "chosen",
+    },
+)

@@ -1,13 +1,4 @@
-"""Language models: a protocol of one method, any OpenAI-compatible endpoint, and a scripted double for tests.
-
-What comes back is text from a stranger. It is logged, parsed as data, and never run.
-
-llm_protocol  messages, a reply, a failure, and what they cost
-llm_openai    the client: how JSON is asked for, what is asked again, how an error is mended
-llm_http      one request within a deadline and a number of bytes
-llm_answers   bodies of answers and errors, read
-llm_address   the server's address, its key, and how that is kept out of everything
-"""
+"""The language model that a configuration names, and a double for tests that answers from a script."""
 
 from __future__ import annotations
 
@@ -16,10 +7,8 @@ from typing import Any
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm.client import OpenAILLM
-from lakatos.agent.llm.protocol import LLM, Abandoned, LLMFailure, Message, Reply
+from lakatos.agent.llm.protocol import LLM, LLMFailure, Message, Reply
 from lakatos.tools.errors import UserError
-
-__all__ = ["LLM", "Abandoned", "LLMFailure", "Message", "OpenAILLM", "Reply", "ScriptedLLM", "language_model"]
 
 
 def language_model(config: RunConfig, say: Callable[[str], None] | None = None) -> LLM:

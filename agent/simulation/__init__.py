@@ -8,22 +8,19 @@ world       where effects come from
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.agent.simulation.studies import Design, simulation_document
 
 __all__ = ["Design", "simulation_document"]
 
-_HOME = {
-    "Design": "studies",
-    "simulation_document": "studies",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Design": "studies",
+        "simulation_document": "studies",
+    },
+)

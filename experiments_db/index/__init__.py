@@ -8,8 +8,9 @@ comparison  two runs or two models, side by side
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.experiments_db.index.comparison import Side, compare
@@ -18,16 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "Query", "Side", "compare"]
 
-_HOME = {
-    "Index": "index",
-    "Query": "query",
-    "Side": "comparison",
-    "compare": "comparison",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Index": "index",
+        "Query": "query",
+        "Side": "comparison",
+        "compare": "comparison",
+    },
+)

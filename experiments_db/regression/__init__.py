@@ -9,8 +9,9 @@ drift    a claim over models and versions
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.experiments_db.regression.drift import drift_document
@@ -39,29 +40,25 @@ __all__ = [
     "to_text",
 ]
 
-_HOME = {
-    "HypothesisFile": "file",
-    "Outcome": "running",
-    "SUFFIX": "file",
-    "append_rerun": "ledger",
-    "data_of": "running",
-    "drift_document": "drift",
-    "explored": "ledger",
-    "file_of": "ledger",
-    "headline": "text",
-    "prompt_seed": "running",
-    "read": "file",
-    "reason": "text",
-    "regressions": "ledger",
-    "report": "text",
-    "rerun": "running",
-    "share_left": "text",
-    "to_text": "file",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "HypothesisFile": "file",
+        "Outcome": "running",
+        "SUFFIX": "file",
+        "append_rerun": "ledger",
+        "data_of": "running",
+        "drift_document": "drift",
+        "explored": "ledger",
+        "file_of": "ledger",
+        "headline": "text",
+        "prompt_seed": "running",
+        "read": "file",
+        "reason": "text",
+        "regressions": "ledger",
+        "report": "text",
+        "rerun": "running",
+        "share_left": "text",
+        "to_text": "file",
+    },
+)

@@ -9,8 +9,9 @@ drift_chart a claim over models and versions
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.experiments_db.report.files import write_drift, write_report
@@ -18,15 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "write_drift", "write_report"]
 
-_HOME = {
-    "render": "rendering",
-    "write_drift": "files",
-    "write_report": "files",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "render": "rendering",
+        "write_drift": "files",
+        "write_report": "files",
+    },
+)

@@ -9,8 +9,9 @@ random_weights  small models of any architecture, for tests and benchmarks
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.tools.model.embedded import EMBEDDED, Say, cache_folder, embedded_folder
@@ -30,21 +31,17 @@ __all__ = [
     "wrap_model",
 ]
 
-_HOME = {
-    "EMBEDDED": "embedded",
-    "LoadedModel": "loaded",
-    "NULL_PREFIX": "loading",
-    "Say": "embedded",
-    "cache_folder": "embedded",
-    "embedded_folder": "embedded",
-    "load_model": "loading",
-    "shaped_model": "random_weights",
-    "wrap_model": "loaded",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first asked for: a command that needs no model loads no torch."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "EMBEDDED": "embedded",
+        "LoadedModel": "loaded",
+        "NULL_PREFIX": "loading",
+        "Say": "embedded",
+        "cache_folder": "embedded",
+        "embedded_folder": "embedded",
+        "load_model": "loading",
+        "shaped_model": "random_weights",
+        "wrap_model": "loaded",
+    },
+)
