@@ -2,7 +2,9 @@
 
 graph          what comes next
 state          what the graph keeps between steps
-investigation  the steps, and what they share
+context        what a run has at hand: log, model, behaviour, limits, Ctrl-C
+beginning      what was selected, on which model
+investigation  the steps
 asking         asking a language model
 registering    proposals judged: a slot, or a refusal
 testing        registered claims tested, batch by batch

@@ -11,19 +11,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, estimated_tokens
 from lakatos.agent.proposers import Proposal, looks_back, proposal_prompt, proposal_schema, shortened, verdict
+from lakatos.agent.run.context import Context
 from lakatos.experiments_db import models as m
 from lakatos.prompts import Prompt, load_prompt
 from lakatos.tools.claim import read_proposals
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import CheckFailed, ProposalError, Stop
 from lakatos.tools.records import content_hash
-
-if TYPE_CHECKING:
-    from lakatos.agent.run.investigation import Investigation
 
 ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
 _FOR: Final = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
@@ -41,7 +39,7 @@ class _End(NamedTuple):
     permanent: bool = False  # asking again would fail again
 
 
-def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], int]:
+def ask_for_proposals(run: Context, round_: int) -> tuple[list[Proposal], int]:
     """Ask for the next hypotheses; an answer that is not of the asked form goes back, in short, with the reason.
 
     Returns:
@@ -96,7 +94,7 @@ def ask_for_proposals(run: Investigation, round_: int) -> tuple[list[Proposal], 
     _give_up(run, round_, why)
 
 
-def ask_for_prose(run: Investigation, round_: int) -> None:
+def ask_for_prose(run: Context, round_: int) -> None:
     """Ask what the verdicts mean together; the answer is logged and shown as prose. No answer is no failure.
 
     Raises:
@@ -133,7 +131,7 @@ def _check_depth(proposals: Sequence[Proposal]) -> None:
 
 
 def _ask(
-    run: Investigation,
+    run: Context,
     round_: int,
     purpose: str,
     attempt: int,
@@ -205,7 +203,7 @@ def _ask(
     return _End(ended.text, row.id, "")
 
 
-def _tell_spent(run: Investigation) -> None:
+def _tell_spent(run: Context) -> None:
     record = run.store.run(run.run_id)
     run.watcher.spent(record.tokens, record.money)
 
@@ -216,7 +214,7 @@ def _estimated(messages: Sequence[Message], schema: dict[str, Any] | None) -> in
     return estimated_tokens(sum(len(text.encode()) for text in said))
 
 
-def _check_budget(run: Investigation, messages: Sequence[Message], schema: dict[str, Any] | None) -> None:
+def _check_budget(run: Context, messages: Sequence[Message], schema: dict[str, Any] | None) -> None:
     """A limit holds before a request is sent: a token is at least about three bytes of what is said.
 
     Raises:
@@ -233,7 +231,7 @@ def _check_budget(run: Investigation, messages: Sequence[Message], schema: dict[
         )
 
 
-def _give_up(run: Investigation, round_: int, why: str) -> NoReturn:
+def _give_up(run: Context, round_: int, why: str) -> NoReturn:
     """A run whose language model says nothing usable has failed, and says so; those attempts are over."""
     attempts = len(run.store.all(m.LLMCall, *_same(run, round_, "propose")))
     tried = attempts - _given_up(run, round_)
@@ -242,17 +240,17 @@ def _give_up(run: Investigation, round_: int, why: str) -> NoReturn:
     raise CheckFailed(reason)
 
 
-def _given_up(run: Investigation, round_: int) -> int:
+def _given_up(run: Context, round_: int) -> int:
     """How many requests for the proposals of a round had been made when the run last failed for want of an answer."""
     failed = run.store.all(m.Event, m.Event.run_id == run.run_id, m.Event.kind == "failed")
     return max((int(e.payload["attempts"]) for e in failed if e.payload.get("round") == round_), default=0)
 
 
-def _opinion(run: Investigation, round_: int) -> str:
+def _opinion(run: Context, round_: int) -> str:
     """What the language model said of the verdicts of the round before; nothing if it was silent."""
     answers = [c.response for c in run.store.all(m.LLMCall, *_same(run, round_ - 1, "interpret")) if c.response]
     return answers[-1] if answers else ""
 
 
-def _same(run: Investigation, round_: int, purpose: str) -> tuple[Any, ...]:
+def _same(run: Context, round_: int, purpose: str) -> tuple[Any, ...]:
     return m.LLMCall.run_id == run.run_id, m.LLMCall.round == round_, m.LLMCall.purpose == purpose

@@ -19,7 +19,8 @@ from sqlalchemy.exc import IntegrityError
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.run.asking import ask_for_prose
-from lakatos.agent.run.investigation import Investigation, begin
+from lakatos.agent.run.beginning import begin
+from lakatos.agent.run.investigation import Investigation
 from lakatos.agent.run.registering import register_proposals
 from lakatos.agent.run.state import State
 from lakatos.agent.run.testing import test_registered

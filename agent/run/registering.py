@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from lakatos.agent.proposers import from_file
+from lakatos.agent.run.context import Context
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Burned, Duplicate
@@ -18,15 +18,11 @@ from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Data
 from lakatos.tools.experiment import Sample, calibrate, needs_donors
 
-if TYPE_CHECKING:
-    from lakatos.agent.run.investigation import Investigation
-
-
 # What a claim can cause where its constants are measured. Anything else is not its fault, and ends the run.
 CLAIM_FAILURES = (UserError, FloatingPointError)
 
 
-def register_proposals(run: Investigation, round_: int) -> None:
+def register_proposals(run: Context, round_: int) -> None:
     """Judge every proposal of a round: a slot and a frozen record for it, or a refusal with its reason."""
     proposals = run.store.all(m.Proposal, m.Proposal.run_id == run.run_id, m.Proposal.round == round_)
     ids = [row.id for row in proposals]
@@ -40,7 +36,7 @@ def register_proposals(run: Investigation, round_: int) -> None:
             _register(run, row)
 
 
-def may_need_donors(run: Investigation) -> bool:
+def may_need_donors(run: Context) -> bool:
     """Whether a claim of this run may replace activations by those of other prompts: only a file says beforehand."""
     if run.config.proposer != "file":
         return True
@@ -51,7 +47,7 @@ def may_need_donors(run: Investigation) -> bool:
     return False
 
 
-def _register(run: Investigation, proposal: m.Proposal) -> None:
+def _register(run: Context, proposal: m.Proposal) -> None:
     try:
         hypothesis = read_hypothesis(proposal.proposal, run.behaviour.name)
     except ProposalError as error:
@@ -111,13 +107,13 @@ def _register(run: Investigation, proposal: m.Proposal) -> None:
         _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
 
 
-def _cap(run: Investigation, claim: AnyClaim, controls: Collection[str]) -> int:
+def _cap(run: Context, claim: AnyClaim, controls: Collection[str]) -> int:
     """The most pairs that a test may use: whole batches of the run's limit, or of what its prompts come from."""
     limit = run.config.max_pairs
     caps = [most_pairs(control, limit) for control in run.controls if control.name in controls]
     return min(most_pairs(run.behaviour, limit, claim.family), *caps, limit)
 
 
-def _refuse(run: Investigation, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
+def _refuse(run: Context, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
     run.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=reason, duplicate_of=duplicate_of))
     run.watcher.say(f"refused ({kind}): {reason}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from lakatos.agent.run.context import Context
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.reading import to_data
 from lakatos.experiments_db.records import Entry
@@ -16,14 +16,11 @@ from lakatos.tools.evidence import Evidence, conclude, crashed
 from lakatos.tools.experiment import Measurement, Sample, draw_prompts, needs_donors, run_experiment
 from lakatos.tools.statistics import BATCH
 
-if TYPE_CHECKING:
-    from lakatos.agent.run.investigation import Investigation
-
 # What a test may die of: then that is its evidence. Errors of the log itself are not among them.
 TEST_FAILURES = (ArithmeticError, RuntimeError, ValueError, MemoryError, LookupError, TypeError, UserError)
 
 
-def test_registered(run: Investigation) -> None:
+def test_registered(run: Context) -> None:
     """Test every registered hypothesis of this run whose evidence is not frozen, in slot order."""
     entries = run.entries()
     pending = [e for e in entries if e.evidence is None]
@@ -39,7 +36,7 @@ def test_registered(run: Investigation) -> None:
         run.watcher.say(_line(judged))
 
 
-def _test(run: Investigation, entry: Entry) -> Evidence:
+def _test(run: Context, entry: Entry) -> Evidence:
     claim, battery, threshold = entry.claim, entry.battery, float(entry.record["threshold"])
     stored = run.store.batches(entry.id)
     effects = run.store.effects(entry.id)

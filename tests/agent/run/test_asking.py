@@ -128,7 +128,7 @@ def test_a_run_without_a_usable_answer_has_exit_status_1(begin, monkeypatch, cap
     with pytest.raises(CheckFailed):
         run(ScriptedLLM([]), llm_model="scripted")
     monkeypatch.setattr("lakatos.agent.run.graph.language_model", lambda *_: ScriptedLLM([]))
-    monkeypatch.setattr("lakatos.agent.run.investigation.language_model", lambda *_: ScriptedLLM([]))
+    monkeypatch.setattr("lakatos.agent.run.context.language_model", lambda *_: ScriptedLLM([]))
     monkeypatch.setattr("sys.argv", ["lakatos", "run", "--resume", "--run", "1", "--db", db, "--quiet"])
     with pytest.raises(SystemExit) as left:
         main()
@@ -143,7 +143,7 @@ def test_a_run_without_an_answer_says_which_command_asks_again_and_it_does(begin
     with pytest.raises(CheckFailed):
         run(ScriptedLLM([]), llm_model="scripted")
     scripts = [ScriptedLLM([]), ScriptedLLM([GOOD, "Prose."])]
-    monkeypatch.setattr("lakatos.agent.run.investigation.language_model", lambda *_: scripts.pop(0))
+    monkeypatch.setattr("lakatos.agent.run.context.language_model", lambda *_: scripts.pop(0))
     status, _, err = lakatos_here("run", "--resume", *given, "--db", db, "--quiet")
     command = " ".join(map(str, ["lakatos", "run", "--resume", *given, "--db", db]))
     assert status == 1
@@ -155,7 +155,7 @@ def test_a_run_without_an_answer_says_which_command_asks_again_and_it_does(begin
 def test_resuming_takes_the_newest_run_that_can_go_on(begin, toy, monkeypatch):
     db, run = begin
     _, model = toy
-    monkeypatch.setattr("lakatos.agent.run.investigation.language_model", lambda *_: ScriptedLLM([GOOD, "Prose."]))
+    monkeypatch.setattr("lakatos.agent.run.context.language_model", lambda *_: ScriptedLLM([GOOD, "Prose."]))
     with pytest.raises(Stop):
         run(ScriptedLLM([]), max_tokens=1)
     with pytest.raises(CheckFailed):
@@ -206,7 +206,7 @@ def test_a_run_whose_language_model_cannot_be_had_has_failed_too(begin, monkeypa
     def refuse(*_):
         raise UserError("nothing answers at that address")
 
-    monkeypatch.setattr("lakatos.agent.run.investigation.language_model", refuse)
+    monkeypatch.setattr("lakatos.agent.run.context.language_model", refuse)
     with pytest.raises(UserError, match="nothing answers"):
         resume(1, db=db)
     store = open_store(db)
