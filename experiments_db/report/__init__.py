@@ -1,9 +1,9 @@
 """Documents as pictures, pages and files.
 
-files       the report as one HTML file, CSV, Parquet, JSON Lines
-rendering   templates (in templates/, with what is in static/)
-charts      marks, scales and axes in SVG
-figures     batteries, exploration, maps of components
+files      the report as one HTML file, CSV, Parquet, JSON Lines
+rendering  templates (in templates/, with what is in static/)
+charts     marks, scales and axes in SVG
+figures    batteries, exploration, maps of components
 drift_chart a claim over models and versions
 """
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lakatos.tools.behaviour.behaviour import Behaviour, builtin_behaviours, load_behaviour
+from lakatos.tools.behaviour.behaviour import Behaviour
+from lakatos.tools.behaviour.loading import builtin_behaviours, load_behaviour
 from lakatos.tools.behaviour.problems import Problem, of_control
 from lakatos.tools.errors import UserError
 

@@ -1,8 +1,8 @@
 """What the instrument itself can do.
 
-speed       sweeps timed beside plain forward passes;  tasks: what is swept
-peer        the same by the standard tools;  operations: what a sweep computes
-effects     how large effects are, and how often tests err;  survey: the same over built-in behaviours
+speed    sweeps timed beside plain forward passes;  tasks: what is swept
+peer     the same by the standard tools;  operations: what a sweep computes
+effects  how large effects are, and how often tests err;  survey: the same over built-in behaviours
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Places in a model: heads, attentions, MLPs, residual streams, and how they are written.
 
-place       a component: its text form, its hook, what it holds
-shape       which components a model has
-patterns    regular expressions of whole numbers, for the schema of a language model
+place     a component: its text form, its hook, what it holds
+shape     which components a model has
+patterns  regular expressions of whole numbers, for the schema of a language model
 """
 
 from __future__ import annotations

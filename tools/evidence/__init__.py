@@ -1,9 +1,9 @@
 """What numbers say of a claim: the constants of a test, its e-values, its conclusion, and how it is tested again.
 
-constants   what is fixed before any confirmation prompt exists
-battery     constants chosen, e-processes, the registered rule, the conclusion
-evidence    what a frozen test has shown
-tolerance   when a re-run fails;  retest: what a re-run shows
+constants  what is fixed before any confirmation prompt exists
+battery    constants chosen, e-processes, the registered rule, the conclusion
+evidence   what a frozen test has shown
+tolerance  when a re-run fails;  retest: what a re-run shows
 """
 
 from __future__ import annotations

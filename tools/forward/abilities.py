@@ -19,7 +19,7 @@ import torch
 from lakatos.tools.behaviour import TokenBatch, pad
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import trials
-from lakatos.tools.forward.suffix import out_of_memory
+from lakatos.tools.forward.hooking import out_of_memory
 
 _REFUSALS = (
     AssertionError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,

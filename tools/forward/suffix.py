@@ -9,15 +9,14 @@ nothing here knows an architecture; what a model allows is found out by trying (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from lakatos.tools.errors import UserError
+from lakatos.tools.forward.hooking import Hooks, hooked
 
-Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
@@ -191,47 +190,6 @@ class Recording:
         return {name: [keeper(name)] for name in names}
 
 
-def unembed(model: Any, residual: torch.Tensor) -> torch.Tensor:
-    """Logits [..., vocab] of the residual stream after the last block [..., d_model]."""
-    logits: torch.Tensor = model.adapter.apply_output_logits_transform(model.unembed(model.ln_final(residual)))
-    return logits
-
-
-def unembed_columns(model: Any, residual: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Logits [cell, k] of the tokens [cell, k] alone, from the residual stream [cell, d_model]; in float32.
-
-    Only where the unembedding is nothing but a product with its weight (`abilities` tries).
-    """
-    normed = model.ln_final(residual.unsqueeze(1)).squeeze(1).float()
-    weight, bias = _unembedding(model)
-    logits = torch.einsum("cd,ckd->ck", normed, weight[tokens].float())
-    whole: torch.Tensor = model.adapter.apply_output_logits_transform(
-        logits if bias is None else logits + bias[tokens].float()
-    )
-    return whole
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator refused."""
-    refused = "allocate memory" in str(error) or "enough memory" in str(error)  # PyTorch's on a CPU
-    return refused or isinstance(error, MemoryError | torch.OutOfMemoryError)
-
-
-@contextmanager
-def hooked(model: Any, hooks: Hooks) -> Iterator[None]:
-    """Attach hooks by name, and take off these and no others afterwards."""
-    attached = []
-    try:
-        for name, functions in hooks.items():
-            point = model.hook_dict[name]
-            attached += [(point, point.add_hook(function)) for function in functions]
-        yield
-    finally:
-        for point, handle in attached:
-            handle.hook.remove()
-            point.fwd_hooks[:] = [other for other in point.fwd_hooks if other is not handle]
-
-
 class KeptKeys:
     """What a block takes for its key-value cache: notes what it is given, or completes it from what was noted.
 
@@ -293,11 +251,6 @@ class _Fitted:
             raise ValueError("an argument has positions but neither rows nor one for all")
         of_cell = window.rows[:, None] if of_rows else torch.zeros_like(window.rows)[:, None]
         return value.movedim(query, 1)[of_cell, window.positions].movedim(1, query), True
-
-
-def _unembedding(model: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-    head = model.unembed.original_component
-    return head.weight, getattr(head, "bias", None)
 
 
 def _with_cache(

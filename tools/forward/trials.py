@@ -13,7 +13,9 @@ from typing import Any, get_args
 import torch
 
 from lakatos.tools.component import Component, Kind
-from lakatos.tools.forward.suffix import KeptKeys, Recording, Window, hooked, unembed, unembed_columns
+from lakatos.tools.forward.hooking import hooked
+from lakatos.tools.forward.suffix import KeptKeys, Recording, Window
+from lakatos.tools.forward.unembedding import unembed, unembed_columns
 
 ROWS = 2  # prompts of a trial
 SHORTEST = (6, 8, 10)  # tokens of the first one

@@ -1,17 +1,19 @@
 """What happens when activations are replaced. It knows questions, and no block.
 
-engine      many interventions on many prompts, as few forward passes as possible
-plan        an intervention, and the order in which many are computed;  paths: along direct paths only
-runs        the clean and corrupted runs of prompts, kept for all interventions
-checks      what is asked of interventions before anything runs
-reference   the same by one plain forward pass each;  audit: some of every call's results, held against it
+engine        many interventions on many prompts, as few forward passes as possible
+intervention  what is replaced, by what, along which path
+plan          the order in which many are computed;  paths: along direct paths only
+runs          the clean and corrupted runs of prompts, kept for all interventions
+checks        what is asked of interventions before anything runs
+reference     the same by one plain forward pass each;  audit: some of every call's results, held against it
 """
 
 from __future__ import annotations
 
 from lakatos.tools.intervention.audit import NEW, SHARE
 from lakatos.tools.intervention.engine import Effects, everywhere, run_interventions
-from lakatos.tools.intervention.plan import Base, Intervention, Plan
+from lakatos.tools.intervention.intervention import Base, Intervention
+from lakatos.tools.intervention.plan import Plan
 from lakatos.tools.intervention.runs import BatchRuns, Runs
 
 __all__ = [

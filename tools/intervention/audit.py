@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from lakatos.tools.component import Component
-from lakatos.tools.intervention.plan import Base, Intervention
+from lakatos.tools.intervention.intervention import Base, Intervention
 from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.intervention.runs import BatchRuns
 from lakatos.tools.metric import Metric

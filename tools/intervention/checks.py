@@ -11,8 +11,8 @@ from lakatos.tools.behaviour import PromptPairs
 from lakatos.tools.component import Component, Kind
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward.abilities import abilities
+from lakatos.tools.intervention.intervention import Intervention
 from lakatos.tools.intervention.paths import check_path
-from lakatos.tools.intervention.plan import Intervention
 from lakatos.tools.intervention.runs import Runs
 from lakatos.tools.metric import Metric
 

@@ -49,8 +49,9 @@ from lakatos.tools.forward import distrust, out_of_memory, settled
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.audit import Audit, Audited, Disagreement
 from lakatos.tools.intervention.checks import check_finite, check_interventions, check_texts
+from lakatos.tools.intervention.intervention import LOGITS, Base, Intervention, Source
 from lakatos.tools.intervention.paths import direct, received
-from lakatos.tools.intervention.plan import LOGITS, Base, Chunk, Intervention, Plan, Source
+from lakatos.tools.intervention.plan import Chunk, Plan
 from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.intervention.runs import Runs
 from lakatos.tools.metric import METRICS, Metric

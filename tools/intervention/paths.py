@@ -17,7 +17,8 @@ from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import Hooks
 from lakatos.tools.forward.abilities import abilities
-from lakatos.tools.intervention.plan import LOGITS, Chunk, Intervention, Plan, Writes
+from lakatos.tools.intervention.intervention import LOGITS, Intervention
+from lakatos.tools.intervention.plan import Chunk, Plan, Writes
 from lakatos.tools.intervention.runs import by_position
 
 RECEIVERS = ("query", "key", "value", "mlp")

@@ -18,7 +18,7 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.metric import Metric
 
 if TYPE_CHECKING:
-    from lakatos.tools.intervention.plan import Base, Intervention
+    from lakatos.tools.intervention.intervention import Base, Intervention
     from lakatos.tools.intervention.runs import BatchRuns
 
 Cache = dict[str, torch.Tensor]
