@@ -53,7 +53,7 @@ def begin(toy, db):
         options = {"--model": model, "--proposer": "llm", "--llm-model": "m", "--llm-base-url": server.url, "--db": db}
         options |= {"--seed": 1, "--attribution-pairs": 2, "--max-pairs": 16, **LIMITS}
         words = [str(word) for option in options.items() for word in option]
-        command = [sys.executable, "-c", "from lakatos.agent.cli.command import main; main()", "run", behaviour, *words]
+        command = [sys.executable, "-c", "from lakatos.agent.cli import main; main()", "run", behaviour, *words]
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **WIDE}
         )

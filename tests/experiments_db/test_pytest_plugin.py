@@ -65,7 +65,7 @@ def test_without_such_files_it_imports_itself_and_no_more(project):
     status, out = run(project, "test_own.py")
     assert status == 0, out
     ours, heavy = modules(out)
-    assert ours == ["lakatos", "lakatos.experiments_db", PLUGIN]
+    assert ours == ["lakatos", "lakatos.experiments_db", PLUGIN, "lakatos.tools", "lakatos.tools.lazy"]
     assert heavy == []
     assert "lakatos:" not in out
 

@@ -268,7 +268,7 @@ def test_help_is_made_from_the_configuration():
 
 def test_help_and_log_load_nothing_heavy(finished):
     code = (
-        "import sys, lakatos.agent.cli.command as c; sys.argv = ['lakatos', *sys.argv[1:]]\n"
+        "import sys, lakatos.agent.cli as c; sys.argv = ['lakatos', *sys.argv[1:]]\n"
         "try: c.main()\n"
         "except SystemExit: pass\n"
         "print([n for n in ('torch', 'transformer_lens', 'transformers', 'langgraph', 'openai') if n in sys.modules])"

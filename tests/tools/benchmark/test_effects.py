@@ -204,7 +204,7 @@ def test_the_document_is_json_and_has_every_figure() -> None:
 def test_the_command_prints_one_document_or_tables(toy, tmp_path, as_json) -> None:
     behaviour, model = toy
     out = tmp_path / "effects.json"
-    start = "import sys; from lakatos.agent.cli.command import main; sys.argv[1:1] = ['bench', 'effects']; main()"
+    start = "import sys; from lakatos.agent.cli import main; sys.argv[1:1] = ['bench', 'effects']; main()"
     options = ["--model", model, "--behaviours", behaviour, "--components", "6", "--pairs", "32", "--shuffles", "2"]
     options += ["--out", str(out), *(["--json"] if as_json else ["--no-null"])]
     done = subprocess.run([sys.executable, "-c", start, *options], capture_output=True, text=True, timeout=300)

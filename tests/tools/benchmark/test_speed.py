@@ -169,10 +169,10 @@ class TestShapes:
             shapes.shaped_model("gpt2-tiny", dtype="int8")
 
 
-@pytest.mark.parametrize("command", [["-m", "lakatos.agent.cli.command"], [str(ROOT / "benchmarks" / "sweep.py")]])
+@pytest.mark.parametrize("command", [["-m", "lakatos.agent.cli"], [str(ROOT / "benchmarks" / "sweep.py")]])
 def test_the_command_prints_one_document_or_tables(toy, command) -> None:
     behaviour, model = toy
-    start = "import sys; from lakatos.agent.cli.command import main; sys.argv[1:1] = ['bench', 'sweep']; main()"
+    start = "import sys; from lakatos.agent.cli import main; sys.argv[1:1] = ['bench', 'sweep']; main()"
     program = ["-c", start] if command[0] == "-m" else command
     options = ["--model", model, "--behaviour", behaviour, "--tasks", "a,d", "--pairs", "2", "--samples", "2"]
     options += ["--rounds", "1", "--json" if command[0] == "-m" else "--profile"]

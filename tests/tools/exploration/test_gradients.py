@@ -13,8 +13,9 @@ from models import ARCHITECTURES, HEADS, LAYERS, TOY, TOY_TEXT, build_tiny, hook
 from lakatos.tools.behaviour import encode
 from lakatos.tools.errors import UserError
 from lakatos.tools.exploration import gradients, node_attribution
+from lakatos.tools.forward import abilities as abilities_module
 from lakatos.tools.forward.abilities import abilities
-from lakatos.tools.intervention import run_interventions, runs
+from lakatos.tools.intervention import run_interventions
 
 PAIRS = TOY.sample(6, seed=1)  # of two lengths
 
@@ -110,7 +111,7 @@ class TestScores:
     def test_no_padding_where_it_would_matter(self, monkeypatch) -> None:
         bridge = tiny("llama").bridge
         padded = node_attribution(bridge, PAIRS)
-        monkeypatch.setattr(runs, "abilities", lambda *model: replace(abilities(*model), causal=False))
+        monkeypatch.setattr(abilities_module, "abilities", lambda *model: replace(abilities(*model), causal=False))
         assert all(len(set(b.lengths)) == 1 for b in gradients.chunks(bridge, PAIRS, "logit_diff", 1, 512))
         assert close(padded.heads, node_attribution(bridge, PAIRS).heads)
 

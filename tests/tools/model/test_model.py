@@ -15,7 +15,7 @@ from models import PAIR_TEXT, build_hf, build_tiny, build_tokenizer, tiny
 
 from lakatos.tools.errors import UserError
 from lakatos.tools.model import EMBEDDED, cache_folder, embedded_folder, load_model, wrap_model
-from lakatos.tools.model import loading as model_module
+from lakatos.tools.model import embedded as model_module
 from lakatos.tools.model.embedded import GGUF
 from lakatos.tools.model.loaded import weight_hash
 
