@@ -39,7 +39,7 @@ MIN_EXPLORATION: Final = 64
 MIN_FOR_FUTILITY: Final = 64
 FUTILE_BELOW: Final = 0.2
 PER_TEMPLATE: Final = 2  # prompts whose mean is one bet, where templates are the unit
-TEMPLATES_DIFFER: Final = 0.1  # intraclass correlation by template, on exploration pairs, from which on they are it
+TEMPLATES_DIFFER: Final = 0.1  # intraclass correlation on exploration pairs from which on templates are the unit
 ENOUGH_TEMPLATES: Final = 64  # ... if there are so many: fewer bets confirm hardly anything (docs/evidence.md)
 MAX_CLIP_RATE: Final = 0.02
 

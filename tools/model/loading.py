@@ -22,7 +22,6 @@ from lakatos.tools.model.loaded import PLANTED_PREFIX, LoadedModel, wrap_model
 NULL_PREFIX = "null:"
 _SEED = re.compile(r"(?P<name>.+)#(?P<seed>\d{1,18})")
 
-
 # what Hugging Face and TransformerLens raise over files that are not there, and over models that they do not know
 _UNLOADABLE = (
     OSError, ValueError, ImportError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError,
