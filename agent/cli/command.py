@@ -377,7 +377,7 @@ def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _unfinished(store: Store) -> int:
     """The newest run that can go on."""
-    from lakatos.experiments_db.control import resumable
+    from lakatos.experiments_db.log import resumable
 
     waiting = resumable(store)
     if not waiting:

@@ -12,7 +12,7 @@ from rich.table import Table
 from lakatos.agent.watch import showable, tokens_and_money
 from lakatos.experiments_db import Store
 from lakatos.experiments_db.documents import documents
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.log import Entry
 from lakatos.tools.behaviour import told
 
 _WIDE = 120  # columns that a whole table of hypotheses needs

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, estimated_tokens
 from lakatos.agent.proposers import Proposal, looks_back, proposal_prompt, proposal_schema, shortened, verdict
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db import models as m
 from lakatos.prompts import Prompt, load_prompt
 from lakatos.tools.claim import read_proposals
 from lakatos.tools.component import Shape
@@ -24,6 +23,7 @@ from lakatos.tools.errors import CheckFailed, ProposalError, Stop
 from lakatos.tools.records import content_hash
 
 ATTEMPTS: Final = 3  # at most: what would fail again is not asked again
+Purpose = Literal["propose", "interpret"]
 _FOR: Final = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
 _QUOTED: Final = 400  # characters of an answer that could not be read
 _DEEPEST: Final = 32  # levels of a proposal; a claim with a parent has five
@@ -101,7 +101,7 @@ def ask_for_prose(run: Context, round_: int) -> None:
         Stop: a limit of the run is reached, or the user interrupted.
     """
     entries = [e for e in run.entries() if e.evidence is not None]
-    ended = [c for c in run.store.all(m.LLMCall, *_same(run, round_, "interpret")) if c.error != _ABANDONED]
+    ended = [c for c in run.store.calls(run.run_id, round_, "interpret") if c.error != _ABANDONED]
     if not entries or ended:
         return
     prompt = load_prompt("interpret")
@@ -133,7 +133,7 @@ def _check_depth(proposals: Sequence[Proposal]) -> None:
 def _ask(
     run: Context,
     round_: int,
-    purpose: str,
+    purpose: Purpose,
     attempt: int,
     prompt: Prompt,
     messages: Sequence[Message],
@@ -146,7 +146,7 @@ def _ask(
     Raises:
         Stop: a limit of the run is reached, or the user interrupted.
     """
-    before = run.store.all(m.LLMCall, *_same(run, round_, purpose))
+    before = run.store.calls(run.run_id, round_, purpose)
     given_up = _given_up(run, round_) if purpose == "propose" else 0
     known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
     if known:
@@ -175,17 +175,15 @@ def _ask(
     except Abandoned:
         ended = LLMFailure(_ABANDONED, tokens_in=_estimated(messages, schema), estimated=True)
     answer, error = (None, str(ended)) if isinstance(ended, LLMFailure) else (ended.text, None)
-    row = run.store.add(
-        m.LLMCall(
-            run_id=run.run_id,
-            **about,
-            request={"messages": list(messages), "schema": schema},
-            response=answer,
-            error=error,
-            tokens_in=ended.tokens_in,  # a refusal may be paid for too
-            tokens_out=ended.tokens_out,
-            seconds=time.monotonic() - began,
-        )
+    row = run.store.call(
+        run.run_id,
+        **about,
+        request={"messages": list(messages), "schema": schema},
+        response=answer,
+        error=error,
+        tokens_in=ended.tokens_in,  # a refusal may be paid for too
+        tokens_out=ended.tokens_out,
+        seconds=time.monotonic() - began,
     )
     _tell_spent(run)
     tokens = f"{ended.tokens_in + ended.tokens_out:,} tokens" + (", estimated" if ended.estimated else "")
@@ -233,7 +231,7 @@ def _check_budget(run: Context, messages: Sequence[Message], schema: dict[str, A
 
 def _give_up(run: Context, round_: int, why: str) -> NoReturn:
     """A run whose language model says nothing usable has failed, and says so; those attempts are over."""
-    attempts = len(run.store.all(m.LLMCall, *_same(run, round_, "propose")))
+    attempts = len(run.store.calls(run.run_id, round_, "propose"))
     tried = attempts - _given_up(run, round_)
     reason = f"{run.llm.name} gave no usable answer in {tried} attempt{'s' * (tried != 1)}: {why}"
     run.store.event(run.run_id, "failed", {"reason": reason, "round": round_, "attempts": attempts})
@@ -242,15 +240,11 @@ def _give_up(run: Context, round_: int, why: str) -> NoReturn:
 
 def _given_up(run: Context, round_: int) -> int:
     """How many requests for the proposals of a round had been made when the run last failed for want of an answer."""
-    failed = run.store.all(m.Event, m.Event.run_id == run.run_id, m.Event.kind == "failed")
+    failed = run.store.events(run.run_id, "failed")
     return max((int(e.payload["attempts"]) for e in failed if e.payload.get("round") == round_), default=0)
 
 
 def _opinion(run: Context, round_: int) -> str:
     """What the language model said of the verdicts of the round before; nothing if it was silent."""
-    answers = [c.response for c in run.store.all(m.LLMCall, *_same(run, round_ - 1, "interpret")) if c.response]
+    answers = [c.response for c in run.store.calls(run.run_id, round_ - 1, "interpret") if c.response]
     return answers[-1] if answers else ""
-
-
-def _same(run: Context, round_: int, purpose: str) -> tuple[Any, ...]:
-    return m.LLMCall.run_id == run.run_id, m.LLMCall.round == round_, m.LLMCall.purpose == purpose

@@ -13,10 +13,8 @@ from lakatos.agent.config import Limits, RunConfig
 from lakatos.agent.llm import LLM, Abandoned, language_model
 from lakatos.agent.proposers import Explored
 from lakatos.agent.watch import Watcher
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.control import asked
-from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import Store, exploration_seed
+from lakatos.experiments_db.log import Entry, asked, exploration_seed
+from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.experiment import EXPLORED, Sample, draw_prompts
@@ -205,12 +203,8 @@ class Context:
     def _seed(self, purpose: str) -> int:
         return exploration_seed(self.row.seed, purpose)
 
-    def _event(self, kind: str) -> m.Event | None:
-        found = self.store.all(m.Event, m.Event.run_id == self.run_id, m.Event.kind == kind)
-        return found[-1] if found else None
-
     def _payload(self, kind: str) -> dict[str, Any]:
-        event = self._event(kind)
+        event = self.store.event_of(self.run_id, kind)
         if event is None:
             raise LookupError(f"run {self.run_id} has no event {kind!r}")
         return event.payload

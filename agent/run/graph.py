@@ -14,7 +14,6 @@ from typing import Any, Literal
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
-from sqlalchemy.exc import IntegrityError
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm import LLM, language_model
@@ -25,8 +24,8 @@ from lakatos.agent.run.registering import register_proposals
 from lakatos.agent.run.state import State
 from lakatos.agent.run.testing import test_registered
 from lakatos.agent.watch import Silent, Watcher
-from lakatos.experiments_db.records import RunRecord
-from lakatos.experiments_db.store import Store, StoreError, open_store
+from lakatos.experiments_db.log import Conflict, RunRecord, StoreError
+from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.model import LoadedModel, load_model
 
@@ -154,7 +153,7 @@ def _go(
             graph = build_graph(run, saver)
             waiting = bool(graph.get_state(thread).next)
             graph.invoke(None if waiting else State(run_id=run_id, round=1), thread)
-    except IntegrityError as error:
+    except Conflict as error:
         raise UserError(
             f"Another process is at work on run {run_id}: it has stored what this one was about to. "
             "Let it finish; nothing is lost or counted twice."

@@ -12,8 +12,7 @@ from lakatos.agent.proposers import Proposal, at_random, from_attribution, from_
 from lakatos.agent.run.asking import ask_for_proposals
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.registering import may_need_donors
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.correction import OFFICIAL
+from lakatos.experiments_db.verdict import OFFICIAL
 from lakatos.tools.behaviour import readiness_problems, told
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.errors import UserError
@@ -29,7 +28,7 @@ class Investigation(Context):
         Raises:
             UserError: it does not, and the run was not told to go on all the same.
         """
-        if self._event("checked") is None:
+        if self.store.event_of(self.run_id, "checked") is None:
             began = self._clock()
             problems = readiness_problems(
                 self.behaviour,
@@ -60,7 +59,7 @@ class Investigation(Context):
         """Attribution patching, direct logit attribution and attention by role, on exploration pairs."""
         from lakatos.tools.exploration import attention_by_role, attribution_patching, direct_logit_attribution
 
-        if self._event("explored") is not None:
+        if self.store.event_of(self.run_id, "explored") is not None:
             return
         began = self._clock()
         bridge = self.model.bridge
@@ -90,8 +89,7 @@ class Investigation(Context):
 
     def propose(self, round_: int) -> int:
         """Ask the proposer; every proposal becomes a row, word for word. Returns how many there are."""
-        where = (m.Proposal.run_id == self.run_id, m.Proposal.round == round_)
-        already = self.store.all(m.Proposal, *where)
+        already = self.store.proposals(self.run_id, round_)
         if already:
             return len(already)
         call_id = None
@@ -100,19 +98,13 @@ class Investigation(Context):
         else:
             proposals = self._propose(round_)
 
-        def build(append: Any) -> None:
-            for place, proposal in enumerate(proposals):
-                append.add(
-                    m.Proposal(run_id=self.run_id, round=round_, place=place, proposal=proposal, llm_call_id=call_id)
-                )
-
         if proposals:
-            self.store.append(build)
+            self.store.propose(self.run_id, round_, proposals, call_id)
         return len(proposals)
 
     def conclude(self) -> None:
         """Note the verdicts as they stand."""
-        if self._event("finished") is None:
+        if self.store.event_of(self.run_id, "finished") is None:
             with self.store.snapshot() as log:
                 entries, head = log.hypotheses(self.run_id), log.ledger_head()
             payload = {
@@ -129,7 +121,7 @@ class Investigation(Context):
             for e in self.store.hypotheses()
             if e.state == "confirmed"
             and e.claim.kind != "generalisation"
-            and (e.record["weights"], e.record["behaviour_hash"]) == (self.row.weights, self.row.behaviour_hash)
+            and (e.prediction.weights, e.prediction.behaviour_hash) == (self.row.weights, self.row.behaviour_hash)
         ]
 
     def _propose(self, round_: int) -> list[Proposal]:

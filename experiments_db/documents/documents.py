@@ -6,19 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.corrected import correct, family_of
-from lakatos.experiments_db.correction import OFFICIAL
-from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord
-from lakatos.experiments_db.reviews import agreement
+from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.unreadable import reading
+from lakatos.experiments_db.verdict import OFFICIAL, STATES, Interval, Judgement, correct, family_of
 from lakatos.tools.claim import AttentionRole
 from lakatos.tools.component import Component
-from lakatos.tools.errors import NotThere, UserError
+from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import e_process, parts_of
 from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
 
@@ -73,7 +66,7 @@ UNSELECTED = 0.95  # level of intervals that were not selected for being confirm
 def study_document(store: Store) -> dict[str, Any]:
     """The study: over what error is controlled, how, and the ledger's head."""
     study = store.study
-    others = [other.name for other in store.all(m.Study) if other.id != study.id]
+    others = [other for other in store.studies() if other != study.name]
     return {
         "name": study.name,
         "alpha": study.alpha,
@@ -115,11 +108,11 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
     Raises:
         UserError: there is no such run in this study.
     """
-    row, record = own_run(store, run_id), store.run(run_id)
-    timeline = store.all(m.Event, m.Event.run_id == run_id)
+    row, record = store.own_run(run_id), store.run(run_id)
+    timeline = store.events(run_id)
     payloads = {event.kind: event.payload for event in timeline}
     definition = row.behaviour_definition
-    calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
+    calls = store.calls(run_id)
     return {
         **_run_line(store, record, store.judgements()),
         "study": study_document(store),
@@ -143,15 +136,6 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
     }
 
 
-def own_run(store: Store, run_id: int) -> m.Run:
-    """A run's row. Raises UserError: there is no such run in this study."""
-    row = store.run_row(run_id)
-    if row.study_id != store.study.id:
-        other = store.study_of(run_id)
-        raise NotThere(f"Run {run_id} is of another study, {other}: `--study {other}` shows it.")
-    return row
-
-
 def entry_line(entry: Entry) -> dict[str, Any]:
     """One hypothesis as a flat row."""
     effect = entry.evidence.effect if entry.evidence else None
@@ -166,11 +150,11 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "kind": entry.claim.kind,
         "group": entry.judgement.group,
         "reading": entry.reading,
-        "of_these_templates": entry.record["templates"] if _few_templates(entry) else None,
-        "role": entry.record["role"],
+        "of_these_templates": entry.prediction.templates if _few_templates(entry) else None,
+        "role": entry.prediction.role,
         "components": list(claim.components),
         "behaviour": entry.behaviour,
-        "model": entry.record["model"],
+        "model": entry.prediction.model,
         "proposer": entry.proposer,
         "effect": effect.mean if effect else None,
         "unit": effect.unit if effect else None,
@@ -180,7 +164,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "fraction": effect.mean / entry.battery.gap if effect and claim.kind in _OF_GAP else None,
         "gap": entry.battery.gap,
         "margin": entry.battery.lines[0].delta / entry.battery.gap,
-        "predicted": entry.record["predicted"],
+        "predicted": entry.prediction.predicted,
         "weakest": _weakest(entry),
         "e": entry.evidence.e if entry.evidence else None,
         "p": entry.evidence.p if entry.evidence else None,
@@ -211,7 +195,7 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
         **entry_line(entry),
         "scope": scope(entry),
         "rationale": entry.rationale,
-        "record": entry.record,
+        "record": entry.prediction.record(),
         "reviews": [review_line(r) for r in store.reviews([entry.id])],
         "evidence": entry.evidence.model_dump(mode="json") if entry.evidence else None,
         "batches": [
@@ -240,13 +224,13 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
     }
 
 
-def review_line(review: m.Review) -> dict[str, Any]:
+def review_line(review: Review) -> dict[str, Any]:
     """One review as a flat row."""
     names = ("id", "hypothesis_id", "at", "author", "decision", "score", "reason", "blind")
     return {name: getattr(review, name) for name in names}
 
 
-def call_line(call: m.LLMCall) -> dict[str, Any]:
+def call_line(call: LLMCall) -> dict[str, Any]:
     """One request to a language model as a flat row."""
     return {
         "purpose": call.purpose,
@@ -305,10 +289,10 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
 
 def scope(entry: Entry) -> str:
     """What a verdict speaks of: prompts of which kind, and of which templates."""
-    battery, templates = entry.battery, entry.record["templates"]
-    corpus, family = entry.record["corpus"], entry.claim.family
+    battery, templates = entry.battery, entry.prediction.templates
+    corpus, family = entry.prediction.corpus, entry.claim.family
     if corpus is not None:
-        return f"the {corpus['pairs']} pairs of a given list, and nothing beyond it"
+        return f"the {corpus.pairs} pairs of a given list, and nothing beyond it"
     where = f"the family {family}" if family else "the behaviour"
     if battery.unit == "template":
         return f"templates like the {templates} of {where}: each is one bet"
@@ -348,7 +332,7 @@ def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> 
         "proposer": run.proposer,
         "status": run.status,
         "seed": run.seed,
-        "counts": asdict(store.counts(run.id, judged)),
+        "counts": asdict(store.counted(judged, run.id)),
         "forwards": run.forwards,
         "seconds": run.seconds,
         "tokens": run.tokens,
@@ -359,7 +343,7 @@ def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> 
 
 def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
     """Task selection: every run in this database before this one, whatever its study, and what became of it."""
-    studies = [Store(store.engine, study.name) for study in store.all(m.Study)]
+    studies = store.every_study()
     judged = {key: judgement for study in studies for key, judgement in study.judgements().items()}
     return [
         {
@@ -372,16 +356,15 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
         }
         for r in sorted((r for study in studies for r in study.runs()), key=lambda r: r.id)
         if r.id < run_id
-        for counts in [store.counts(r.id, judged)]
+        for counts in [store.counted(judged, r.id)]
     ]
 
 
 def _explored(store: Store, entry: Entry) -> dict[str, Any]:
     """The main effect on the exploration pairs that the battery's constants come from: seen before registration."""
-    seen = store.all(m.HypothesisRow, m.HypothesisRow.id == entry.id)[0].calibration
-    values = {name: np.array(column) for name, column in seen["values"].items()}
-    main = parts_of(entry.claim, entry.battery, values)[0]
-    return {"mean": float(main.effect.mean()), "effects": main.effect.tolist(), "templates": seen["templates"]}
+    seen = store.calibration(entry.id)
+    main = parts_of(entry.claim, entry.battery, seen.values)[0]
+    return {"mean": float(main.effect.mean()), "effects": main.effect.tolist(), "templates": list(seen.templates)}
 
 
 def _weakest(entry: Entry) -> str | None:

@@ -3,6 +3,7 @@
 index       lists, searches, corrections over a whole study
 file        the file;  seal: what shows that nobody edited it;  refresh: how it is brought up to date
 query       the SQL of a question
+records     what it says of itself, and what it finds
 comparison  two runs or two models, side by side
 """
 

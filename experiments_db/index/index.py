@@ -15,19 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-import sqlalchemy as sa
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.corrected import Corrected, check, correct
-from lakatos.experiments_db.correction import OFFICIAL
+from lakatos.experiments_db.documents import Cell
 from lakatos.experiments_db.index.file import Damaged, IndexFile, in_memory
 from lakatos.experiments_db.index.query import NOT_REVIEWED, Query, limits, order, selection
-from lakatos.experiments_db.index.refresh import NOTHING, Read, appended, ledger_head, read_state, update
-from lakatos.experiments_db.records import STATES, Cell, Counts, Entry, Freshness, Interval, Judgement, Page
+from lakatos.experiments_db.index.records import Freshness, Page
+from lakatos.experiments_db.index.refresh import NOTHING, Read, appended, read_state, update
+from lakatos.experiments_db.log import Counts, Entry
 from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.verdict import OFFICIAL, STATES, Corrected, Interval, Judgement, check, correct
 from lakatos.tools.errors import NotThere, UserError
 
-__all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
+__all__ = ["Freshness", "Index", "Page", "Query"]
 
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
@@ -84,7 +82,7 @@ class Index:
         """How far it has read."""
         known = self._state() or NOTHING
         done, of = self._progress
-        return Freshness(known.ledger, ledger_head(self.store)[0], known.at or None, self._one.locked(), done, of)
+        return Freshness(known.ledger, self.store.newest_entry()[0], known.at or None, self._one.locked(), done, of)
 
     def rebuild(self) -> Freshness:
         """Throw the file away and read the log again."""
@@ -99,13 +97,13 @@ class Index:
             return None
 
     def _current(self, known: Read) -> bool:
-        return (known.ledger, known.hash) == ledger_head(self.store) and known.study == self.store.study.digest
+        return (known.ledger, known.hash) == self.store.newest_entry() and known.study == self.store.study.digest
 
     def _is_little(self, known: Read | None) -> bool:
         """Whether what is new is read in no time."""
-        if self._registered() < AT_ONCE:
+        if self.store.registered() < AT_ONCE:
             return True
-        if known is None or ledger_head(self.store)[0] - known.ledger > _MOST_NEW:
+        if known is None or self.store.newest_entry()[0] - known.ledger > _MOST_NEW:
             return False
         return not appended(self.store, known).judges and not self._one.locked()
 
@@ -272,7 +270,7 @@ class Index:
             UserError: none, or several.
         """
         number = self._number(key)
-        entry = self.store.entries({number: self.judgement(number)}, None, [m.HypothesisRow.id == number])[0]
+        entry = self.store.entries({number: self.judgement(number)}, [number])[0]
         if entry.state != "confirmed":
             return entry
         level = self.level()
@@ -308,7 +306,7 @@ class Index:
     def corrected(
         self, method: str = OFFICIAL, alpha: float | None = None, family: str = "study", wait: bool = False
     ) -> Corrected | None:
-        """A correction over all hypotheses: see `lakatos.experiments_db.corrected`. None: it is being computed.
+        """A correction over all hypotheses: see `lakatos.experiments_db.verdict.views`. None: it is being computed.
 
         Args:
             alpha: the study's own if None.
@@ -323,7 +321,7 @@ class Index:
         evidence, found = self._last.get(key, (None, None))
         if found is not None and evidence == (self._state() or NOTHING).evidence:
             return found
-        if wait or in_memory(self.store) or self._registered() < AT_ONCE:
+        if wait or in_memory(self.store) or self.store.registered() < AT_ONCE:
             return self._correct(key, method, used, family)
         if key not in self._computed:
             self._computed.add(key)
@@ -340,10 +338,6 @@ class Index:
         finally:
             self._computed.discard(key)
 
-    def _registered(self) -> int:
-        count = sa.select(sa.func.count(m.HypothesisRow.id)).where(m.HypothesisRow.study_id == self.store.study.id)
-        return self.store._read(lambda s: s.scalar(count) or 0)
-
     # -- what is remembered ------------------------------------------------------------------------------------------
 
     def _intervals(self, ids: Sequence[int], level: float) -> dict[int, Interval]:
@@ -356,7 +350,7 @@ class Index:
         judged = dict.fromkeys(missing, Judgement("confirmed", 0))
         fresh = {
             entry.id: interval
-            for entry in self.store.entries(judged, None, [m.HypothesisRow.id.in_(missing)])
+            for entry in self.store.entries(judged, missing)
             if (interval := self.store.interval(entry, level)) is not None
         }
         kept |= fresh

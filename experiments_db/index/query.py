@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from lakatos.experiments_db.records import STATES
+from lakatos.experiments_db.verdict import STATES
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 

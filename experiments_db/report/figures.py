@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.records import Cell
+from lakatos.experiments_db.documents import Cell
 from lakatos.experiments_db.report.charts import (
     MARKS,
     SHOWN_AS,

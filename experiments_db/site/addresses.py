@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from fastapi import Depends, Path, Query, Request
 
 from lakatos.experiments_db.index import query as queries
-from lakatos.experiments_db.reviews import MOST_AUTHOR
+from lakatos.experiments_db.log import MOST_AUTHOR
 from lakatos.experiments_db.site.pages import Correction, Reader
 from lakatos.experiments_db.site.safety import int_or
 

@@ -20,11 +20,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from lakatos.experiments_db.control import ask
 from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.index import Index
+from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, ask
 from lakatos.experiments_db.report import figures, render
-from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, SCORES, add_review
 from lakatos.experiments_db.site.addresses import (
     Chosen,
     Corrected,
@@ -150,7 +149,7 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
     @app.get("/runs/{run_id}/events")
     async def events(run_id: Number, since: Word = "") -> Response:
-        await run_in_threadpool(documents.own_run, site.store, run_id)
+        await run_in_threadpool(site.store.own_run, run_id)
         return StreamingResponse(_pulse(site.store, run_id, since), media_type="text/event-stream")
 
     @app.get("/compare", response_class=HTMLResponse)
@@ -203,7 +202,7 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
     @app.post("/runs/{run_id}/ask")
     def ask_run(request: Request, run_id: Number, csrf: Text = "", wish: Text = "") -> Response:
         _genuine(request, csrf)
-        documents.own_run(site.store, run_id)
+        site.store.own_run(run_id)
         ask(site.store, run_id, wish, reader(request).name)
         return RedirectResponse(f"/runs/{run_id}", 303)
 

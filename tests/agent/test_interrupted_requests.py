@@ -19,7 +19,7 @@ from misbehaving import Held, Mode, Server, say
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.llm import ScriptedLLM
 from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db import models as m
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop
 
 CLAIM = {"kind": "node_effect", "components": ["m2@END"], "intervention": "denoising", "direction": "supports"}

@@ -76,7 +76,7 @@ def test_a_fixed_list_that_tests_use_up_serves_one_round(toy, tmp_path):
         **dict.fromkeys(("templates", *GENERATOR)),
     )
     store = run(own, model, tmp_path / "l.db", "m0@END carries toy", "m1@END carries toy")
-    assert [e.record["corpus"] for e in store.hypotheses()] == [{"pairs": 64, "whole": True}] * 2
+    assert [e.prediction.record()["corpus"] for e in store.hypotheses()] == [{"pairs": 64, "whole": True}] * 2
     assert "nothing beyond it" in documents.scope(store.hypotheses()[0])
     pairs["exploration"] = pairs["exploration"][:-1] + pairs["exploration"][:1]
     pairs["exploration"][-1] = (
@@ -108,7 +108,7 @@ def test_what_is_confirmed_is_replicated_on_a_family(toy, tmp_path):
     for entry in second:
         assert {effect.template for effect in store.effects(entry.id)} == {"far1"}
         assert "/far" in entry.text
-        assert entry.record["templates"] == 1
+        assert entry.prediction.templates == 1
     for entry in store.hypotheses():
         mine = [e.id for e in second if e.claim.parent == entry.claim and e.state == "confirmed"]
         assert entry.judgement.replicated_by == (mine[0] if mine else None)

@@ -11,7 +11,7 @@ from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import documents
-from lakatos.experiments_db.reviews import DECISIONS, add_review, agreement, kappa, standing
+from lakatos.experiments_db.log import DECISIONS, add_review, agreement, kappa, standing
 from lakatos.tools.errors import UserError
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.watch import Silent
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.control import ask
+from lakatos.experiments_db.log import ask
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop, UserError
 
 CONFIG = {"seed": 3, "hypotheses": 8, "attribution_pairs": 4}
@@ -114,15 +114,15 @@ def test_a_test_that_fails_is_evidence_and_keeps_its_slot(toy, tmp_path, monkeyp
     from lakatos.agent.run import testing
 
     behaviour, model = toy
-    real, calls = testing.run_experiment, []
+    real, calls = testing.measure_batch, []
 
-    def failing(*args):
-        calls.append(1)
+    def failing(batch, model):
+        calls.extend([batch.claim] if batch.number == 0 else [])
         if len(calls) == 2:
             raise FloatingPointError("the clean run of 'x' gave nan")
-        return real(*args)
+        return real(batch, model)
 
-    monkeypatch.setattr(testing, "run_experiment", failing)
+    monkeypatch.setattr(testing, "measure_batch", failing)
     db = str(tmp_path / "crash.db")
     investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
     store = open_store(db)

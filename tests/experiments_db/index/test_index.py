@@ -18,9 +18,7 @@ from hypothesis import strategies as st
 
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import World
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.corrected import Corrected
 from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.index import file as index_file
@@ -30,8 +28,9 @@ from lakatos.experiments_db.index.index import Cell, Page
 from lakatos.experiments_db.index.query import NOT_REVIEWED, SORTS
 from lakatos.experiments_db.index.refresh import read_state
 from lakatos.experiments_db.index.seal import MODULUS, Seal, key_file, user_key
-from lakatos.experiments_db.records import STATES
-from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.log import add_review
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.verdict import STATES, Corrected
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS

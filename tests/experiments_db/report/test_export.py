@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.log import from_values, now
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, write_report
 from lakatos.experiments_db.report import files as export
 from lakatos.experiments_db.report.files import write_csv, write_jsonl
 from lakatos.experiments_db.report.rendering import by_quantile
-from lakatos.experiments_db.store import from_values, now
 from lakatos.tools.claim import CLAIM, atoms, claim_fields, claim_hash, in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -95,6 +95,11 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "predicted": predicted,
             "battery": battery.model_dump(mode="json"),
             "measures": sorted(names),
+            "shape": {"n_layers": 4, "n_heads": 4, "n_key_value_heads": 4, "d_mlp": 16},
+            "controls": {},
+            "cap": 128,
+            "family": store.study.name,
+            "alpha": store.study.alpha,
             "templates": 3,
             "corpus": None,
             "slot": slot,
@@ -104,23 +109,29 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "seed_commitment": "sha256:" + "c" * 64,
         }
 
-    row = m.HypothesisRow(
-        study_id=store.study.id,
-        run_id=run_id,
-        proposal_id=proposal.id,
-        claim_hash=claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={}),
-        kind=claim.kind,
-        behaviour="ioi",
-        behaviour_hash=BEHAVIOUR,
-        weights=WEIGHTS,
-        subject="+".join(claim.components),
-        atoms=list(atoms(claim, 4)),
-        rationale=rationale,
-        calibration={"values": {name: [0.5, 1.0, 0.0, 2.0] for name in sorted(names)}, "templates": ["t0"] * 4},
-        forwards=1.5,
-        seconds=0.25,
-    )
-    return store.register(row, record).id
+    identity = claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={})
+
+    def row(slot, nonce):
+        return m.HypothesisRow(
+            slot=slot,
+            record=record(slot, nonce),
+            study_id=store.study.id,
+            run_id=run_id,
+            proposal_id=proposal.id,
+            claim_hash=identity,
+            kind=claim.kind,
+            behaviour="ioi",
+            behaviour_hash=BEHAVIOUR,
+            weights=WEIGHTS,
+            subject="+".join(claim.components),
+            atoms=list(atoms(claim, 4)),
+            rationale=rationale,
+            calibration={"values": {name: [0.5, 1.0, 0.0, 2.0] for name in sorted(names)}, "templates": ["t0"] * 4},
+            forwards=1.5,
+            seconds=0.25,
+        )
+
+    return store.register(row, identity, "ioi").id
 
 
 def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
@@ -141,35 +152,36 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
             values |= {f"control.{name}.clean": np.full(16, 2.0), f"control.{name}.intervened": np.full(16, 2.0)}
             values["direct"] = values["intervened"]
         every.append(Data(values, tuple(f"t{k % 3}{template}" for k in range(16))))
-        batch = m.Batch(
-            hypothesis_id=hypothesis_id,
-            number=number,
-            seed="1",
-            drawn_at=now(),
-            e_after=float(e_process(entry.claim, entry.battery, Data.join(every))[-1]),
-            engine="suffix",
-            forwards=52.8,
-            seconds=0.5,
-        )
+        batch = {
+            "number": number,
+            "seed": "1",
+            "drawn_at": now(),
+            "e_after": float(e_process(entry.claim, entry.battery, Data.join(every))[-1]),
+            "engine": "suffix",
+            "forwards": 52.8,
+            "seconds": 0.5,
+        }
         effects = [
-            m.Effect(
-                claim_hash=entry.claim_hash,
-                place=k,
-                uid=f"{number}-{k}",
-                template=f"t{k % 3}{template}",
-                prompt={"clean": f"{clean} {number}.{k}", "corrupted": None, "answer": " yes", "wrong": " no"},
-                measured=from_values(values, k),
-            )
+            {
+                "claim_hash": entry.claim_hash,
+                "place": k,
+                "uid": f"{number}-{k}",
+                "template": f"t{k % 3}{template}",
+                "prompt": {"clean": f"{clean} {number}.{k}", "corrupted": None, "answer": " yes", "wrong": " no"},
+                "measured": from_values(values, k),
+            }
             for k in range(16)
         ]
-        store.add_batch(batch, effects)
-        if stopped(entry.claim, entry.battery, entry.record["threshold"], every):
+        store.add_batch(hypothesis_id, effects, **batch)
+        if stopped(entry.claim, entry.battery, entry.prediction.threshold, every):
             break
 
 
 def freeze(store, hypothesis_id):
     entry, data = store.hypothesis(str(hypothesis_id)), store.data(hypothesis_id)
-    store.freeze(hypothesis_id, conclude(entry.claim, entry.battery, entry.record["threshold"], data, entry.claim_hash))
+    store.freeze(
+        hypothesis_id, conclude(entry.claim, entry.battery, entry.prediction.threshold, data, entry.claim_hash)
+    )
 
 
 EXPLORED = {

@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.control import ask, asked
 from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.index import Index
-from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.log import add_review, ask, asked
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.site import app as web
 from lakatos.experiments_db.site import create_app
 from lakatos.experiments_db.site.pages import RUNS_SHOWN

@@ -9,21 +9,20 @@ that has not finished, or crashed, counts with e = 0 and p = 1: its slot is spen
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.experiments_db.records import Judgement, Slot, State
+from lakatos.experiments_db.verdict.groups import counted, groups
+from lakatos.experiments_db.verdict.slots import Judgement, Slot, State
 from lakatos.tools.claim import AnyClaim, Generalisation, opposes
 from lakatos.tools.multiplicity import METHODS, apply, slot_weights
 from lakatos.tools.multiplicity import corrected as numbers
 
 OFFICIAL = "online-ebh"
-OVERLAP = 0.5  # Jaccard index of component sets from which on claims share a group
 
 Claims = Callable[[Iterable[int]], Mapping[int, AnyClaim]]  # from ids to claims
 
@@ -61,7 +60,7 @@ def _by_parts(slots: Sequence[Slot], alpha: float, method: str, work: Callable[.
             e=np.array([slots[k].e for k in some]),
             p=np.array([slots[k].p for k in some]),
             weights=weights[[slots[k].slot - 1 for k in some]],
-            groups=_counted([slots[k] for k in some]) if METHODS[method].weighted else None,
+            groups=counted([slots[k] for k in some]) if METHODS[method].weighted else None,
             alpha=alpha,
         )
     return result
@@ -102,52 +101,6 @@ def judge(
         )
         for s in slots
     }
-
-
-def groups(slots: Sequence[Slot]) -> dict[int, int]:
-    """Overlapping claims of one model and behaviour: id -> slot of the first claim of its group.
-
-    A claim joins the group of the first one registered before it with which its set of heads, MLPs and streams has a
-    Jaccard index of at least one half; so a hundred wordings of one finding count as one. Later claims change nothing
-    about earlier ones.
-    """
-    found: dict[int, int] = {}
-    first: dict[tuple[str, str, frozenset[str]], int] = {}  # of the claims about exactly these
-    holders: dict[tuple[str, str], dict[int, dict[str, list[int]]]] = defaultdict(dict)  # by size, then by atom
-    for slot in sorted(slots, key=lambda s: s.slot):
-        number, own = slot.slot, frozenset(slot.atoms)
-        twin = first.setdefault((slot.weights, slot.behaviour_hash, own), number)
-        if twin != number:
-            found[number] = found[twin]
-            continue
-        here, n, like = holders[slot.weights, slot.behaviour_hash], len(own), number
-        for size, held in here.items():
-            needed = OVERLAP * (n + size) / (1 + OVERLAP)  # atoms in common, for that Jaccard index
-            if needed > (n - 1 if n == size else min(n, size)):
-                continue  # none but the same atoms would do, or not even these
-            for other, shared in Counter(chain.from_iterable(held.get(atom, ()) for atom in own)).items():
-                if shared >= needed:
-                    like = min(like, other)
-        found[number] = found.get(like, number)
-        for atom in own:
-            here.setdefault(n, {}).setdefault(atom, []).append(number)
-    return {slot.id: found[slot.slot] for slot in slots}
-
-
-def _counted(slots: Sequence[Slot]) -> list[int]:
-    """What counts once when the bar is lowered: a claim and the first before it that shares any head, MLP or stream.
-
-    Stricter than `groups`, which idle components beside a strong one would take apart. In slot order.
-    """
-    first: dict[tuple[str, str, str], int] = {}
-    labels = []
-    for slot in slots:
-        keys = [(slot.weights, slot.behaviour_hash, atom) for atom in slot.atoms]
-        label = min((first[key] for key in keys if key in first), default=slot.slot)
-        for key in keys:
-            first.setdefault(key, label)
-        labels.append(label)
-    return labels
 
 
 def _state(slot: Slot, flag: bool, contradicted: bool) -> State:

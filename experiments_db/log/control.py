@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.records import RunRecord
-from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.log.log import Log
+from lakatos.experiments_db.log.records import RunRecord
 from lakatos.tools.errors import UserError
 
 Wish = Literal["pause", "resume", "stop"]
@@ -18,7 +14,7 @@ _PREFIX = "asked to "
 _BEGINNINGS = ("started", "resumed")  # what was asked of a run before it went on is over
 
 
-def ask(store: Store, run_id: int, wish: str, author: str) -> None:
+def ask(log: Log, run_id: int, wish: str, author: str) -> None:
     """Ask a running investigation to pause, to go on, or to stop after the batch under way.
 
     Raises:
@@ -26,37 +22,31 @@ def ask(store: Store, run_id: int, wish: str, author: str) -> None:
     """
     if wish not in WISHES:
         raise UserError(f"A run can be asked to {', '.join(WISHES)}, not to {wish!r}.")
-    status = store.run(run_id).status
+    status = log.run(run_id).status
     if status != "running":
         again = f"; `lakatos run --resume --run {run_id}` goes on" if status == "stopped" else ""
         raise UserError(f"Run {run_id} is not running: it has {status}{again}.")
-    store.event(run_id, _PREFIX + wish, {"author": author})
+    log.event(run_id, _PREFIX + wish, {"author": author})
 
 
-def asked(store: Store, run_id: int) -> Literal["pause", "stop"] | None:
+def asked(log: Log, run_id: int) -> Literal["pause", "stop"] | None:
     """What the newest wish asks of a run; None to go on."""
     kinds = (*_BEGINNINGS, *(_PREFIX + wish for wish in WISHES))
-    newest = (
-        sa.select(m.Event.kind)
-        .where(m.Event.run_id == run_id, m.Event.kind.in_(kinds))
-        .order_by(m.Event.id.desc())
-        .limit(1)
-    )
-    with Session(store.engine) as session:
-        kind = session.execute(newest).scalar()
+    found = log.events(run_id, *kinds)
+    kind = found[-1].kind if found else ""
     if kind == _PREFIX + "pause":
         return "pause"
     return "stop" if kind == _PREFIX + "stop" else None
 
 
-def resumable(store: Store) -> list[int]:
+def resumable(log: Log) -> list[int]:
     """The runs of the study that can go on, in order: stopped, killed, or failed in a way that may not come again."""
-    return [run.id for run in store.runs() if run.status != "finished" and not _failed_for_good(store, run)]
+    return [run.id for run in log.runs() if run.status != "finished" and not _failed_for_good(log, run)]
 
 
-def _failed_for_good(store: Store, run: RunRecord) -> bool:
+def _failed_for_good(log: Log, run: RunRecord) -> bool:
     """Would the same failure come again? The event says so: what was looked at is not there."""
     if run.status != "failed":
         return False
-    failures = store.all(m.Event, m.Event.run_id == run.id, m.Event.kind == "failed")
-    return bool(failures[-1].payload.get("final"))
+    failure = log.event_of(run.id, "failed")
+    return failure is not None and bool(failure.payload.get("final"))

@@ -1,8 +1,8 @@
-"""Alembic's entry: run with a connection that `lakatos.experiments_db.database` hands over."""
+"""Alembic's entry: run with a connection that `lakatos.experiments_db.log.database` hands over."""
 
 from alembic import context
 
-from lakatos.experiments_db.models import Base
+from lakatos.experiments_db.log import Base
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, transactional_ddl=True

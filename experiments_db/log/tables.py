@@ -12,8 +12,11 @@ from typing import Any
 from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from lakatos.experiments_db.unreadable import Document
+from lakatos.experiments_db.log.unreadable import Document
+from lakatos.tools.evidence import Prediction
 from lakatos.tools.records import content_hash
+
+GENESIS = "sha256:" + "0" * 64  # what the first ledger entry names as its predecessor
 
 
 class Base(DeclarativeBase):
@@ -128,7 +131,7 @@ class Refusal(Row, Base):
 
 
 class HypothesisRow(Row, Base):
-    """A registered claim. `record` is what was fixed before any confirmation prompt was drawn."""
+    """A registered claim. `record` is its `Prediction`: what was fixed before any confirmation prompt was drawn."""
 
     __tablename__ = "hypotheses"
     __table_args__ = (
@@ -153,6 +156,10 @@ class HypothesisRow(Row, Base):
     calibration: Mapped[dict[str, Any]]  # the exploration values that the constants in `record` come from
     forwards: Mapped[float] = mapped_column(Float)
     seconds: Mapped[float] = mapped_column(Float)
+
+    def prediction(self) -> Prediction:
+        """The record, typed. Raises ValueError: it is not one of lakatos."""
+        return Prediction.model_validate(self.record)
 
 
 class Batch(Row, Base):

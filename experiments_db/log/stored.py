@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.unreadable import Document
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.unreadable import Document
 
 
 @dataclass

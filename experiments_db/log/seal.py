@@ -21,8 +21,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import GENESIS, Reader
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.reader import Reader
+from lakatos.experiments_db.log.tables import GENESIS
 from lakatos.tools.errors import UserError
 
 _AT_ONCE = timedelta(seconds=60)  # a row is dated before it is committed: so much earlier it may say it was

@@ -12,14 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import sqlalchemy as sa
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.regression import prompt_seed
-from lakatos.experiments_db.store import Store, derive_seed, exploration_seed
+from lakatos.experiments_db.log import Rerun, Run, derive_seed, exploration_seed, from_values, rerun_seed, seed_key
+from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import CLAIM, control_names
-from lakatos.tools.evidence import Battery
+from lakatos.tools.claim import control_names
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
@@ -74,19 +70,10 @@ class Differs(NamedTuple):
 
 def numbers_of(store: Store, hypothesis: int | None = None) -> list[Number]:
     """Every prompt whose numbers can be measured again: of the whole log, or of one claim."""
-    drawn = sa.select(m.Batch.hypothesis_id, m.Batch.number, m.Effect.place, m.Effect.id).join(
-        m.Batch, m.Batch.id == m.Effect.batch_id
-    )
-    explored = sa.select(m.HypothesisRow.id, m.HypothesisRow.calibration)
-    again = sa.select(m.Rerun.hypothesis_id, m.Rerun.id, m.Rerun.n)
-    if hypothesis is not None:
-        drawn = drawn.where(m.Batch.hypothesis_id == hypothesis)
-        explored = explored.where(m.HypothesisRow.id == hypothesis)
-        again = again.where(m.Rerun.hypothesis_id == hypothesis)
-    found = [Number(h, 0, batch, place, effect) for h, batch, place, effect in store.rows_of(drawn)]
-    for h, calibration in store.rows_of(explored):
-        found += [Number(h, 0, _EXPLORATION, place, 0) for place in range(len(calibration["templates"]))]
-    for h, rerun, n in store.rows_of(again):
+    found = [Number(h, 0, batch, place, effect) for h, batch, place, effect in store.measured_prompts(hypothesis)]
+    for h, n in store.explored_prompts(hypothesis):
+        found += [Number(h, 0, _EXPLORATION, place, 0) for place in range(n)]
+    for h, rerun, n in store.rerun_prompts(hypothesis):
         found += [Number(h, rerun, *divmod(place, BATCH), 0) for place in range(n)]
     return sorted(found)
 
@@ -103,12 +90,13 @@ class Source:
 
     def __init__(self, store: Store, source: tuple[int, int, bool]) -> None:
         hypothesis, rerun, self.explores = source
-        self.row = store.all(m.HypothesisRow, m.HypothesisRow.id == hypothesis)[0]
+        self.row = store.hypothesis_row(hypothesis)
         self.run = store.run_row(self.row.run_id)
-        self.rerun = store.all(m.Rerun, m.Rerun.id == rerun)[0] if rerun else None
-        self.study = store.all(m.Study, m.Study.id == self.row.study_id)[0]
-        self.claim = CLAIM.validate_python(self.row.record["claim"])
-        self.battery = Battery.model_validate(self.row.record["battery"])
+        self.rerun = store.rerun_row(rerun) if rerun else None
+        self.secret = store.study_named(store.study_of(self.run.id)).secret
+        self.prediction = self.row.prediction()
+        self.claim, self.battery = self.prediction.claim, self.prediction.battery
+        self.explored = store.calibration(hypothesis)
         self.behaviour = Behaviour.model_validate(self.run.behaviour_definition)
         wanted = control_names(self.claim, self.behaviour)
         self.controls = [Behaviour.model_validate(self.run.controls[name]) for name in wanted]
@@ -117,7 +105,7 @@ class Source:
         self._effects = {effect.id: effect.measured for effect in store.effects(hypothesis)} if tests else {}
 
     @property
-    def measured_by(self) -> m.Run | m.Rerun:
+    def measured_by(self) -> Run | Rerun:
         """The row that says model, weights and environment."""
         return self.rerun or self.run
 
@@ -167,12 +155,12 @@ class Source:
         if self.explores:
             return exploration_seed(self.run.seed, purpose)
         if self.rerun:
-            return prompt_seed(int(self.rerun.seed), self.row.claim_hash, purpose)
-        return derive_seed(self.study.secret, f"{self.row.claim_hash}|{self.row.record['nonce']}", purpose)
+            return rerun_seed(int(self.rerun.seed), self.row.claim_hash, purpose)
+        return derive_seed(self.secret, seed_key(self.row.claim_hash, self.prediction.nonce), purpose)
 
     def _stored(self, number: Number) -> dict[str, float]:
         if self.explores:
-            return {name: column[number.place] for name, column in self.row.calibration["values"].items()}
+            return from_values(self.explored.values, number.place)
         if self.rerun:
             return dict(self.rerun.prompts[BATCH * number.batch + number.place]["measured"])
         return dict(self._effects[number.effect])

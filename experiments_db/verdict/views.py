@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.experiments_db.correction import OFFICIAL, confirmed, corrected
-from lakatos.experiments_db.records import Slot
+from lakatos.experiments_db.verdict.slots import Slot
+from lakatos.experiments_db.verdict.verdict import OFFICIAL, confirmed, corrected
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import CORRECTED, METHODS
 

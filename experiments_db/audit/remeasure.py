@@ -29,8 +29,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.measured import Differs, Number, Source, numbers_of
+from lakatos.experiments_db.audit.measured import Differs, Number, Source, numbers_of
+from lakatos.experiments_db.log import Rerun, Run
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
@@ -157,7 +157,7 @@ class _Models:
         self._load = load or (lambda name: _load(name, device))
         self._loaded: tuple[str, LoadedModel] | None = None
 
-    def of(self, told: m.Run | m.Rerun) -> LoadedModel | None:
+    def of(self, told: Run | Rerun) -> LoadedModel | None:
         """The model that a row says was measured; None where it cannot be had, and `why` says why."""
         if told.weights in self.why:
             return None
@@ -179,8 +179,12 @@ class _Models:
 
 def _confirmed(store: Store) -> list[int]:
     """Every confirmed claim, of every study."""
-    studies = [Store(store.engine, row.name) for row in store.all(m.Study)]
-    return [key for study in studies for key, judged in study.judgements().items() if judged.state == "confirmed"]
+    return [
+        key
+        for study in store.every_study()
+        for key, judged in study.judgements().items()
+        if judged.state == "confirmed"
+    ]
 
 
 def how_many_of(asked: str, stored: int) -> int:
@@ -216,7 +220,7 @@ def _chosen(numbers: Sequence[Number], how_many: int, confirmed: Iterable[int], 
     return sorted(chosen), len(drawn)
 
 
-def _tolerance(told: m.Run | m.Rerun, device: str) -> float:
+def _tolerance(told: Run | Rerun, device: str) -> float:
     return _ON_CPU if (told.environment.get("device"), device) == ("cpu", "cpu") else _ELSEWHERE
 
 
