@@ -12,7 +12,6 @@ from lakatos.tools.evidence import Battery, Evidence
 State = Literal["registered", "testing", "confirmed", "refuted", "inconclusive"]
 STATES: tuple[State, ...] = ("registered", "testing", "confirmed", "refuted", "inconclusive")
 _WORDS = ("behaviour", "model", "weights", "role", "nonce")
-ESTABLISHED = {"necessity": "specific"}  # what a reading is called where the claim itself is confirmed
 
 
 @dataclass(frozen=True, slots=True)  # there may be very many
@@ -144,7 +143,7 @@ class Entry:
     def reading(self) -> str | None:
         """Which of a battery's readings holds, if one does; for a confirmed claim, its own."""
         if self.state == "confirmed":
-            return ESTABLISHED.get(self.claim.tested.kind)
+            return self.claim.tested.established
         return self.evidence.reading(float(self.record["threshold"])) if self.evidence else None
 
 

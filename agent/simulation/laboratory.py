@@ -19,6 +19,7 @@ from lakatos.experiments_db.registration import Registration, register
 from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, open_store
 from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
+from lakatos.tools.claim.measures import CORRUPTED, INTERVENED, of_match
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, stopped
 from lakatos.tools.records import content_hash
@@ -147,10 +148,9 @@ class Laboratory:
         """The numbers that a test has revealed, per prompt: of the claim, and of each matched random pair of heads."""
         test, values = self.registered[hypothesis], Data.join(self._measured[hypothesis]).values
         found = {
-            others: values[f"random.{k}"] - values["corrupted"]
-            for k, others in enumerate(test.battery.matched["random"])
+            others: values[of_match(k)] - values[CORRUPTED] for k, others in enumerate(test.battery.matched["random"])
         }
-        return {"+".join(test.claim.components): values["intervened"] - values["corrupted"], **found}
+        return {"+".join(test.claim.components): values[INTERVENED] - values[CORRUPTED], **found}
 
     def _judge(self, proposal: m.Proposal) -> int | None:
         kind, twin = "malformed", None

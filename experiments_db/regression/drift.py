@@ -7,7 +7,7 @@ from typing import Any
 
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.regression.ledger import SHARES, file_of
+from lakatos.experiments_db.regression.ledger import file_of
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.unreadable import reading
 from lakatos.tools.evidence import decide, effects_of
@@ -32,7 +32,7 @@ def _history(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str,
 def _told(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str, Any]:
     file = file_of(store, entry)
     main = file.tolerance[0]
-    gap = entry.battery.gap if entry.claim.tested.kind in SHARES else None
+    gap = entry.battery.gap if entry.claim.tested.of_gap else None
     began = _versions(store.run_row(entry.run_id).environment)
     [evidence] = store.all(m.EvidenceRow, m.EvidenceRow.hypothesis_id == entry.id)
     effects = effects_of(entry.claim, entry.battery, store.data(entry.id))

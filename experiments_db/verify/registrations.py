@@ -14,7 +14,7 @@ from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import Log
 from lakatos.experiments_db.verify.proposals import registered_lies
 from lakatos.tools.behaviour import Behaviour, most_pairs
-from lakatos.tools.claim import CLAIM, AnyClaim, AttentionRole, atoms, claim_hash, control_names, draw_matched
+from lakatos.tools.claim import CLAIM, AnyClaim, Look, atoms, claim_hash, control_names, draw_matched
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, Data, fixed, gaps
 from lakatos.tools.multiplicity import slot_weights, success_threshold
@@ -137,9 +137,8 @@ def _constant_lies(row: m.HypothesisRow, claim: AnyClaim, battery: Battery, stud
     again = fixed(claim, draft, explored, record["cap"], record["templates"])
     if not same(again.model_dump(), battery.model_dump()):
         yield f"{here}: its constants do not follow from its exploration values"
-    if isinstance(claim.tested, AttentionRole):
-        expected_roles = {*battery.matched["positions"], claim.tested.attends_to}
-        if {f"attention.{role}" for role in expected_roles} != set(record["measures"]):
-            yield f"{here}: was not compared with every role that was measured"
+    measured = claim.tested.measured(battery.matched)
+    if isinstance(measured, Look) and set(measured.names()) != set(record["measures"]):
+        yield f"{here}: was not compared with every role that was measured"
     if set(record["measures"]) != set(explored.values):
         yield f"{here}: its battery is not the one that was calibrated"
