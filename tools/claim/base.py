@@ -83,10 +83,10 @@ class BaseClaim(Frozen):
 
     @model_validator(mode="after")
     def _replaces_something(self) -> Self:
-        patterns = [str(c) for c in self.parsed() if c.kind == "pattern"]
-        if patterns and self.how == "resample":
+        alike = [str(c) for c in self.parsed() if not c.known.resampled]
+        if alike and self.how == "resample":
             raise ValueError(
-                f"{patterns[0]}: a donor is of the same template, so that a head looks at the same places there, and "
+                f"{alike[0]}: a donor is of the same template, so that a head looks at the same places there, and "
                 "resampling its pattern replaces nothing; use zero, denoising or noising"
             )
         return self

@@ -90,11 +90,10 @@ def atoms(claim: AnyClaim, n_heads: int) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for component in claim.tested.parsed():
-        bare = Component(component.layer, component.kind, component.index)
-        if bare.kind == "attention":
-            found |= {f"a{bare.layer}.h{head}" for head in range(n_heads)}
+        if component.kind == "attention":
+            found |= {Component(component.layer, "head", head).atom() for head in range(n_heads)}
         else:
-            found.add(str(bare).removesuffix(".q").removesuffix(".pattern").removesuffix(".k").removesuffix(".v"))
+            found.add(component.atom())
     return tuple(sorted(found))
 
 

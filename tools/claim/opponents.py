@@ -40,7 +40,7 @@ def near(rng: random.Random, own: Sequence[Component], shape: Shape) -> list[Com
     taken = {_bare(c) for c in own}
     drawn: list[Component] = []
     for component in own:
-        layers = range(max(0, component.layer - NEAR), min(_layers(component, shape), component.layer + NEAR + 1))
+        layers = range(max(0, component.layer - NEAR), min(component.layers(shape), component.layer + NEAR + 1))
         left = [c for c in _like(component, layers, shape) if _bare(c) not in taken and c not in drawn]
         if not left:
             return None
@@ -92,16 +92,12 @@ def distinct(wanted: int, draw: Callable[[], list[Component] | None], own: set[s
 
 
 def _like(component: Component, layers: range, shape: Shape) -> Iterator[Component]:
-    if component.kind == "embedding":
+    if not component.known.in_a_block:
         return  # there is one
     width = component.width(shape)
     for layer in layers:
         for index in range(width) if width is not None else [None]:
             yield Component(layer, component.kind, index, component.position)
-
-
-def _layers(component: Component, shape: Shape) -> int:
-    return shape.n_layers + (component.kind == "residual")
 
 
 def _bare(component: Component) -> Component:

@@ -20,7 +20,7 @@ class CircuitClaim(MeasuredClaim):
     @field_validator("components", mode="after")
     @classmethod
     def _members(cls, components: tuple[str, ...]) -> tuple[str, ...]:
-        if strangers := [c for c in components if Component.parse(c).kind not in ("head", "attention", "mlp")]:
+        if strangers := [c for c in components if not Component.parse(c).known.in_circuits]:
             raise ValueError(f"a circuit is of heads, attentions and MLPs, not of {', '.join(strangers)}")
         return components
 
