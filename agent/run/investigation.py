@@ -120,7 +120,7 @@ class Investigation(Context):
             (e.text, e.claim)
             for e in self.store.hypotheses()
             if e.state == "confirmed"
-            and e.claim.kind != "generalisation"
+            and e.claim.family is None
             and (e.prediction.weights, e.prediction.behaviour_hash) == (self.row.weights, self.row.behaviour_hash)
         ]
 

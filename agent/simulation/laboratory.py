@@ -16,6 +16,7 @@ from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registrati
 from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
+from lakatos.tools.claim.measures import CORRUPTED, INTERVENED, of_match
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, run_test, stopped
 from lakatos.tools.records import content_hash
@@ -154,10 +155,9 @@ class Laboratory:
         """The numbers that a test has revealed, per prompt: of the claim, and of each matched random pair of heads."""
         test, values = self.registered[hypothesis], Data.join(self._measured[hypothesis]).values
         found = {
-            others: values[f"random.{k}"] - values["corrupted"]
-            for k, others in enumerate(test.battery.matched["random"])
+            others: values[of_match(k)] - values[CORRUPTED] for k, others in enumerate(test.battery.matched["random"])
         }
-        return {"+".join(test.claim.components): values["intervened"] - values["corrupted"], **found}
+        return {"+".join(test.claim.components): values[INTERVENED] - values[CORRUPTED], **found}
 
     def _judge(self, proposal: Proposal) -> int | None:
         kind, twin = "malformed", None

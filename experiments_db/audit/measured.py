@@ -16,6 +16,7 @@ from lakatos.experiments_db.log import Rerun, Run, derive_seed, exploration_seed
 from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import control_names
+from lakatos.tools.claim.measures import is_share, owners
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
@@ -167,8 +168,7 @@ class Source:
 
     def _unit(self, name: str) -> float:
         """What a measured number is a fraction of."""
-        if name.startswith("attention."):
+        if is_share(name):
             return 1.0
-        if name.startswith("control."):
-            return max(gap for own, gap in self.battery.control_gaps.items() if name.startswith(f"control.{own}."))
-        return self.battery.gap
+        gaps = self.battery.control_gaps
+        return max((gaps[own] for own in owners(name, gaps)), default=self.battery.gap)

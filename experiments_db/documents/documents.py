@@ -9,19 +9,11 @@ from typing import Any
 from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import OFFICIAL, STATES, Interval, Judgement, correct, family_of
-from lakatos.tools.claim import AttentionRole
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import e_process, parts_of
 from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
 
-_OF_GAP = (
-    "node_effect",
-    "necessity",
-    "no_effect",
-    "minimality",
-    "mediation",
-)  # main effects that are shares of the gap
 COLUMNS = (  # of `entry_line`
     "id",
     "slot",
@@ -161,7 +153,7 @@ def entry_line(entry: Entry) -> dict[str, Any]:
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
         "level": interval.level if interval else None,
-        "fraction": effect.mean / entry.battery.gap if effect and claim.kind in _OF_GAP else None,
+        "fraction": effect.mean / entry.battery.gap if effect and claim.of_gap else None,
         "gap": entry.battery.gap,
         "margin": entry.battery.lines[0].delta / entry.battery.gap,
         "predicted": entry.prediction.predicted,
@@ -210,7 +202,7 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
         ],
         "e_path": e_process(entry.claim, entry.battery, data).tolist() if effects else [],
         "explored": _explored(store, entry),
-        "runs": _runs(entry, effects[0].measured) if effects else [],
+        "runs": entry.claim.tested.shown(entry.battery.matched) if effects else [],
         "prompts": [
             {
                 "uid": effect.uid,
@@ -377,12 +369,3 @@ def _few_templates(entry: Entry) -> bool:
     """Whether templates differ and are too few to be bet on, so that the verdict is about these."""
     correlation, unit = entry.battery.intraclass_correlation, entry.battery.unit
     return unit == "prompt" and correlation is not None and correlation > TEMPLATES_DIFFER
-
-
-def _runs(entry: Entry, measured: Mapping[str, float]) -> list[str]:
-    """Which of a battery's numbers stand beside a prompt's effect: the runs that the main effect is made of."""
-    claim = entry.claim.tested
-    if isinstance(claim, AttentionRole):
-        roles = (claim.attends_to, *entry.battery.matched["positions"])
-        return [f"attention.{role}" for role in roles]
-    return [name for name in ("clean", "corrupted", "intervened", "circuit", "path") if name in measured]

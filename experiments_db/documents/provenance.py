@@ -7,7 +7,7 @@ from typing import Any
 
 from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.claim import AnyClaim, AttentionRole, Generalisation, opposes
+from lakatos.tools.claim import AnyClaim, Arms, opposes
 from lakatos.tools.evidence import PLANNED_D
 from lakatos.tools.statistics import sample_size
 
@@ -85,7 +85,7 @@ def deviations(store: Store, entry: Entry) -> list[str]:
             reason = f": {event.payload['reason']}" if event.payload.get("reason") else ""
             found.append(f"between registration and evidence the run was {event.kind}{reason}")
     engines = {batch.engine for batch in store.batches(entry.id)}
-    if "reference" in engines and not isinstance(entry.claim.tested, AttentionRole):
+    if "reference" in engines and isinstance(entry.claim.tested.measured(entry.battery.matched), Arms):
         found.append(
             "measured by the reference engine, one forward pass at a time: the fast one does not fit the model"
         )
@@ -106,8 +106,8 @@ def deviations(store: Store, entry: Entry) -> list[str]:
 
 
 def _sort(claim: AnyClaim, other: AnyClaim) -> str:
-    if isinstance(claim, Generalisation) and claim.parent == other:
+    if claim.generalises(other):
         return "parents"
-    if isinstance(other, Generalisation) and other.parent == claim:
+    if other.generalises(claim):
         return "replications"
     return "opposites" if opposes(claim, other) else "same_place"

@@ -11,7 +11,6 @@ from lakatos.tools.claim import AnyClaim, describe
 from lakatos.tools.evidence import Battery, Evidence, Prediction
 
 Status = Literal["running", "stopped", "failed", "finished"]
-ESTABLISHED = {"necessity": "specific"}  # what a reading is called where the claim itself is confirmed
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Entry:
     def reading(self) -> str | None:
         """Which of a battery's readings holds, if one does; for a confirmed claim, its own."""
         if self.state == "confirmed":
-            return ESTABLISHED.get(self.claim.tested.kind)
+            return self.claim.tested.established
         return self.evidence.reading(self.prediction.threshold) if self.evidence else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lakatos.experiments_db.log import Entry, Rerun, reading
-from lakatos.experiments_db.regression.ledger import SHARES, file_of
+from lakatos.experiments_db.regression.ledger import file_of
 from lakatos.experiments_db.store import Store
 from lakatos.tools.evidence import decide, effects_of
 
@@ -30,7 +30,7 @@ def _history(store: Store, entry: Entry, reruns: Sequence[Rerun]) -> dict[str, A
 def _told(store: Store, entry: Entry, reruns: Sequence[Rerun]) -> dict[str, Any]:
     file = file_of(store, entry)
     main = file.tolerance[0]
-    gap = entry.battery.gap if entry.claim.tested.kind in SHARES else None
+    gap = entry.battery.gap if entry.claim.tested.of_gap else None
     began = _versions(store.run_row(entry.run_id).environment)
     assert entry.evidence is not None  # `file_of` takes no other
     effects = effects_of(entry.claim, entry.battery, store.data(entry.id))

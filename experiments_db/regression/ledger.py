@@ -14,8 +14,6 @@ from lakatos.tools.claim import claim_hash, control_names
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import ALPHA, Evidence, pairs_needed, short, tolerances
 
-SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  # kinds whose main effect is of the gap
-
 
 def regressions(store: Store, accepted_only: bool = False) -> list[Entry]:
     """The confirmed claims that no reviewer retracted, in slot order; or only those whose reviews say accepted.
@@ -57,7 +55,7 @@ def _file(store: Store, entry: Entry, evidence: Evidence, main: Interval) -> Hyp
     confirmed = store.data(entry.id)
     levels = tolerances(entry.claim, entry.battery, store.calibration(entry.id), confirmed)
     line = evidence.lines[0]
-    share = short(line.mean / entry.battery.gap) if entry.claim.tested.kind in SHARES else None
+    share = short(line.mean / entry.battery.gap) if entry.claim.tested.of_gap else None
     return HypothesisFile(
         lakatos=FORMAT,
         claim=entry.text,

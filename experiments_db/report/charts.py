@@ -19,7 +19,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.tools.component import Component
+from lakatos.tools.component import KINDS, Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.statistics import BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY
 
@@ -28,14 +28,7 @@ _MINUS, _TIMES, _NOTHING = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{EN D
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_TELLING = tuple(MARKS)
 _COLUMNS_AFTER_HEADS = {"attention": 0, "mlp": 1, "residual": 2}
-SHOWN_AS = {
-    "query": "head",
-    "pattern": "head",
-    "key": "attention",
-    "value": "attention",
-    "neuron": "mlp",
-    "embedding": "residual",
-}
+SHOWN_AS: dict[str, str] = {kind: known.shown_as for kind, known in KINDS.items()}
 _MAX_ROWS = 24  # templates that get a row of their own in a strip
 _LABEL = 17  # characters of a template's name that fit beside a strip
 
@@ -262,7 +255,7 @@ def heat_map(cells: Sequence[dict[str, Any]], attributions: Sequence[dict[str, A
     scores = _strengths(attributions)
     tested: dict[tuple[int, str, int | None], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
-        kind = SHOWN_AS.get(cell["kind"], cell["kind"])
+        kind = SHOWN_AS[cell["kind"]]
         tested[cell["layer"], kind, cell["index"] if kind == "head" else None].append(cell)
     places = [*scores, *tested]
     if not places:
@@ -351,7 +344,7 @@ def _strengths(attributions: Sequence[dict[str, Any]]) -> dict[tuple[int, str, i
             component = Component.parse(str(row["component"]))
         except UserError:
             continue
-        if component.kind in SHOWN_AS:
+        if component.known.shown_as != component.kind:
             continue
         key = (component.layer, component.kind, component.index)
         score = float(row["score"])

@@ -111,7 +111,7 @@ def components(cells: Sequence[Cell], href: Callable[[str], str], chosen: str = 
     """
     places: dict[tuple[int, str, int | None], Counter[str]] = defaultdict(Counter)
     for cell in cells:
-        kind = SHOWN_AS.get(cell.kind, cell.kind)
+        kind = SHOWN_AS[cell.kind]
         places[cell.layer, kind, cell.index if kind == "head" else None].update(cell.counts)
     if not places:
         return Markup("")

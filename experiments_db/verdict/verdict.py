@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lakatos.experiments_db.verdict.groups import counted, groups
 from lakatos.experiments_db.verdict.slots import Judgement, Slot, State
-from lakatos.tools.claim import AnyClaim, Generalisation, opposes
+from lakatos.tools.claim import AnyClaim, opposes
 from lakatos.tools.multiplicity import METHODS, apply, slot_weights
 from lakatos.tools.multiplicity import corrected as numbers
 
@@ -93,7 +93,7 @@ def judge(
             for other in (s.id for s in group if s.id != strong):
                 if opposes(known[other], claim):
                     opposite.setdefault(other, strong)
-                if isinstance(claim, Generalisation) and claim.parent == known[other] and flags[other]:
+                if claim.generalises(known[other]) and flags[other]:
                     replicated.setdefault(other, strong)
     return {
         s.id: Judgement(

@@ -11,7 +11,7 @@ from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import Log
 from lakatos.experiments_db.verify.proposals import registered_lies
 from lakatos.tools.behaviour import Behaviour, most_pairs
-from lakatos.tools.claim import AttentionRole, Hypothesis, claim_hash, control_names, draw_matched
+from lakatos.tools.claim import Hypothesis, Look, claim_hash, control_names, draw_matched
 from lakatos.tools.evidence import Data, Prediction, fixed, gaps
 
 _OTHERWISE = {  # field of a record -> what is wrong where it is not the derived one
@@ -123,7 +123,6 @@ def _constant_lies(row: m.HypothesisRow, told: Prediction, explored: Data, study
     again = fixed(told.claim, draft, explored, told.cap, told.templates)
     if not same(again.model_dump(), battery.model_dump()):
         yield f"{here}: its constants do not follow from its exploration values"
-    if isinstance(told.claim.tested, AttentionRole):
-        expected_roles = {*battery.matched["positions"], told.claim.tested.attends_to}
-        if {f"attention.{role}" for role in expected_roles} != set(told.measures):
-            yield f"{here}: was not compared with every role that was measured"
+    measured = told.claim.tested.measured(battery.matched)
+    if isinstance(measured, Look) and set(measured.names()) != set(told.measures):
+        yield f"{here}: was not compared with every role that was measured"

@@ -126,5 +126,4 @@ def _donors(purpose: str, skip: int) -> str:
 
 def needs_donors(claim: AnyClaim) -> bool:
     """Whether the claim's battery replaces activations by those of other prompts."""
-    fields = (getattr(claim.tested, name, None) for name in ("ablation", "intervention"))
-    return "resample" in fields
+    return claim.tested.how == "resample"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, count
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
-from lakatos.tools.component import Component, Kind
+from lakatos.tools.component import KINDS, Component
 from lakatos.tools.forward.hooking import hooked
 from lakatos.tools.forward.suffix import KeptKeys, Recording, Window
 from lakatos.tools.forward.unembedding import unembed, unembed_columns
@@ -23,8 +23,8 @@ SHORTEST = (6, 8, 10)  # tokens of the first one
 
 def reach(model: Any, length: int) -> tuple[dict[str, tuple[int, ...]], bool]:
     """The shapes at the hook points of components, and whether blocks do nothing but add to the stream."""
-    layers, kinds = int(model.cfg.n_layers), get_args(Kind)
-    names = {Component(layer, kind).hook_name(layers) for layer in range(layers) for kind in kinds}
+    layers = int(model.cfg.n_layers)
+    names = {Component(layer, kind).hook_name(layers) for layer in range(layers) for kind in KINDS}
     names = (names | {Component(layers, "residual").hook_name(layers)}) & model.hook_dict.keys()
     seen: dict[str, torch.Tensor] = {}
 

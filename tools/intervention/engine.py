@@ -43,7 +43,7 @@ import numpy as np
 import torch
 
 from lakatos.tools.behaviour import PromptPairs
-from lakatos.tools.component import groups_of
+from lakatos.tools.component import KINDS, Kind, groups_of
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import distrust, out_of_memory, settled
 from lakatos.tools.forward.abilities import abilities
@@ -351,11 +351,9 @@ def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Interventio
     cfg = model.cfg
     tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)
     length = 1 + max(tokens, default=0)
-    heads, groups = int(cfg.n_heads), groups_of(cfg)
-    kinds = {c.kind for i in interventions for c in i.components} | {"attention", "mlp"}
-    wide = {"head": heads * cfg.d_head, "query": heads * cfg.d_head, "pattern": heads * length}
-    wide |= dict.fromkeys(("key", "value"), groups * cfg.d_head) | {"neuron": cfg.d_mlp or 0}
-    read = sum(wide.get(kind, cfg.d_model) for kind in kinds)
+    groups = groups_of(cfg)
+    kinds: set[Kind] = {"attention", "mlp", *(c.kind for i in interventions for c in i.components)}
+    read = sum(KINDS[kind].size(cfg, length) for kind in kinds)
     runs = 2 + any(i.source == "resample" for i in interventions)
     per_layer = length * (runs * (cfg.d_model + 2 * groups * cfg.d_head) + read)
     each = cfg.dtype.itemsize * (cfg.n_layers * per_layer + 2 * cfg.d_vocab)

@@ -22,8 +22,6 @@ from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.intervention import Base, Intervention, Source
 from lakatos.tools.intervention.runs import BatchRuns, by_position
 
-_READ_BY_LATER_POSITIONS = ("key", "value", "residual", "embedding")  # ... within their own block
-
 
 class Chunk(NamedTuple):
     """Cells that run together, those that start at an earlier block first."""
@@ -185,11 +183,7 @@ class Plan:
 
     def _only_end(self, component: Component) -> bool:
         """In the last block only the answer's position is read, but for what it reads at others' places."""
-        last = (
-            component.layer == self.n_layers
-            if component.kind == "residual"
-            else (component.layer == self.n_layers - 1 and component.kind not in _READ_BY_LATER_POSITIONS)
-        )
+        last = component.layer == self.n_layers - (not component.known.read_later)
         return last and not self.batch.is_text
 
     def _start(self, intervention: Intervention) -> np.ndarray:
@@ -236,7 +230,7 @@ class Plan:
             row, position = np.zeros_like(row), position if named is None else np.full_like(position, named)
         at = tuple(_tensor(a, table.device) for a in (row, position))
         values = table[at] if index is None else table[(*at, _tensor(index, table.device))]
-        if component.kind == "pattern":  # a mean's rows are as long as the longest prompt of its dataset
+        if component.known.heads_first:  # a mean's rows are as long as the longest prompt of its dataset
             values = torch.nn.functional.pad(values, (0, self.length - values.shape[-1]))
         return values
 

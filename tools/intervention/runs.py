@@ -282,7 +282,7 @@ class Means:
             recording = run.recording("clean", {name: c.block(n_layers) for name, c in wanted.items()})
             for name, component in wanted.items():
                 values = by_position(component, recording.activations[name]).float()
-                if component.kind == "pattern":
+                if component.known.heads_first:
                     values = torch.nn.functional.pad(values, (0, self.length - values.shape[-1]))
                 total = totals.setdefault(name, values.new_zeros(len(count), *values.shape[2:]))
                 total[: values.shape[1]] += torch.where(_wide(real, values), values, 0).sum(0)
@@ -318,7 +318,7 @@ class Means:
         if position not in self.names:
             raise UserError(f"{component}: the dataset to average over has no position {position!r} in every prompt.")
         places = [run.batch.positions[position] for run in self._runs.batches] + [batch.positions[position]]
-        if component.kind == "pattern" and len(np.unique(np.concatenate(places))) > 1:
+        if component.known.heads_first and len(np.unique(np.concatenate(places))) > 1:
             raise UserError(
                 f"{component}: {position} is at several token indices, and a mean of attention patterns from different "
                 "places looks nowhere in particular. Take prompts of one length."
@@ -346,7 +346,7 @@ def _state(model: Any) -> tuple[float, frozenset[Any]]:
 
 def by_position(component: Component, activation: torch.Tensor) -> torch.Tensor:
     """[n, pos, ...], with heads after positions: a pattern comes as [n, head, pos, source]."""
-    return activation.transpose(1, 2) if component.kind == "pattern" else activation
+    return activation.transpose(1, 2) if component.known.heads_first else activation
 
 
 def _wide(mask: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
