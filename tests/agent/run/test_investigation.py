@@ -452,7 +452,7 @@ class Asking(Silent):
 def test_a_run_that_is_paused_and_resumed_through_the_log_ends_like_an_undisturbed_one(
     toy, toy_log, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("lakatos.agent.run.context._PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("lakatos.agent.run.interruptions._PAUSE_SECONDS", 0.02)
     behaviour, model = toy
     db = tmp_path / "asked.db"
     watcher = Asking(db, "pause", "resume")
@@ -487,7 +487,7 @@ class PausingEarly(Asking):
 
 
 def test_a_paused_run_spends_no_time(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr("lakatos.agent.run.context._PAUSE_SECONDS", 3.0)
+    monkeypatch.setattr("lakatos.agent.run.interruptions._PAUSE_SECONDS", 3.0)
     behaviour, model = toy
     db = tmp_path / "asked.db"
     watcher = PausingEarly(db, "pause", "resume")

@@ -30,7 +30,7 @@ from lakatos.experiments_db.index.refresh import read_state
 from lakatos.experiments_db.index.seal import MODULUS, Seal, key_file, user_key
 from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.verdict import STATES, Corrected
+from lakatos.experiments_db.verdict import STATES, Corrected, selected_level
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
@@ -77,7 +77,7 @@ def assert_same(index, store):
     said = {(review.hypothesis_id, review.author) for review in store.reviews()}
     assert dict(facets["reviewer"]) == Counter(author for _, author in said)
     judged = store.judgements()
-    assert index.level() == store.selected_level(len(judged), judged.values())
+    assert index.level() == selected_level(judged.values(), store.study.alpha)
     for key, judgement in judged.items():
         assert index.judgement(key) == judgement
     for entry in store.hypotheses()[:3]:

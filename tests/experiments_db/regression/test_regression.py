@@ -12,7 +12,7 @@ import torch
 from tampering import rechain, tamper
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.log import add_review
+from lakatos.experiments_db.log import add_review, rerun_data
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.regression import (
     append_rerun,
@@ -25,7 +25,6 @@ from lakatos.experiments_db.regression import (
     regressions,
     report,
     rerun,
-    rerun_data,
 )
 from lakatos.experiments_db.regression.running import pairs_to_use
 from lakatos.experiments_db.report.drift_chart import drift_svg
