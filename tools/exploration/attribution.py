@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from lakatos.tools.behaviour import PromptPairs, encode
 from lakatos.tools.component import Component
-from lakatos.tools.exploration.gradients import MAX_TOKENS, NodeScores, Progress, node_attribution
+from lakatos.tools.exploration.batching import MAX_TOKENS, Progress
+from lakatos.tools.exploration.nodes import NodeScores, node_attribution
 from lakatos.tools.metric import Metric
 
 

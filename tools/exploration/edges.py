@@ -38,19 +38,9 @@ from numpy.typing import NDArray
 from lakatos.tools.behaviour import PromptPairs
 from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
-from lakatos.tools.exploration.gradients import (
-    EMBEDDING,
-    MAX_TOKENS,
-    Floats,
-    PairGradients,
-    Progress,
-    Step,
-    by_unit,
-    check_finite,
-    chunks,
-    reported,
-    to_numpy,
-)
+from lakatos.tools.exploration.batching import MAX_TOKENS, Floats, Progress, check_finite, chunks, reported, to_numpy
+from lakatos.tools.exploration.gradients import PairGradients, Step, by_unit
+from lakatos.tools.exploration.hooks import EMBEDDING
 from lakatos.tools.metric import Metric
 
 _TOLERANCE = 1e-3  # of the largest sum of absolute edge scores out of a sender, in float32

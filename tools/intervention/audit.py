@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from lakatos.tools.component import Component
+from lakatos.tools.intervention.batch_runs import BatchRuns
 from lakatos.tools.intervention.intervention import Base, Intervention
 from lakatos.tools.intervention.reference import measure_by_forward
-from lakatos.tools.intervention.runs import BatchRuns
 from lakatos.tools.metric import Metric
 
 A_CALL = 2  # cells of a call on a model that is new

@@ -18,8 +18,9 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.forward import Hooks
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.intervention import LOGITS, Intervention
-from lakatos.tools.intervention.plan import Chunk, Plan, Writes
-from lakatos.tools.intervention.runs import by_position
+from lakatos.tools.intervention.layout import by_position
+from lakatos.tools.intervention.plan import Chunk, Plan
+from lakatos.tools.intervention.writes import Writes
 
 
 class Sent(NamedTuple):

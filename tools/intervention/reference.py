@@ -18,8 +18,8 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.metric import Metric
 
 if TYPE_CHECKING:
+    from lakatos.tools.intervention.batch_runs import BatchRuns
     from lakatos.tools.intervention.intervention import Base, Intervention
-    from lakatos.tools.intervention.runs import BatchRuns
 
 Cache = dict[str, torch.Tensor]
 Hook = tuple[str, Callable[..., Any]]

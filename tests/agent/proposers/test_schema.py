@@ -40,7 +40,7 @@ def schema_of(name, shape, **how):
 def test_it_stays_under_the_documented_limits_on_the_largest_shape(name):
     found = measured(schema_of(name, GPT2_XL))
     assert all(found[limited] <= limit for limited, limit in LIMITS.items()), found
-    assert found["bytes"] < 16_000, found
+    assert found["bytes"] < 20_000, found
 
 
 def test_every_object_is_closed_and_every_list_and_text_is_bounded():
