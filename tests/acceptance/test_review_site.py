@@ -211,7 +211,7 @@ def test_no_request_whatever_makes_the_server_fail(toy_copy, tmp_path):
     seen = Counter()
     for operation in operations:
 
-        @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(), genuine=st.booleans())
         def ask(case, genuine):
             if (
