@@ -15,6 +15,8 @@ from lakatos.tools.evidence import Battery, Data, e_process, fixed, gaps
 from lakatos.tools.experiment import draw_prompts, measure
 from lakatos.tools.model.planted import BEHAVIOUR, HEADS, LAYERS, MECHANISMS, load_planted
 
+pytestmark = pytest.mark.heavy
+
 
 def verdicts_on(tmp_path, planted, *claims, seed=5):
     """The hypotheses that a run on a planted model makes of these claims, by text up to the parentheses."""

@@ -22,6 +22,8 @@ from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements, tr
 from lakatos.experiments_db.reviews import add_review
 from lakatos.experiments_db.site import create_app
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("reviewers_day", ROOT / "benchmarks" / "reviewers_day.py")
 day = importlib.util.module_from_spec(spec)

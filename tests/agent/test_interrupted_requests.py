@@ -20,6 +20,8 @@ from lakatos.experiments_db import Store, open_store
 from lakatos.experiments_db import models as m
 from lakatos.tools.errors import Stop
 
+pytestmark = pytest.mark.heavy
+
 CLAIM = {"kind": "node_effect", "components": ["m2@END"], "intervention": "denoising", "direction": "supports"}
 PROPOSED = json.dumps({"hypotheses": [{"claim": CLAIM}]})
 WORDS = "It is head 3."

@@ -12,6 +12,8 @@ from tampering import rechain, tell
 from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 
+pytestmark = pytest.mark.heavy
+
 LAST = "(SELECT MAX(id) FROM events)"
 CONTRADICTED = {
     # studies and runs

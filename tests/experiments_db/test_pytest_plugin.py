@@ -13,6 +13,8 @@ import pytest
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.report.files import write_tests
 
+pytestmark = pytest.mark.heavy
+
 PLUGIN = "lakatos.experiments_db.pytest_plugin"
 HEAVY = ("torch", "numpy", "pydantic", "sqlalchemy", "yaml", "transformers", "transformer_lens")
 

@@ -19,6 +19,8 @@ from lakatos.experiments_db import open_store
 from lakatos.experiments_db.control import ask
 from lakatos.tools.errors import Stop, UserError
 
+pytestmark = pytest.mark.heavy
+
 CONFIG = {"seed": 3, "hypotheses": 8, "attribution_pairs": 4}
 
 

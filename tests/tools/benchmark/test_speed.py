@@ -23,6 +23,8 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.intervention import Intervention, Runs, run_interventions
 from lakatos.tools.model import random_weights as shapes
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 PAIR = PromptPair("0" * 16, "t", "A X", "B X", " gave", " to", {}, {})  # two tokens, the first differs
 TWO_TOKENS = PromptPairs((PAIR,), "hand", "sha256:", None, "pairs", "exploration", 0)

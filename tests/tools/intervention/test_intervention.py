@@ -84,7 +84,13 @@ def assert_close(found: Effects, expected: np.ndarray, tolerance: float = 1e-5) 
     assert np.abs(found.values - expected).max() < tolerance * max(1e-2, expected.std())
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+SOON = ("gpt2", "llama")  # the others take their time
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in SOON else pytest.param(name, marks=pytest.mark.heavy) for name in ARCHITECTURES],
+)
 def architecture(request: Any) -> tuple[Any, Runs]:
     bridge = tiny(request.param).bridge
     return bridge, Runs(bridge, PAIRS, DONORS, DATASET)

@@ -18,6 +18,8 @@ from lakatos.tools.component import Component
 from lakatos.tools.intervention import Intervention, run_interventions
 from lakatos.tools.model import wrap_model
 
+pytestmark = pytest.mark.heavy
+
 MODELS, ALWAYS = 220, 66  # the others where it is accepted
 PROMPTS = 5
 TOLERANCE = 2e-4  # of the largest logit, or of 1
