@@ -1,6 +1,6 @@
 """Small faults put into the code on purpose: the tests that `make test` runs must catch every one.
 
-    python benchmarks/mutations.py                 all of them (about ten minutes); writes docs/mutations.md
+    python benchmarks/mutations.py                 all of them (about five minutes); writes docs/mutations.md
     python benchmarks/mutations.py --only holm     those with this in their name; writes nothing
     python benchmarks/mutations.py --json          the results as JSON on standard output
 
@@ -36,7 +36,7 @@ SECONDS = 400  # that the tests of one mutation may take
 
 STATISTICS = ("tests/tools/test_statistics.py",)
 MULTIPLICITY = ("tests/tools/test_multiplicity.py",)
-STORE = ("tests/experiments_db/test_store.py",)
+STORE = "tests/experiments_db/test_store.py::"
 _EVERY_KIND = "tests/tools/intervention/test_intervention.py::TestEqualsTheReference::test_every_kind_at_every_position"
 ENGINE = tuple(f"{_EVERY_KIND}[llama-{source}-clean]" for source in ("corrupted", "resample"))
 _LIE = "test_each_lie_is_found_as_told_and_after_everything_was_computed_anew_and_by_a_seal"
@@ -96,14 +96,34 @@ MUTATIONS = (
     ),
     Mutation(
         "multiplicity: wordings of one truth count apart",
-        "    if groups is None:\n        return rank_needed",
-        "    if groups is not rank_needed:\n        return rank_needed",
+        "_, member = np.unique(labels, return_inverse=True)\n    counted",
+        "member = np.arange(labels.size)\n    counted",
         MULTIPLICITY,
     ),
-    Mutation("guards: a slot can be left out", '"NEW.slot <> 1 + COALESCE', '"NEW.slot < 1 + COALESCE', STORE),
-    Mutation("guards: drawn before registration", "NEW.drawn_at > registered_at", "NEW.drawn_at > ''", STORE),
-    Mutation("guards: any e-value is evidence", "<= 1e-9 * ABS(NEW.e)", "<= 1e9 * ABS(NEW.e)", STORE),
-    Mutation("guards: a part of the battery is enough", 'f"EXISTS ({_LACKS[dialect]})"', '"1 = 0"', STORE),
+    Mutation(
+        "guards: a slot can be left out",
+        '"NEW.slot <> 1 + COALESCE',
+        '"NEW.slot < 1 + COALESCE',
+        (STORE + "test_a_slot_cannot_be_left_out_or_taken_twice",),
+    ),
+    Mutation(
+        "guards: drawn before registration",
+        "NEW.drawn_at > registered_at",
+        "NEW.drawn_at > ''",
+        (STORE + "test_a_batch_cannot_be_drawn_before_registration",),
+    ),
+    Mutation(
+        "guards: any e-value is evidence",
+        "<= 1e-9 * ABS(NEW.e)",
+        "<= 1e9 * ABS(NEW.e)",
+        (STORE + "test_evidence_is_what_its_last_batch_says",),
+    ),
+    Mutation(
+        "guards: a part of the battery is enough",
+        'f"EXISTS ({_LACKS[dialect]})"',
+        '"1 = 0"',
+        (STORE + "test_a_prompt_without_its_whole_battery_is_refused",),
+    ),
     Mutation(
         "engine: a named position that moves is not replaced",
         "(at < differ) & (at == there)",
@@ -156,8 +176,18 @@ MUTATIONS = (
     Mutation(
         "claim hash: controls do not count", '"controls": dict(controls), "claim"', '"controls": {}, "claim"', CLAIMS
     ),
-    Mutation("seeds: one for every purpose", 'f"{key}|{purpose}".encode()', "key.encode()", STORE),
-    Mutation("seeds: one for every claim", 'f"{key}|{purpose}".encode()', "purpose.encode()", STORE),
+    Mutation(
+        "seeds: one for every purpose",
+        'f"{key}|{purpose}".encode()',
+        "key.encode()",
+        (STORE + "test_seeds_depend_on_secret_claim_and_purpose",),
+    ),
+    Mutation(
+        "seeds: one for every claim",
+        'f"{key}|{purpose}".encode()',
+        "purpose.encode()",
+        (STORE + "test_seeds_depend_on_secret_claim_and_purpose",),
+    ),
 )
 
 
@@ -213,11 +243,8 @@ def run(mutation: Mutation) -> Result:
 def check_honest(mutations: Sequence[Mutation]) -> None:
     """The tests pass where nothing is wrong."""
     with copied_tree() as tree:
-        (tree / "where.py").write_text("import lakatos.tools.statistics as s; print(s.__file__)")
-        env = {**os.environ, "PYTHONPATH": str(tree / ".typing")}
-        where = subprocess.run(
-            [sys.executable, "where.py"], cwd=tree, env=env, capture_output=True, text=True, check=True
-        )
+        env, code = {"PYTHONPATH": str(tree / ".typing")}, "import lakatos.tools.errors as e; print(e.__file__)"
+        where = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
         if not where.stdout.startswith(str(tree)):
             sys.exit(_fault(f"the copy would test {where.stdout.strip()}"))
         status, said = ask(tree, list(dict.fromkeys(name for m in mutations for name in m.tests)), 5 * SECONDS)
