@@ -10,6 +10,7 @@
     python benchmarks/acceptance.py tamper DB    one stored effect altered with raw SQL: verify names its row
 
 Everything is written to a temporary folder that is printed first. About 40 minutes for all on two cores.
+`make accept` also runs the tests marked `accept`: kill -9 at fifty moments among them.
 """
 
 from __future__ import annotations

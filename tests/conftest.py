@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import tempfile
+from unittest import mock
 
 import pytest
 
@@ -11,6 +14,13 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="lakatos-data-")  # the key that seals indexes
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests marked `accept` are left out unless `-m` speaks of them."""
+    if "accept" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("accept")])
+        items[:] = [item for item in items if not item.get_closest_marker("accept")]
 
 
 @pytest.fixture(scope="session")
@@ -25,23 +35,66 @@ def smollm2():
 
 
 @pytest.fixture(scope="session")
-def toy(tmp_path_factory):
-    """(behaviour file, model folder): a tiny model that shows the toy behaviour. For whole investigations."""
-    from toy import write_toy_behaviours, write_trained_model
+def made_once(tmp_path_factory):
+    """`made_once(name, make)`: the folder that `make(folder)` fills, once for all processes that run tests."""
 
-    folder = tmp_path_factory.mktemp("toy")
-    return str(write_toy_behaviours(folder / "behaviours")), str(write_trained_model(folder / "model"))
+    def folder_of(name, make):
+        top = tmp_path_factory.getbasetemp()
+        folder = (top.parent if "PYTEST_XDIST_WORKER" in os.environ else top) / f"once-{name}"
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "made").exists():
+                make(folder)
+                (folder / "made").touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
-def toy_log(toy, tmp_path_factory):
+def ready_once():
+    """Whether a behaviour can be investigated is worked out once for a run's settings, not for each of many runs."""
+    from lakatos.agent.run import investigation
+
+    real, known = investigation.readiness_problems, {}
+
+    def remembered(behaviour, controls, tokenizer, **how):
+        said = [x.model_dump_json() for x in (behaviour, *controls.values())]
+        words = [tokenizer.backend_tokenizer.to_str(), tokenizer.special_tokens_map]
+        key = json.dumps([said, list(controls), words, how])
+        if key not in known:
+            known[key] = real(behaviour, controls, tokenizer, **how)
+        return list(known[key])
+
+    with mock.patch.object(investigation, "readiness_problems", remembered):
+        yield
+
+
+@pytest.fixture(scope="session")
+def toy(made_once, ready_once):
+    """(behaviour file, model folder): a tiny model that shows the toy behaviour. For whole investigations."""
+    from toy import write_toy_behaviours, write_trained_model
+
+    def make(folder):
+        write_toy_behaviours(folder / "behaviours")
+        write_trained_model(folder / "model")
+
+    folder = made_once("toy", make)
+    return str(folder / "behaviours" / "toy.yaml"), str(folder / "model")
+
+
+@pytest.fixture(scope="session")
+def toy_log(toy, made_once):
     """The database of a finished investigation of the toy behaviour. Copy it before changing it."""
     from lakatos.agent import RunConfig, investigate
 
-    behaviour, model = toy
-    db = tmp_path_factory.mktemp("log") / "toy.db"
-    investigate(behaviour, RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4), db=str(db))
-    return db
+    def make(folder):
+        behaviour, model = toy
+        config = RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4)
+        investigate(behaviour, config, db=str(folder / "toy.db"))
+
+    return made_once("log", make) / "toy.db"
 
 
 @pytest.fixture
@@ -53,13 +106,11 @@ def toy_copy(toy_log, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def full_log(toy, tmp_path_factory):
+def full_log(toy, made_once):
     """The database of `full_log.py`: a row in every table. Copy it before changing it."""
     from full_log import write_full_log
 
-    db = tmp_path_factory.mktemp("full") / "full.db"
-    write_full_log(str(db), *toy)
-    return db
+    return made_once("full", lambda folder: write_full_log(str(folder / "full.db"), *toy)) / "full.db"
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from lakatos.tools.evidence import Battery, Data, e_process, fixed, gaps
 from lakatos.tools.experiment import draw_prompts, measure
 from lakatos.tools.model.planted import BEHAVIOUR, HEADS, LAYERS, MECHANISMS, load_planted
 
+pytestmark = pytest.mark.heavy
+
 
 def verdicts_on(tmp_path, planted, *claims, seed=5):
     """The hypotheses that a run on a planted model makes of these claims, by text up to the parentheses."""
@@ -96,7 +98,7 @@ def test_the_circuit_and_no_other_of_its_size(tmp_path):
     heads = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)]
     every = [f"{a} + {b} + m{layer}" for a, b in combinations(heads, 2) for layer in range(LAYERS)]
     rng = np.random.default_rng(0)
-    others = [str(c) for c in rng.choice([c for c in every if set(c.split(" + ")) != set(truth.split(" + "))], 24)]
+    others = [str(c) for c in rng.choice([c for c in every if set(c.split(" + ")) != set(truth.split(" + "))], 10)]
     found = verdicts_on(
         tmp_path,
         "induction",
@@ -137,7 +139,7 @@ def test_the_identical_circuit_is_never_rejected(faithfulness):
     assert explored.values["circuit"] == pytest.approx(explored.values["clean"], abs=1e-4)
     draft = Battery.draft(gaps(explored.values, {})[0], {}, none)
     battery = fixed(claim, draft, explored, 128, 6)
-    for seed in range(20):
+    for seed in range(6):
         path = e_process(claim, battery, data("confirmation", 64, 100 * seed))
         if faithfulness < 1:
             assert path[-1] >= 4000

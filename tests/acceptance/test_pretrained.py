@@ -39,6 +39,7 @@ def investigated(tmp_path):
     return run
 
 
+@pytest.mark.accept
 def test_ioi_confirms_what_is_there_and_refutes_its_opposite(investigated):
     store = investigated(seed=0)
     assert [e.state for e in store.hypotheses()] == ["confirmed", "refuted", "inconclusive"]
@@ -49,6 +50,7 @@ def test_ioi_confirms_what_is_there_and_refutes_its_opposite(investigated):
     assert store.verify() == []
 
 
+@pytest.mark.accept
 def test_with_random_weights_nothing_is_confirmed(investigated):
     store = investigated(model="null:smollm2-135m", allow_absent=True, max_pairs=64, seed=0)
     assert store.counts().tested == 3

@@ -22,6 +22,8 @@ from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY, statements, triggers
 from lakatos.experiments_db.site import create_app
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("reviewers_day", ROOT / "benchmarks" / "reviewers_day.py")
 day = importlib.util.module_from_spec(spec)
@@ -211,7 +213,7 @@ def test_no_request_whatever_makes_the_server_fail(toy_copy, tmp_path):
     seen = Counter()
     for operation in operations:
 
-        @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(), genuine=st.booleans())
         def ask(case, genuine):
             if (

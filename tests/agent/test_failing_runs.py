@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from failing_runs import FATES, Laboratory, line
 
+pytestmark = pytest.mark.heavy
+
 PAGE = Path(__file__).parents[2] / "docs" / "language_model_failures.md"
 SOME = ["good", "prose", "deep", "hang", "flood", "401", "busy", "no-schema", "usage-huge", "key-in-answer-u", "greedy"]
 SOME += ["prose-50-MB", "NaN", "nested-claim", "duplicates-only", "terminal-escapes", "head-99", "injection-obeyed"]

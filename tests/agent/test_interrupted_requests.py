@@ -6,14 +6,12 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from unittest import mock
 
 import pytest
-from commands import lakatos_here
+from commands import Forked, lakatos_here
 from misbehaving import Held, Mode, Server, say
 
 from lakatos.agent import RunConfig, investigate, resume
@@ -22,11 +20,12 @@ from lakatos.experiments_db import Store, open_store
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop
 
+pytestmark = pytest.mark.heavy
+
 CLAIM = {"kind": "node_effect", "components": ["m2@END"], "intervention": "denoising", "direction": "supports"}
 PROPOSED = json.dumps({"hypotheses": [{"claim": CLAIM}]})
 WORDS = "It is head 3."
 AT_MOST = 120  # seconds that something may take which takes a few; a request may take much longer here
-WIDE = {"COLUMNS": "1000"}  # no line of a message is broken
 LIMITS = {"--llm-timeout": 3600, "--max-tokens": 100_000}
 
 
@@ -53,10 +52,7 @@ def begin(toy, db):
         options = {"--model": model, "--proposer": "llm", "--llm-model": "m", "--llm-base-url": server.url, "--db": db}
         options |= {"--seed": 1, "--attribution-pairs": 2, "--max-pairs": 16, **LIMITS}
         words = [str(word) for option in options.items() for word in option]
-        command = [sys.executable, "-c", "from lakatos.agent.cli import main; main()", "run", behaviour, *words]
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **WIDE}
-        )
+        process = Forked("run", behaviour, *words)
         started.append((process, server))
         return process, server
 

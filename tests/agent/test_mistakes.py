@@ -19,6 +19,8 @@ from lakatos.agent.cli import main
 from lakatos.experiments_db import open_store
 from lakatos.tools.errors import Stop
 
+pytestmark = pytest.mark.heavy
+
 GOOD: dict[str, Any] = TOY.model_dump(mode="json", exclude_defaults=True) | {"name": "mine"}
 TEXT: dict[str, Any] = TOY_TEXT.model_dump(mode="json", exclude_defaults=True)
 HEAD = {key: GOOD[key] for key in ("name", "version", "question", "selected_because", "bos", "controls")}

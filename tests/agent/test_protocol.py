@@ -15,6 +15,8 @@ from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import battery
 
+pytestmark = pytest.mark.heavy
+
 GENERATOR = ("fillers", "draw", "clean", "corrupted", "answer", "wrong")
 
 

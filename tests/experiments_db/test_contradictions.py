@@ -12,6 +12,8 @@ from tampering import rechain, tell
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import tables as m
 
+pytestmark = pytest.mark.heavy
+
 LAST = "(SELECT MAX(id) FROM events)"
 CONTRADICTED = {
     # studies and runs

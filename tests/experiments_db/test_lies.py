@@ -152,6 +152,7 @@ def test_lies_have_names_and_are_told_in_every_table():
     assert set(names) == SILENT | MENDED | FINDS.keys()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name.replace(" ", "-"))
 def test_each_lie_is_found_as_told_and_after_everything_was_computed_anew_and_by_a_seal(full_copy, lie):
     seal = make_seal(open_store(str(full_copy)))

@@ -13,6 +13,8 @@ import pytest
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.report.files import write_tests
 
+pytestmark = pytest.mark.heavy
+
 PLUGIN = "lakatos.experiments_db.pytest_plugin"
 HEAVY = ("torch", "numpy", "pydantic", "sqlalchemy", "yaml", "transformers", "transformer_lens")
 
@@ -78,13 +80,6 @@ def test_collecting_gives_readable_ids_and_loads_no_torch(project):
     assert "torch" not in modules(out)[1]
 
 
-def test_confirmed_claims_pass_beside_the_project_s_own_tests(project):
-    status, out = run(project, "--lakatos-seed", 1)
-    assert status == 0, out
-    assert "3 passed" in out
-    assert "lakatos: 2 held, 0 failed, 0 undecided" in out
-
-
 def test_on_new_weights_they_fail_with_a_reason_and_no_traceback(project, toy):
     status, out = run(project, "-m", "lakatos", "--lakatos-model", f"null:{toy[1]}")
     assert status == 1, out
@@ -122,10 +117,12 @@ def pytest_collection_finish(session):
 """
 
 
-def test_the_model_is_loaded_once(project, tmp_path):
+def test_confirmed_claims_pass_beside_the_project_s_own_tests_with_the_model_loaded_once(project, tmp_path):
     (tmp_path / "counter.py").write_text(COUNTER)
     status, out = run(project, "-s", "--lakatos-seed", 1, only=["counter"], path=tmp_path)
     assert status == 0, out
+    assert "3 passed" in out
+    assert "lakatos: 2 held, 0 failed, 0 undecided" in out
     assert out.count("LOADED") == 1
 
 

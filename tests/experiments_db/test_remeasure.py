@@ -23,6 +23,8 @@ from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.model import load_model
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def load(toy):

@@ -20,6 +20,8 @@ from lakatos.experiments_db.regression import file_of
 from lakatos.experiments_db.site import create_app
 from lakatos.tools.errors import UserError
 
+pytestmark = pytest.mark.heavy
+
 CELLS = {  # what is written into one cell, and how verify names the row
     "UPDATE effects SET measured = 'oops' WHERE id = 20": "effects row 20: its measured is no JSON",
     "UPDATE effects SET measured = '[1]' WHERE id = 20": "effects row 20: its measured is [1]",

@@ -12,32 +12,31 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import lakatos_here
 
 from lakatos.agent.config import RunConfig
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import entry_line
 
 
-def lakatos(*args, env=None, timeout=300):
-    """Run the installed command; returns status, standard output, standard error."""
-    import os
-
-    command = shutil.which("lakatos", path=os.path.dirname(sys.executable)) or "lakatos"
-    done = subprocess.run(
-        [command, *map(str, args)], capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})}
-    )
-    return done.returncode, done.stdout, done.stderr
+def lakatos(*args, env=None):
+    """The command, as wide as where nothing says how wide: status, standard output, standard error."""
+    return lakatos_here(*args, env={"COLUMNS": "140", **(env or {})})
 
 
 @pytest.fixture(scope="module")
-def finished(toy, tmp_path_factory):
+def finished(toy, made_once):
     """A run made by the command itself: its database, and what it printed."""
-    behaviour, model = toy
-    db = tmp_path_factory.mktemp("cli") / "cli.db"
-    options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", db]
-    status, out, err = lakatos("run", behaviour, "--model", model, *options)
-    assert status == 0, err
-    return db, out
+
+    def make(folder):
+        behaviour, model = toy
+        options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", folder / "cli.db"]
+        status, out, err = lakatos("run", behaviour, "--model", model, *options)
+        assert status == 0, err
+        (folder / "out").write_text(out)
+
+    folder = made_once("cli", make)
+    return folder / "cli.db", (folder / "out").read_text()
 
 
 def test_run_prints_denominators_verdicts_and_where_things_are(finished):
@@ -55,9 +54,9 @@ def test_run_as_json_is_one_document_with_the_log_numbers(toy, tmp_path):
     behaviour, model = toy
     db = tmp_path / "j.db"
     options = ["--model", model, "--hypotheses", 2, "--attribution-pairs", 2, "--max-pairs", 16, "--db", db, "--json"]
-    status, out, err = lakatos("run", behaviour, *options)
-    assert status == 0, err
-    document = json.loads(out)
+    installed = Path(sys.executable).with_name("lakatos")
+    done = subprocess.run([installed, "run", behaviour, *map(str, options)], capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
     assert document["status"] == "finished"
     assert [h["e"] for h in document["hypotheses"]] == [e.e for e in open_store(str(db)).hypotheses()]
 

@@ -13,14 +13,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from commands import lakatos_here
 
 LAKATOS = str(Path(sys.executable).with_name("lakatos"))
 
 
 def lakatos(*arguments, status=0):
-    done = subprocess.run([LAKATOS, *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout if status == 0 else done.stderr
+    found, out, err = lakatos_here(*arguments, env={"COLUMNS": "140"})
+    assert found == status, out + err
+    return out if status == 0 else err
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import CheckFailed, Stop, UserError
 from lakatos.tools.records import content_hash
 
+pytestmark = pytest.mark.heavy
+
 CLAIM = {"kind": "node_effect", "components": ["m2@END"], "intervention": "denoising", "direction": "supports"}
 OTHER = CLAIM | {"components": ["m1@END"]}
 GOOD = json.dumps({"hypotheses": [{"claim": CLAIM}, {"claim": OTHER | {"components": ["a1.h99"]}}]})

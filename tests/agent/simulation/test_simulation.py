@@ -24,6 +24,8 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
 from lakatos.tools.multiplicity import METHODS
 
+pytestmark = pytest.mark.heavy
+
 ALPHA = 0.05
 SMALL = Design(slots=20)
 

@@ -131,6 +131,7 @@ def test_the_index_says_what_the_log_says(log, index):
     assert_same(index, log)
 
 
+@pytest.mark.heavy
 def test_the_index_of_a_real_investigation_equals_its_log(toy_copy):
     store = open_store(str(toy_copy))
     index = Index(store)

@@ -33,6 +33,8 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import decide, effects_of
 from lakatos.tools.model import load_model
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def model(toy):

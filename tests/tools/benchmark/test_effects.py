@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
+from commands import lakatos_here
 from models import TOY, TOY_TEXT, build_tiny, tiny
 
 from lakatos.tools.benchmark import survey_document
@@ -204,19 +203,18 @@ def test_the_document_is_json_and_has_every_figure() -> None:
 def test_the_command_prints_one_document_or_tables(toy, tmp_path, as_json) -> None:
     behaviour, model = toy
     out = tmp_path / "effects.json"
-    start = "import sys; from lakatos.agent.cli import main; sys.argv[1:1] = ['bench', 'effects']; main()"
     options = ["--model", model, "--behaviours", behaviour, "--components", "6", "--pairs", "32", "--shuffles", "2"]
     options += ["--out", str(out), *(["--json"] if as_json else ["--no-null"])]
-    done = subprocess.run([sys.executable, "-c", start, *options], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "toy: 6 components" in done.stderr
+    status, printed, told = lakatos_here("bench", "effects", *options)
+    assert status == 0, told
+    assert "toy: 6 components" in told
     document = json.loads(out.read_text())
     if as_json:
-        assert json.loads(done.stdout) == document
+        assert json.loads(printed) == document
         assert document["false_positives"]["reinitialised"]["components"] == 6
     else:
-        assert "false confirmations" in done.stdout
-        assert "strongest" in done.stdout
+        assert "false confirmations" in printed
+        assert "strongest" in printed
         assert "reinitialised" not in document["false_positives"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import lakatos_here
 from models import TOY, TOY_TEXT, build_tokenizer, tiny
 
 from lakatos.tools.behaviour import PromptPair, PromptPairs
@@ -21,6 +22,8 @@ from lakatos.tools.benchmark.tasks import build_task
 from lakatos.tools.errors import UserError
 from lakatos.tools.intervention import Intervention, Runs, run_interventions
 from lakatos.tools.model import random_weights as shapes
+
+pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[3]
 PAIR = PromptPair("0" * 16, "t", "A X", "B X", " gave", " to", {}, {})  # two tokens, the first differs
@@ -169,24 +172,22 @@ class TestShapes:
             shapes.shaped_model("gpt2-tiny", dtype="int8")
 
 
-@pytest.mark.parametrize("command", [["-m", "lakatos.agent.cli"], [str(ROOT / "benchmarks" / "sweep.py")]])
-def test_the_command_prints_one_document_or_tables(toy, command) -> None:
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_command_prints_one_document_or_tables(toy, as_json) -> None:
     behaviour, model = toy
-    start = "import sys; from lakatos.agent.cli import main; sys.argv[1:1] = ['bench', 'sweep']; main()"
-    program = ["-c", start] if command[0] == "-m" else command
     options = ["--model", model, "--behaviour", behaviour, "--tasks", "a,d", "--pairs", "2", "--samples", "2"]
-    options += ["--rounds", "1", "--json" if command[0] == "-m" else "--profile"]
-    done = subprocess.run([sys.executable, *program, *options], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "a: ours 12 cells" in done.stderr
-    if "--json" in options:
-        document = json.loads(done.stdout)
+    options += ["--rounds", "1", "--json" if as_json else "--profile"]
+    status, printed, told = lakatos_here("bench", "sweep", *options)
+    assert status == 0, told
+    assert "a: ours 12 cells" in told
+    if as_json:
+        document = json.loads(printed)
         assert [row["task"] for row in document["rows"]] == ["a", "d"]
         assert all(row["difference"] < 1e-3 for row in document["rows"])
     else:
-        assert "every head, all positions, 2 pairs" in done.stdout
-        assert "of attainable" in done.stdout
-        assert "products" in done.stdout
+        assert "every head, all positions, 2 pairs" in printed
+        assert "of attainable" in printed
+        assert "products" in printed
 
 
 def test_an_unknown_task_is_refused_with_the_ones_there_are() -> None:

@@ -84,7 +84,13 @@ def assert_close(found: Effects, expected: np.ndarray, tolerance: float = 1e-5) 
     assert np.abs(found.values - expected).max() < tolerance * max(1e-2, expected.std())
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+SOON = ("gpt2", "llama")  # the others take their time
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in SOON else pytest.param(name, marks=pytest.mark.heavy) for name in ARCHITECTURES],
+)
 def architecture(request: Any) -> tuple[Any, Runs]:
     bridge = tiny(request.param).bridge
     return bridge, Runs(bridge, PAIRS, DONORS, DATASET)
@@ -194,7 +200,7 @@ class TestEqualsTheReference:
             loss = torch.nn.functional.nll_loss(log_probs.transpose(1, 2), tokens[:, 1:], reduction="none").mean(1)
             assert found.clean[batch.index] == pytest.approx(loss.numpy(), abs=1e-5)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=7, deadline=None)
     @given(data=st.data())
     def test_any_intervention(self, request, architecture, data) -> None:
         bridge, runs = architecture
@@ -215,7 +221,7 @@ class TestEqualsTheReference:
         found = run_interventions(bridge, runs, plan, base=base)
         assert_close(found, by_reference(bridge, runs, plan, base, "logit_diff"))
 
-    @pytest.mark.parametrize("memory", [1, 100_000, 1_000_000])
+    @pytest.mark.parametrize("memory", [1, 100_000])
     def test_however_little_runs_at_once(self, architecture, kinds, memory) -> None:
         bridge, runs = architecture
         plan = [
@@ -226,7 +232,7 @@ class TestEqualsTheReference:
         assert_close(run_interventions(bridge, runs, plan, memory=memory), whole.values)
         assert_close(run_interventions(bridge, PAIRS, plan, memory=memory), whole.values)
 
-    @pytest.mark.parametrize("n", [1, 2, 10, 11, 12])
+    @pytest.mark.parametrize("n", [1, 10, 11])
     def test_batches_of_any_size(self, architecture, n) -> None:
         """One prompt (broadcast masks), and as many prompts as tokens (11: ambiguous first dimensions)."""
         bridge, _ = architecture
@@ -333,6 +339,7 @@ class TestEqualsTransformerLens:
             assert np.abs(ours.values[:, batch.index] - theirs.values.numpy()).max() < 1e-4 * gap
 
 
+@pytest.mark.accept
 @pytest.mark.smollm2
 def test_a_pretrained_model_against_the_reference(smollm2) -> None:
     ioi = load_behaviour("ioi")

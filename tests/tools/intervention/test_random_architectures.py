@@ -18,7 +18,9 @@ from lakatos.tools.component import Component
 from lakatos.tools.intervention import Intervention, run_interventions
 from lakatos.tools.model import wrap_model
 
-MODELS = 220
+pytestmark = pytest.mark.heavy
+
+MODELS, ALWAYS = 220, 66  # the others where it is accepted
 PROMPTS = 5
 TOLERANCE = 2e-4  # of the largest logit, or of 1
 ENGINES: Counter[str] = Counter()
@@ -64,7 +66,9 @@ def random_interventions(rng: Random, layers: int, heads: int) -> list[Intervent
     return plan
 
 
-@pytest.mark.parametrize("seed", range(MODELS))
+@pytest.mark.parametrize(
+    "seed", [*range(ALWAYS), *(pytest.param(seed, marks=pytest.mark.accept) for seed in range(ALWAYS, MODELS))]
+)
 def test_a_random_architecture(seed: int) -> None:
     from transformer_lens.model_bridge import TransformerBridge
 
