@@ -6,53 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from lakatos.experiments_db.documents.line import entry_line, few_templates
 from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.verdict import OFFICIAL, STATES, Interval, Judgement, correct, family_of
+from lakatos.experiments_db.verdict import OFFICIAL, STATES, Judgement, correct, family_of
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import e_process, parts_of
-from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
-
-COLUMNS = (  # of `entry_line`
-    "id",
-    "slot",
-    "run",
-    "state",
-    "text",
-    "kind",
-    "group",
-    "reading",
-    "of_these_templates",
-    "role",
-    "components",
-    "behaviour",
-    "model",
-    "proposer",
-    "effect",
-    "unit",
-    "low",
-    "high",
-    "level",
-    "fraction",
-    "gap",
-    "margin",
-    "predicted",
-    "weakest",
-    "e",
-    "p",
-    "n",
-    "stop",
-    "error",
-    "flagged",
-    "forwards",
-    "registered_at",
-    "claim_hash",
-    "contradicted_by",
-    "replicated_by",
-    "review",
-)
-UNSELECTED = 0.95  # level of intervals that were not selected for being confirmed
 
 
 def study_document(store: Store) -> dict[str, Any]:
@@ -125,51 +85,6 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         "refused": [asdict(r) for r in store.refused(run_id)],
         "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
         "llm": [call_line(c) for c in calls],
-    }
-
-
-def entry_line(entry: Entry) -> dict[str, Any]:
-    """One hypothesis as a flat row."""
-    effect = entry.evidence.effect if entry.evidence else None
-    interval = entry.selected or (Interval(effect.low, effect.high, UNSELECTED) if effect else None)
-    claim = entry.claim.tested
-    return {
-        "id": entry.id,
-        "slot": entry.slot,
-        "run": entry.run_id,
-        "state": entry.state,
-        "text": entry.text,
-        "kind": entry.claim.kind,
-        "group": entry.judgement.group,
-        "reading": entry.reading,
-        "of_these_templates": entry.prediction.templates if _few_templates(entry) else None,
-        "role": entry.prediction.role,
-        "components": list(claim.components),
-        "behaviour": entry.behaviour,
-        "model": entry.prediction.model,
-        "proposer": entry.proposer,
-        "effect": effect.mean if effect else None,
-        "unit": effect.unit if effect else None,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        "level": interval.level if interval else None,
-        "fraction": effect.mean / entry.battery.gap if effect and claim.of_gap else None,
-        "gap": entry.battery.gap,
-        "margin": entry.battery.lines[0].delta / entry.battery.gap,
-        "predicted": entry.prediction.predicted,
-        "weakest": _weakest(entry),
-        "e": entry.evidence.e if entry.evidence else None,
-        "p": entry.evidence.p if entry.evidence else None,
-        "n": entry.evidence.n if entry.evidence else BATCH * entry.batches,
-        "stop": entry.evidence.stop if entry.evidence else None,
-        "error": entry.evidence.error if entry.evidence else None,
-        "flagged": any(line.flagged for line in entry.evidence.lines if line.decides) if entry.evidence else False,
-        "forwards": entry.forwards,
-        "registered_at": entry.registered_at,
-        "claim_hash": entry.claim_hash,
-        "contradicted_by": entry.judgement.contradicted_by,
-        "replicated_by": entry.judgement.replicated_by,
-        "review": entry.standing,
     }
 
 
@@ -288,7 +203,7 @@ def scope(entry: Entry) -> str:
     where = f"the family {family}" if family else "the behaviour"
     if battery.unit == "template":
         return f"templates like the {templates} of {where}: each is one bet"
-    if _few_templates(entry):
+    if few_templates(entry):
         few = "effects differ by template, and there are too few to bet on"
         return f"prompts of these {templates} templates of {where}; {few}"
     return f"prompts like those of {where}"
@@ -357,15 +272,3 @@ def _explored(store: Store, entry: Entry) -> dict[str, Any]:
     seen = store.calibration(entry.id)
     main = parts_of(entry.claim, entry.battery, seen.values)[0]
     return {"mean": float(main.effect.mean()), "effects": main.effect.tolist(), "templates": list(seen.templates)}
-
-
-def _weakest(entry: Entry) -> str | None:
-    """The line of the battery that the e-value is of; None before the test has finished."""
-    lines = [line for line in entry.evidence.lines if line.decides] if entry.evidence else []
-    return min(lines, key=lambda line: line.e).name if lines else None
-
-
-def _few_templates(entry: Entry) -> bool:
-    """Whether templates differ and are too few to be bet on, so that the verdict is about these."""
-    correlation, unit = entry.battery.intraclass_correlation, entry.battery.unit
-    return unit == "prompt" and correlation is not None and correlation > TEMPLATES_DIFFER

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lakatos.experiments_db.documents import COLUMNS
+from lakatos.experiments_db.documents import COLUMNS, KEPT, LACKING, TYPES
 from lakatos.experiments_db.index.seal import Seal, user_key
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
@@ -31,18 +31,21 @@ _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thro
 _PATIENCE: Final = 600.0  # seconds that a refresh waits for another one
 _SOON: Final = 5.0  # seconds to look at a file
 _PAUSE: Final = 0.01  # seconds between two tries to write
+
+
+def _column(name: str) -> str:
+    """A field of `Line` as a column."""
+    kind = {int: "INTEGER", float: "REAL", str: "TEXT"}[TYPES[name]]
+    return f'"{name}" {kind}' + (" PRIMARY KEY" if name == "id" else "" if name in LACKING else " NOT NULL")
+
+
 _TABLES: Final = """
 CREATE TABLE meta (
     ledger INTEGER NOT NULL, hash TEXT NOT NULL, study TEXT NOT NULL, at TEXT NOT NULL,
     revision INTEGER NOT NULL, evidence INTEGER NOT NULL, level REAL NOT NULL, born TEXT NOT NULL,
     weight TEXT NOT NULL, seal TEXT NOT NULL
 );
-CREATE TABLE hypotheses (
-    id INTEGER PRIMARY KEY, slot INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL,
-    grp INTEGER NOT NULL, contradicted_by INTEGER, replicated_by INTEGER, behaviour TEXT NOT NULL, model TEXT NOT NULL,
-    proposer TEXT NOT NULL, effect REAL, fraction REAL, e REAL, p REAL, n INTEGER NOT NULL, stop TEXT,
-    forwards REAL NOT NULL, registered_at TEXT NOT NULL, claim_hash TEXT NOT NULL, review TEXT
-);
+CREATE TABLE hypotheses (COLUMNS);
 CREATE INDEX by_slot ON hypotheses (slot);
 CREATE INDEX by_hash ON hypotheses (claim_hash);
 CREATE INDEX by_run ON hypotheses (run, state);
@@ -63,7 +66,7 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY, behaviour TEXT NOT NULL, proposed INTEGER NOT NULL, refused INTEGER NOT NULL
 );
 CREATE VIRTUAL TABLE search USING fts5 (body, tokenize = 'unicode61', prefix = '1 2');
-"""
+""".replace("COLUMNS", ", ".join(map(_column, KEPT)))
 
 
 def schema_of(release: str) -> int:

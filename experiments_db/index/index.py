@@ -236,7 +236,7 @@ class Index:
             )
             hypotheses = index.execute(
                 "SELECT COUNT(*), COUNT(stop), COUNT(*) FILTER (WHERE state = 'confirmed'), "
-                "COUNT(DISTINCT CASE WHEN state = 'confirmed' THEN grp END), "
+                "COUNT(DISTINCT CASE WHEN state = 'confirmed' THEN \"group\" END), "
                 "COUNT(*) FILTER (WHERE state = 'refuted'), COUNT(*) FILTER (WHERE state = 'inconclusive'), "
                 f"COUNT(*) FILTER (WHERE stop = 'crashed') FROM hypotheses WHERE {where}",
                 values,
@@ -253,7 +253,7 @@ class Index:
         Raises:
             UserError: there is no such hypothesis.
         """
-        select = "SELECT state, grp, contradicted_by, replicated_by FROM hypotheses WHERE id = ?"
+        select = 'SELECT state, "group", contradicted_by, replicated_by FROM hypotheses WHERE id = ?'
         row = self._ask(lambda index: index.execute(select, (hypothesis_id,)).fetchone())
         if row is None:
             raise self._nothing(str(hypothesis_id))

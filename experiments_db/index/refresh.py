@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, field, replace
 from secrets import token_hex
 from typing import Any, Final
 
-from lakatos.experiments_db.documents import entry_line
+from lakatos.experiments_db.documents import KEPT, entry_line
 from lakatos.experiments_db.index.seal import MODULUS, Seal
 from lakatos.experiments_db.log import GENESIS, Entry, now
 from lakatos.experiments_db.store import StudyReader
@@ -25,10 +25,6 @@ from lakatos.tools.component import Component
 
 AT_ONCE: Final = 500  # ids in one query, rows in one insert
 JUDGED: Final = ("hypotheses", "evidence")  # what an append to makes the study be judged again
-_COLUMNS: Final = (
-    *("id", "slot", "run", "state", "kind", "grp", "contradicted_by", "replicated_by", "behaviour", "model"),
-    *("proposer", "effect", "fraction", "e", "p", "n", "stop", "forwards", "registered_at", "claim_hash", "review"),
-)
 
 Progress = Callable[[int, int], None]
 
@@ -154,7 +150,7 @@ def _follows(log: StudyReader, known: Read) -> bool:
 def _judgements(index: sqlite3.Connection, ids: Collection[int] | None) -> dict[int, Judgement]:
     """Where these hypotheses (all, if None) stood when the index last read."""
     some = "" if ids is None else "WHERE id IN (SELECT value FROM json_each(?))"
-    select = f"SELECT id, state, grp, contradicted_by, replicated_by FROM hypotheses {some}"
+    select = f'SELECT id, state, "group", contradicted_by, replicated_by FROM hypotheses {some}'
     rows = index.execute(select, () if ids is None else (json.dumps(list(ids)),))
     return {key: Judgement(*rest) for key, *rest in rows}
 
@@ -210,7 +206,7 @@ def _write(
         index.executemany(f"DELETE FROM {table} WHERE {column} = ?", old)
     entries = log.entries(judged, ids)
     lines = [entry_line(entry) for entry in entries]
-    marks = ", ".join("?" * len(_COLUMNS))
+    marks = ", ".join("?" * len(KEPT))
     index.executemany(f"INSERT OR REPLACE INTO hypotheses VALUES ({marks})", map(_row, lines))
     index.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?)", ((x["id"], json.dumps(x)) for x in lines))
     index.executemany("INSERT INTO components VALUES (?, ?, ?, ?, ?, ?)", (c for x in lines for c in _components(x)))
@@ -223,12 +219,12 @@ def _write(
 
 def _counted(index: sqlite3.Connection, ids: Sequence[int]) -> list[Any]:
     """Of some rows, the columns that may change and that something is counted by."""
-    select = "SELECT id, state, grp, stop, fraction FROM hypotheses WHERE id IN (SELECT value FROM json_each(?))"
+    select = 'SELECT id, state, "group", stop, fraction FROM hypotheses WHERE id IN (SELECT value FROM json_each(?))'
     return index.execute(select, (json.dumps(list(ids)),)).fetchall()
 
 
 def _row(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(line["group" if name == "grp" else name] for name in _COLUMNS)
+    return tuple(line[name] for name in KEPT)
 
 
 def _components(line: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

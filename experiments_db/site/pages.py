@@ -18,19 +18,6 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS, slot_weights
 
 RUNS_SHOWN = 25
-_FILTERS = (
-    "text",
-    "state",
-    "kind",
-    "behaviour",
-    "model",
-    "run",
-    "component",
-    "reviewer",
-    "review",
-    "proposer",
-    "group",
-)
 
 
 @dataclass(frozen=True)
@@ -96,7 +83,7 @@ class Site:
         corrected = None
         if correction.method:
             corrected = self.index.corrected(correction.method, correction.alpha, correction.family)
-        filters = {name: value for name in _FILTERS if (value := getattr(query, name)) not in (None, "")}
+        filters = {name: value for name, value in query.asks.items() if value is not None}
         return {
             "rows": rows,
             "scale": charts.common_scale(rows),
@@ -121,7 +108,7 @@ class Site:
 
     def link(self, query: Query, correction: Correction, **changes: Any) -> str:
         """The query string of a table with these things changed; None leaves one out."""
-        values: dict[str, Any] = {("q" if n == "text" else n): getattr(query, n) for n in _FILTERS}
+        values: dict[str, Any] = {("q" if name == "text" else name): value for name, value in query.asks.items()}
         values |= {"sort": query.sort if query.sort != "slot" else None}
         values |= {"page": query.page if query.page > 1 else None}
         values |= {"correction": correction.method, "alpha": correction.alpha}

@@ -10,7 +10,7 @@ import yaml
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, entry_line
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import battery
@@ -165,5 +165,5 @@ def test_the_interval_of_a_confirmed_claim_is_adjusted_for_selection(toy_log):
         line = entry.evidence.effect
         assert entry.selected.level == pytest.approx(1 - 0.05 * len(chosen) / len(entries))
         assert entry.selected.low < line.low < line.high < entry.selected.high
-        assert documents.entry_line(entry)["low"] == entry.selected.low
+        assert entry_line(entry)["low"] == entry.selected.low
     assert all(e.selected is None for e in entries if e.state != "confirmed")

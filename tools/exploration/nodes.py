@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 
 from lakatos.tools.behaviour import Ints, PromptPairs
-from lakatos.tools.exploration.batching import (
-    MAX_TOKENS,
-    Floats,
-    Progress,
-    check_finite,
-    chunks,
-    reported,
-    to_numpy,
-)
+from lakatos.tools.exploration.batching import MAX_TOKENS, Floats, Progress, check_finite, chunks, reported, to_numpy
 from lakatos.tools.exploration.gradients import PairGradients, Step
 from lakatos.tools.metric import Metric
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import World
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, entry_line
 from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.index import file as index_file
 from lakatos.experiments_db.index import index as index_module
@@ -43,7 +43,7 @@ def laboratory(slots=12, n_max=64):
 
 
 def lines(store):
-    return [documents.entry_line(entry) for entry in store.hypotheses()]
+    return [entry_line(entry) for entry in store.hypotheses()]
 
 
 def brute_cells(rows):

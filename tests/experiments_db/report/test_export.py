@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, entry_line
 from lakatos.experiments_db.log import from_values, now
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, write_report
@@ -564,7 +564,7 @@ def test_extreme_e_values_are_drawn(store, e):
 def test_csv_has_every_number_to_the_last_digit(store, tmp_path):
     with write_csv(store, tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    entries = [documents.entry_line(e) for e in store.hypotheses()]
+    entries = [entry_line(e) for e in store.hypotheses()]
     assert len(rows) == len(entries) == 6
     for row, entry in zip(rows, entries, strict=True):
         assert list(row) == list(entry) == list(export.COLUMNS)
@@ -583,9 +583,9 @@ def test_csv_has_every_number_to_the_last_digit(store, tmp_path):
 
 
 def test_csv_runs_nothing_in_a_spreadsheet(store, tmp_path, monkeypatch):
-    line = documents.entry_line(store.hypotheses()[0])
+    line = entry_line(store.hypotheses()[0])
     poisoned = {"error": '=HYPERLINK("http://x")', "behaviour": "@SUM(1)", "model": "-2+3", "proposer": "+1"}
-    monkeypatch.setattr(documents, "entry_line", lambda entry: line | poisoned | {"effect": -1.5})
+    monkeypatch.setattr("lakatos.experiments_db.report.files.entry_line", lambda entry: line | poisoned | {"effect": -1.5})
     with write_csv(store, tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         row = next(csv.DictReader(file))
     assert {name: row[name] for name in poisoned} == {name: "'" + text for name, text in poisoned.items()}
@@ -594,7 +594,7 @@ def test_csv_runs_nothing_in_a_spreadsheet(store, tmp_path, monkeypatch):
 
 def test_jsonl_is_the_entry_lines(store, tmp_path):
     lines = write_jsonl(store, tmp_path / "a.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [documents.entry_line(e) for e in store.hypotheses()]
+    assert [json.loads(line) for line in lines] == [entry_line(e) for e in store.hypotheses()]
 
 
 def test_an_empty_log_has_a_header_and_no_rows(tmp_path):
