@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from lakatos.experiments_db.documents import Cell
-from lakatos.experiments_db.index.file import Damaged, IndexFile, in_memory
+from lakatos.experiments_db.index.corrections import Corrections
+from lakatos.experiments_db.index.file import Damaged, IndexFile
 from lakatos.experiments_db.index.query import NOT_REVIEWED, Query, limits, order, selection
 from lakatos.experiments_db.index.records import Freshness, Page
 from lakatos.experiments_db.index.refresh import NOTHING, Read, appended, read_state, update
+from lakatos.experiments_db.index.schema import in_memory
 from lakatos.experiments_db.log import Counts, Entry
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.verdict import OFFICIAL, STATES, Corrected, Interval, Judgement, check, correct
+from lakatos.experiments_db.verdict import OFFICIAL, STATES, Corrected, Interval, Judgement
 from lakatos.tools.errors import NotThere, UserError
 
 __all__ = ["Freshness", "Index", "Page", "Query"]
 
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
-_LAST: Final = 8  # corrections that are remembered
 _MOST_NUMBERS: Final = 2000  # counts, facets and cells that are remembered
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
@@ -50,9 +51,7 @@ class Index:
         self._one = threading.Lock()  # one refresh in this process
         self._progress = (0, 0)
         self._error: BaseException | None = None
-        self._correcting = threading.Lock()  # one correction at a time
-        self._computed: set[str] = set()  # corrections that are being computed
-        self._last: dict[str, tuple[int, Corrected]] = {}  # the last few, with the evidence that they are of
+        self._corrections = Corrections(store, lambda: (self._state() or NOTHING).evidence)
         self._known: dict[str, tuple[tuple[str, int], Any]] = {}  # counts, facets, cells: with the revision they are of
         self._known_intervals: dict[int, Interval] = {}
 
@@ -315,28 +314,8 @@ class Index:
         Raises:
             UserError: no such method or family, or alpha is none.
         """
-        used = self.store.study.alpha if alpha is None else alpha
-        check(method, used, family)
-        key = f"corrected {method} {used!r} {family}"
-        evidence, found = self._last.get(key, (None, None))
-        if found is not None and evidence == (self._state() or NOTHING).evidence:
-            return found
-        if wait or in_memory(self.store) or self.store.registered() < AT_ONCE:
-            return self._correct(key, method, used, family)
-        if key not in self._computed:
-            self._computed.add(key)
-            threading.Thread(target=self._correct, args=(key, method, used, family), daemon=True).start()
-        return None
-
-    def _correct(self, key: str, method: str, alpha: float, family: str) -> Corrected:
-        try:
-            with self._correcting:
-                evidence = (self._state() or NOTHING).evidence
-                found = correct(self.store.slots(), self.store.study.alpha, method, alpha, family)
-            self._last = dict([*self._last.items(), (key, (evidence, found))][-_LAST:])
-            return found
-        finally:
-            self._computed.discard(key)
+        at_once = wait or in_memory(self.store) or self.store.registered() < AT_ONCE
+        return self._corrections.of(method, alpha, family, at_once)
 
     # -- what is remembered ------------------------------------------------------------------------------------------
 

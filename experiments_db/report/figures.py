@@ -15,18 +15,8 @@ from typing import Any
 from markupsafe import Markup
 
 from lakatos.experiments_db.documents import Cell
-from lakatos.experiments_db.report.charts import (
-    MARKS,
-    SHOWN_AS,
-    Scale,
-    line,
-    number,
-    percent,
-    place_name,
-    signed,
-    svg,
-    text,
-)
+from lakatos.experiments_db.report.charts import MARKS, SHOWN_AS, place_name
+from lakatos.experiments_db.report.svg import Scale, line, number, percent, signed, svg, text
 
 _LABEL = 25  # characters beside a line of the battery
 _WIDTH = 400

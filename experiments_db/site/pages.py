@@ -12,21 +12,13 @@ from lakatos.experiments_db.index import Index, Query, Side, compare
 from lakatos.experiments_db.log import Entry, asked
 from lakatos.experiments_db.regression import drift_document
 from lakatos.experiments_db.report import charts, figures
+from lakatos.experiments_db.site.blind import Visitor, without_opinions
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import FAMILIES
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS, slot_weights
 
 RUNS_SHOWN = 25
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Who looks at the site: a name that nobody checks, and what they asked not to see yet."""
-
-    name: str = ""
-    blind: bool = False
-    theme: str = ""  # light, dark, or as the system has it
 
 
 @dataclass(frozen=True)
@@ -121,7 +113,7 @@ class Site:
         filters = {"behaviour": {"behaviour": name}, "kind": {"kind": name}, "run": {"run": name.removeprefix("run ")}}
         return self.link(Query(), correction, **filters.get(correction.family, {}))
 
-    def hypothesis(self, key: str, reader: Reader) -> dict[str, Any]:
+    def hypothesis(self, key: str, visitor: Visitor) -> dict[str, Any]:
         """One hypothesis whole; what a blind reviewer must not see yet is left out.
 
         Raises:
@@ -130,12 +122,12 @@ class Site:
         since = self.store.ledger_head()
         entry = self.index.entry(key)
         h = documents.hypothesis_document(self.store, entry)
-        hidden = self.hides(entry.id, reader)
+        hidden = visitor.waits_for(self.store, entry.id)
         again, unable = self._again(entry)
         related = kin(self.store, entry)
         lines = self._lines(related.all)
         if hidden:
-            h = {**h, "rationale": "", "reviews": [], "review": None}
+            h = without_opinions(h)
         return {
             "since": since,
             "h": h,
@@ -151,10 +143,6 @@ class Site:
             "command": self._command(entry),
             "needed": h["record"]["threshold"],
         }
-
-    def hides(self, hypothesis_id: int, reader: Reader) -> bool:
-        """Whether a blind reader has yet to say something of a hypothesis before they may see what others say."""
-        return reader.blind and all(r.author != reader.name for r in self.store.reviews([hypothesis_id]))
 
     def run(self, run_id: int) -> dict[str, Any]:
         """One investigation: denominators, selection, exploration, where it stands now.

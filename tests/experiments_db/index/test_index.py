@@ -27,6 +27,7 @@ from lakatos.experiments_db.index import seal as index_seal
 from lakatos.experiments_db.index.index import Cell, Page
 from lakatos.experiments_db.index.query import NOT_REVIEWED, SORTS
 from lakatos.experiments_db.index.refresh import read_state
+from lakatos.experiments_db.index.schema import TABLES
 from lakatos.experiments_db.index.seal import MODULUS, Seal, key_file, user_key
 from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.log import tables as m
@@ -400,13 +401,13 @@ def test_an_edit_between_two_refreshes_does_not_survive_the_second(log, index):
 def test_the_seal_of_another_key_or_of_another_log_does_not_pass(log, index):
     told = log.study.digest
     with closing(sqlite3.connect(index.file.path)) as raw:
-        assert Seal(user_key(), told, index_file._TABLES).holds(raw)
-        assert not Seal(b"0" * 32, told, index_file._TABLES).holds(raw)
-        assert not Seal(user_key(), "sha256:0", index_file._TABLES).holds(raw)
+        assert Seal(user_key(), told, TABLES).holds(raw)
+        assert not Seal(b"0" * 32, told, TABLES).holds(raw)
+        assert not Seal(user_key(), "sha256:0", TABLES).holds(raw)
     with closing(sqlite3.connect(index.file.path)) as raw, raw:
         raw.execute(EDITS["state"])
         row = read_state(raw)
-        forged = Seal(b"0" * 32, told, index_file._TABLES)
+        forged = Seal(b"0" * 32, told, TABLES)
         weight = f"{(forged.weigh(raw, range(100)) + forged.weigh_runs(raw)) % MODULUS:x}"
         raw.execute("UPDATE meta SET weight = ?, seal = ?", (weight, forged.close((*row.told[:-1], weight))))
     assert Index(log).page(ALL).rows == lines(log), "who has not the key cannot seal"

@@ -21,7 +21,9 @@ from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, write_report
 from lakatos.experiments_db.report import files as export
 from lakatos.experiments_db.report.files import write_csv, write_jsonl
+from lakatos.experiments_db.report.heat_map import heat_map
 from lakatos.experiments_db.report.rendering import by_quantile
+from lakatos.experiments_db.report.svg import number as said
 from lakatos.tools.claim import CLAIM, atoms, claim_fields, claim_hash, in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -447,9 +449,7 @@ def test_the_map_has_a_place_for_every_kind_of_component(place, row, column):
     component = Component.parse(place)
     cell = {"id": 1, "component": place, "state": "confirmed", "fraction": 0.5}
     cell |= {"kind": component.kind, "layer": component.layer, "index": component.index}
-    svg = str(
-        charts.heat_map([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)])
-    )
+    svg = str(heat_map([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)]))
     found = re.search(r'<rect x="(\d+)" y="(\d+)"[^>]*class="outline', svg)
     x, y = int(found[1]) - 1, int(found[2]) - 1
     labels = {label: float(at) for at, label in re.findall(r'<text x="([\d.]+)" y="15"[^>]*>(\w+)</text>', svg)}
@@ -547,7 +547,7 @@ def test_prompts_by_quantile_include_the_worst_and_the_best():
     ],
 )
 def test_numbers_as_people_write_them(value, shown):
-    assert charts.number(value) == shown
+    assert said(value) == shown
 
 
 @pytest.mark.parametrize("e", [0.0, 1e-300, 1e300])
@@ -585,7 +585,9 @@ def test_csv_has_every_number_to_the_last_digit(store, tmp_path):
 def test_csv_runs_nothing_in_a_spreadsheet(store, tmp_path, monkeypatch):
     line = entry_line(store.hypotheses()[0])
     poisoned = {"error": '=HYPERLINK("http://x")', "behaviour": "@SUM(1)", "model": "-2+3", "proposer": "+1"}
-    monkeypatch.setattr("lakatos.experiments_db.report.files.entry_line", lambda entry: line | poisoned | {"effect": -1.5})
+    monkeypatch.setattr(
+        "lakatos.experiments_db.report.files.entry_line", lambda entry: line | poisoned | {"effect": -1.5}
+    )
     with write_csv(store, tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         row = next(csv.DictReader(file))
     assert {name: row[name] for name in poisoned} == {name: "'" + text for name, text in poisoned.items()}
