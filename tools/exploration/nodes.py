@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from lakatos.tools.exploration.batching import (
 )
 from lakatos.tools.exploration.gradients import PairGradients, Step
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class NodeScores:
 
 
 def node_attribution(
-    model: Any,
+    model: Bridge,
     pairs: PromptPairs,
     *,
     metric: Metric = "logit_diff",

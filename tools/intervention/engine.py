@@ -54,6 +54,7 @@ from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.intervention.runs import Runs
 from lakatos.tools.intervention.stacks import Stacks, prompts_at_once
 from lakatos.tools.metric import METRICS, Metric
+from lakatos.tools.model import Bridge
 
 Engine = Literal["suffix", "reference"]
 Progress = Callable[[int, int], None]
@@ -156,7 +157,7 @@ def _shifted(progress: Progress, before: int, of: int, done: int) -> None:
 
 
 def _measure(
-    model: Any,
+    model: Bridge,
     runs: Runs,
     interventions: Sequence[Intervention],
     base: Base,

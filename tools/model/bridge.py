@@ -24,8 +24,16 @@ class Bridge(Protocol):
     def __call__(self, tokens: Any, **options: Any) -> Any:
         """Logits [prompt, position, token]; None with return_type=None."""
 
-    def run_with_cache(self, tokens: Any, *, names_filter: Callable[[str], bool]) -> tuple[Any, Mapping[str, Any]]:
+    def run_with_cache(
+        self, tokens: Any, *, names_filter: Callable[[str], bool] | list[str], **options: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """Logits, and the activations at the hook points that the filter takes."""
+
+    def run_with_hooks(self, tokens: Any, **options: Any) -> Any:
+        """Logits, with functions called at hook points (`fwd_hooks`)."""
+
+    def enable_compatibility_mode(self) -> None:
+        """Fold the norms into the weights, in place."""
 
     def parameters(self) -> Iterator[Any]:
         """All weights."""
