@@ -117,18 +117,12 @@ def run_interventions(
         FloatingPointError: the model produced NaN or infinity; names the intervention and the prompt.
     """
     bridge = getattr(model, "bridge", model)
-    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
-        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
-    if base not in get_args(Base):
-        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
-    if isinstance(pairs, Runs):
-        if donors is not None or dataset is not None:
-            raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
-        pairs.check(bridge)
-        runs = pairs
-    else:
+    _check_asked(interventions, base)
+    if not isinstance(pairs, Runs):
         at_once = None if memory is None else prompts_at_once(bridge, pairs, interventions, memory)
         runs = Runs(bridge, pairs, donors, dataset, at_once)
+    else:
+        runs = _given(bridge, pairs, donors, dataset)
     metrics = _metrics(metric, runs.pairs.kind == "text")
     if clash := {*metrics} & {*(controls or {})}:
         raise UserError(f"A control cannot have the name of a metric: {', '.join(clash)}.")
@@ -140,10 +134,29 @@ def run_interventions(
     if not controls:
         return effects
     anywhere = [everywhere(intervention) for intervention in interventions]
-    others = {
-        name: run_interventions(bridge, texts, anywhere, base="clean", memory=memory)
-        for name, texts in controls.items()
+    found = {
+        k: run_interventions(bridge, texts, anywhere, base="clean", memory=memory) for k, texts in controls.items()
     }
+    return _joined(effects, found)
+
+
+def _check_asked(interventions: Any, base: Any) -> None:
+    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
+        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
+    if base not in get_args(Base):
+        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
+
+
+def _given(model: Bridge, runs: Runs, donors: PromptPairs | None, dataset: PromptPairs | None) -> Runs:
+    """Runs that the caller made, if they are of this model as it is."""
+    if donors is not None or dataset is not None:
+        raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
+    runs.check(model)
+    return runs
+
+
+def _joined(effects: Effects, others: Mapping[str, Effects]) -> Effects:
+    """The effects with those on the control behaviours beside them."""
     return effects._replace(
         others={**effects.others, **others},
         forwards=effects.forwards + sum(other.forwards for other in others.values()),
