@@ -35,7 +35,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -48,7 +48,7 @@ from lakatos.tools.forward import distrust, out_of_memory, settled
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.audit import Audit, Audited, Disagreement
 from lakatos.tools.intervention.checks import check_finite, check_interventions, check_texts
-from lakatos.tools.intervention.intervention import LOGITS, Base, Intervention
+from lakatos.tools.intervention.intervention import Base, Intervention, everywhere
 from lakatos.tools.intervention.plan import Plan
 from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.intervention.runs import Runs
@@ -272,20 +272,6 @@ def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:
     if not asked or not set(asked) <= set(known):
         raise UserError(f"metric is one of {', '.join(known)}, not {metric!r}; loss is of plain text alone.")
     return ["loss"] if text else asked
-
-
-def everywhere(intervention: Intervention) -> Intervention:
-    """The same components at every position: plain text has none of the behaviour's named positions."""
-
-    def free(places: Sequence[Any]) -> list[Any]:
-        return [p if p == LOGITS else replace(p, position=None) for p in places]
-
-    return Intervention(
-        free(intervention.components),
-        intervention.source,
-        to=free(intervention.receivers),
-        keep=intervention.keep,
-    )
 
 
 @contextmanager
