@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.forward import together
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.metric import METRICS
+from lakatos.tools.model import Bridge
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -21,7 +21,7 @@ MAX_TOKENS = 512  # that are differentiated together, unless the caller says oth
 _RUN = 4  # times as many may be run: that takes less memory
 
 
-def chunks(model: Any, pairs: PromptPairs, metric: str, ig_steps: int, max_tokens: int) -> list[TokenBatch]:
+def chunks(model: Bridge, pairs: PromptPairs, metric: str, ig_steps: int, max_tokens: int) -> list[TokenBatch]:
     """The pairs as batches of at most `max_tokens` tokens (or one pair), several lengths together where that is safe.
 
     Raises:

@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +41,7 @@ from lakatos.tools.exploration.batching import MAX_TOKENS, Floats, Progress, che
 from lakatos.tools.exploration.gradients import PairGradients, Step, by_unit
 from lakatos.tools.exploration.hooks import EMBEDDING
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 _TOLERANCE = 1e-3  # of the largest sum of absolute edge scores out of a sender, in float32
 _COARSE_TOLERANCE = 0.05  # in bfloat16 and float16
@@ -60,7 +60,7 @@ class EdgeScores:
 
 
 def edge_attribution(
-    model: Any,
+    model: Bridge,
     pairs: PromptPairs,
     *,
     metric: Metric = "logit_diff",
@@ -110,7 +110,7 @@ class _Reader:
 class _Graph:
     """The senders and receivers of a model, in the order in which it runs."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Bridge) -> None:
         cfg = model.cfg
         self.model = model
         self.layers, self.heads = int(cfg.n_layers), int(cfg.n_heads)

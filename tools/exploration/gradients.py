@@ -40,6 +40,7 @@ from lakatos.tools.exploration.hooks import EMBEDDING, NodeHooks
 from lakatos.tools.forward import Recording, Window, hooked, unembed
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.metric import Metric, pair_metric
+from lakatos.tools.model import Bridge
 
 
 @dataclass
@@ -73,7 +74,7 @@ class PairGradients:
         UserError: the model has no such hook, or passes it by.
     """
 
-    def __init__(self, model: Any, batch: TokenBatch, metric: Metric, reads: Sequence[str] = ()) -> None:
+    def __init__(self, model: Bridge, batch: TokenBatch, metric: Metric, reads: Sequence[str] = ()) -> None:
         known = abilities(model)
         if not known.unembeds:
             raise UserError(
@@ -217,7 +218,7 @@ class PairGradients:
         return pair_metric(self.metric, logits, answer, wrong, self._clean_logits)
 
 
-def by_unit(model: Any, name: str, activation: torch.Tensor, units: int) -> torch.Tensor:
+def by_unit(model: Bridge, name: str, activation: torch.Tensor, units: int) -> torch.Tensor:
     """An activation of several heads or groups as [n, pos, unit, width].
 
     Raises:
@@ -229,14 +230,14 @@ def by_unit(model: Any, name: str, activation: torch.Tensor, units: int) -> torc
     return activation.reshape(*activation.shape[:2], units, -1)
 
 
-def _cut_off(model: Any) -> None:
+def _cut_off(model: Bridge) -> None:
     """Detach what TransformerLens keeps of a run on its modules: it holds the graph, and forbids copying the model."""
     for module in model.modules():
         kept = {k: v for k, v in vars(module).items() if isinstance(v, torch.Tensor) and v.grad_fn is not None}
         vars(module).update({k: v.detach() for k, v in kept.items()})
 
 
-def _lacks(model: Any, name: str, what: str) -> str:
+def _lacks(model: Bridge, name: str, what: str) -> str:
     return (
         f"Attribution needs the hook point {name}, and {model.cfg.model_name} {what}. "
         "Measure interventions on the components that the model has instead."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from lakatos.tools.behaviour import Ints, PromptPairs
 from lakatos.tools.exploration.batching import MAX_TOKENS, Floats, Progress, check_finite, chunks, reported, to_numpy
 from lakatos.tools.exploration.gradients import PairGradients, Step
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NodeScores:
 
 
 def node_attribution(
-    model: Any,
+    model: Bridge,
     pairs: PromptPairs,
     *,
     metric: Metric = "logit_diff",

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from lakatos.tools.intervention.audit import NEW, SHARE
 from lakatos.tools.intervention.batch_runs import BatchRuns
-from lakatos.tools.intervention.engine import Effects, everywhere, run_interventions
-from lakatos.tools.intervention.intervention import Base, Intervention
+from lakatos.tools.intervention.engine import Effects, run_interventions
+from lakatos.tools.intervention.intervention import Base, Intervention, everywhere
 from lakatos.tools.intervention.plan import Plan
 from lakatos.tools.intervention.runs import Runs
 

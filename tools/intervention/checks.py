@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,12 @@ from lakatos.tools.intervention.intervention import Intervention
 from lakatos.tools.intervention.paths import check_path
 from lakatos.tools.intervention.runs import Runs
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 _KEPT: tuple[tuple[Kind, int | None], ...] = (("head", 0), ("mlp", None))  # what keep= replaces, of each layer
 
 
-def check_interventions(model: Any, runs: Runs, interventions: Sequence[Intervention]) -> None:
+def check_interventions(model: Bridge, runs: Runs, interventions: Sequence[Intervention]) -> None:
     """Refuse what the model or the prompts do not have, naming it.
 
     Raises:
@@ -53,7 +53,7 @@ def check_interventions(model: Any, runs: Runs, interventions: Sequence[Interven
         runs.means.check(component, longest)
 
 
-def _check_hook(model: Any, component: Component) -> None:
+def _check_hook(model: Bridge, component: Component) -> None:
     hook, known = component.hook_name(int(model.cfg.n_layers)), abilities(model)
     if hook not in model.hook_dict:
         raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")

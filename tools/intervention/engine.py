@@ -35,7 +35,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -48,12 +48,13 @@ from lakatos.tools.forward import distrust, out_of_memory, settled
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.audit import Audit, Audited, Disagreement
 from lakatos.tools.intervention.checks import check_finite, check_interventions, check_texts
-from lakatos.tools.intervention.intervention import LOGITS, Base, Intervention
+from lakatos.tools.intervention.intervention import Base, Intervention, everywhere
 from lakatos.tools.intervention.plan import Plan
 from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.intervention.runs import Runs
 from lakatos.tools.intervention.stacks import Stacks, prompts_at_once
 from lakatos.tools.metric import METRICS, Metric
+from lakatos.tools.model import Bridge
 
 Engine = Literal["suffix", "reference"]
 Progress = Callable[[int, int], None]
@@ -116,18 +117,12 @@ def run_interventions(
         FloatingPointError: the model produced NaN or infinity; names the intervention and the prompt.
     """
     bridge = getattr(model, "bridge", model)
-    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
-        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
-    if base not in get_args(Base):
-        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
-    if isinstance(pairs, Runs):
-        if donors is not None or dataset is not None:
-            raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
-        pairs.check(bridge)
-        runs = pairs
-    else:
+    _check_asked(interventions, base)
+    if not isinstance(pairs, Runs):
         at_once = None if memory is None else prompts_at_once(bridge, pairs, interventions, memory)
         runs = Runs(bridge, pairs, donors, dataset, at_once)
+    else:
+        runs = _given(bridge, pairs, donors, dataset)
     metrics = _metrics(metric, runs.pairs.kind == "text")
     if clash := {*metrics} & {*(controls or {})}:
         raise UserError(f"A control cannot have the name of a metric: {', '.join(clash)}.")
@@ -139,10 +134,29 @@ def run_interventions(
     if not controls:
         return effects
     anywhere = [everywhere(intervention) for intervention in interventions]
-    others = {
-        name: run_interventions(bridge, texts, anywhere, base="clean", memory=memory)
-        for name, texts in controls.items()
+    found = {
+        k: run_interventions(bridge, texts, anywhere, base="clean", memory=memory) for k, texts in controls.items()
     }
+    return _joined(effects, found)
+
+
+def _check_asked(interventions: Any, base: Any) -> None:
+    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
+        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
+    if base not in get_args(Base):
+        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
+
+
+def _given(model: Bridge, runs: Runs, donors: PromptPairs | None, dataset: PromptPairs | None) -> Runs:
+    """Runs that the caller made, if they are of this model as it is."""
+    if donors is not None or dataset is not None:
+        raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
+    runs.check(model)
+    return runs
+
+
+def _joined(effects: Effects, others: Mapping[str, Effects]) -> Effects:
+    """The effects with those on the control behaviours beside them."""
     return effects._replace(
         others={**effects.others, **others},
         forwards=effects.forwards + sum(other.forwards for other in others.values()),
@@ -156,7 +170,7 @@ def _shifted(progress: Progress, before: int, of: int, done: int) -> None:
 
 
 def _measure(
-    model: Any,
+    model: Bridge,
     runs: Runs,
     interventions: Sequence[Intervention],
     base: Base,
@@ -258,20 +272,6 @@ def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:
     if not asked or not set(asked) <= set(known):
         raise UserError(f"metric is one of {', '.join(known)}, not {metric!r}; loss is of plain text alone.")
     return ["loss"] if text else asked
-
-
-def everywhere(intervention: Intervention) -> Intervention:
-    """The same components at every position: plain text has none of the behaviour's named positions."""
-
-    def free(places: Sequence[Any]) -> list[Any]:
-        return [p if p == LOGITS else replace(p, position=None) for p in places]
-
-    return Intervention(
-        free(intervention.components),
-        intervention.source,
-        to=free(intervention.receivers),
-        keep=intervention.keep,
-    )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from lakatos.tools.intervention.intervention import LOGITS, Intervention
 from lakatos.tools.intervention.layout import by_position
 from lakatos.tools.intervention.plan import Chunk, Plan
 from lakatos.tools.intervention.writes import Writes
+from lakatos.tools.model import Bridge
 
 
 class Sent(NamedTuple):
@@ -32,7 +33,7 @@ class Sent(NamedTuple):
     change: torch.Tensor  # [k, width, d_model]
 
 
-def check_path(model: Any, intervention: Intervention) -> None:
+def check_path(model: Bridge, intervention: Intervention) -> None:
     """Refuse paths that no model has, or that this one has not.
 
     Raises:
@@ -201,7 +202,7 @@ def _stream(component: Component, n_layers: int) -> int:
     return min(component.layer, n_layers) if component.known.branch == "stream" else -1
 
 
-def _reaches(model: Any, sender: Component, receiver: Component) -> bool:
+def _reaches(model: Bridge, sender: Component, receiver: Component) -> bool:
     if sender.known.branch == "stream":
         return sender.layer <= receiver.layer
     if sender.layer == receiver.layer:  # an MLP reads its own block's attention, but where both read the same stream

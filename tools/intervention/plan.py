@@ -22,6 +22,7 @@ from lakatos.tools.intervention.batch_runs import BatchRuns
 from lakatos.tools.intervention.intervention import Base, Intervention, Source
 from lakatos.tools.intervention.layout import by_position
 from lakatos.tools.intervention.writes import Writes, tensor
+from lakatos.tools.model import Bridge
 
 
 class Chunk(NamedTuple):
@@ -46,7 +47,7 @@ class Chunk(NamedTuple):
 class Plan:
     """The cells of some interventions on one batch."""
 
-    def __init__(self, model: Any, batch: BatchRuns, interventions: Sequence[Intervention], base: Base) -> None:
+    def __init__(self, model: Bridge, batch: BatchRuns, interventions: Sequence[Intervention], base: Base) -> None:
         self.model = model
         self.batch = batch
         self.interventions = interventions

@@ -12,6 +12,7 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.forward import together, users_hooks
 from lakatos.tools.intervention.batch_runs import BatchRuns
 from lakatos.tools.intervention.means import Means
+from lakatos.tools.model import Bridge
 
 
 class Runs:
@@ -33,7 +34,7 @@ class Runs:
 
     def __init__(
         self,
-        model: Any,
+        model: Bridge,
         pairs: PromptPairs,
         donors: PromptPairs | None = None,
         dataset: PromptPairs | None = None,
@@ -60,7 +61,7 @@ class Runs:
             for part in batch.parts(at_once)
         ]
 
-    def check(self, model: Any) -> None:
+    def check(self, model: Bridge) -> None:
         """Ask whether these are runs of this model as it is.
 
         Raises:
@@ -82,7 +83,7 @@ class Runs:
             batch.forget()
 
 
-def _state(model: Any) -> tuple[float, frozenset[Any]]:
+def _state(model: Bridge) -> tuple[float, frozenset[Any]]:
     """Changes when weights are written to, by whatever way, and when hooks are put on or taken off.
 
     Weights are what a saved model has. The other buffers are a model's own notes: some rotary embeddings write there

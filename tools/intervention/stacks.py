@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from lakatos.tools.intervention.intervention import Intervention
 from lakatos.tools.intervention.paths import direct, received
 from lakatos.tools.intervention.plan import Chunk, Plan
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 _TOKENS = {"cpu": 2048, "cuda": 1 << 17}  # positions run at once: more gain nothing
 _SHARE = 0.4  # of the memory allowed, for recorded runs and for a stack each; the rest is the allocators'
@@ -104,7 +104,7 @@ class Stacks:
         return int(min(self._most, max(1, fit) * width))
 
 
-def prompts_at_once(model: Any, pairs: PromptPairs, interventions: Sequence[Intervention], memory: int) -> int:
+def prompts_at_once(model: Bridge, pairs: PromptPairs, interventions: Sequence[Intervention], memory: int) -> int:
     """How many prompts' recorded runs fit into their share of the memory: clean, corrupted, donors', what is read."""
     cfg = model.cfg
     tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)

@@ -32,6 +32,8 @@ _LEVELS: Final[dict[str, Callable[..., OnlineResult]]] = {
     "addis": addis,
     "lond": lond,
 }
+_ADJUSTABLE: Final[dict[str, Adjustable]] = {name: name for name in get_args(Adjustable)}
+
 METHODS: Final[dict[str, Method]] = {
     "online-ebh": Method("e", True, online_ebh),
     "e-bh": Method("e", False, e_bh),
@@ -98,6 +100,6 @@ def corrected(
         shares = weights if METHODS[method].weighted else np.full(chosen.size, 1 / max(chosen.size, 1))
         return bars(np.asarray(e), np.asarray(shares), alpha, groups if METHODS[method].weighted else None)
     values = np.asarray(p, dtype=np.float64)
-    if method in get_args(Adjustable):
-        return adjusted_p(values, method)  # type: ignore[arg-type]
+    if method in _ADJUSTABLE:
+        return adjusted_p(values, _ADJUSTABLE[method])
     return _LEVELS[method](values, alpha).levels if method in _LEVELS else values
