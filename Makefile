@@ -1,5 +1,5 @@
 # make demo    set up .venv and run an investigation: model, prompts, database and report are all local
-# make test    set up .venv and run lint, the tests, and the coverage check (of what the light tests reach)
+# make test    set up .venv and run lint, the tests, and the coverage check
 # make lint    ruff, mypy --strict, import-linter
 # make fast    the tests that take little and need no pretrained model
 # make bench   how fast sweeps are beside TransformerLens, nnsight and pyvene, and how time and memory grow
@@ -12,7 +12,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 DB ?= lakatos.db
 WORKERS ?= 2
-HEAVY := heavy or smollm2
 LIGHT := not accept and not heavy and not smollm2
 
 .PHONY: demo test lint fast bench accept clean
@@ -34,10 +33,9 @@ lint: $(VENV)/.installed
 
 test: lint
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m '$(LIGHT)'
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not accept and ($(HEAVY))'
 
 fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m '$(LIGHT)'

@@ -314,8 +314,9 @@ def test_the_interval_inverts_the_e_value(c, level, s):
     low, high = confidence_interval(x, s, level)
     bar = 2 / (1 - level)
     mean = s * clip(x, s).mean()
-    assert -s <= low <= mean * (1 + 1e-12) + 1e-12
-    assert mean * (1 - 1e-12) - 1e-12 <= high <= s
+    rounding = 1e-12 * (1 + abs(mean))
+    assert -s <= low <= mean + rounding
+    assert mean - rounding <= high <= s
     for end, values in ((low / s, clip(x, s)), (-high / s, -clip(x, s))):
         if end > -1 + 1e-6:
             assert e_value(values, end - 1e-9) >= bar
