@@ -27,6 +27,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from lakatos.experiments_db.audit.measured import Differs, Number, Source, numbers_of
@@ -196,11 +197,11 @@ def how_many_of(asked: str, stored: int) -> int:
     if asked.strip().lower() == "all":
         return stored
     form = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)\s*", asked, re.ASCII)
-    number = float(form[1]) if form else 0.0
+    number = Fraction(form[1]) if form else Fraction(0)
     share = bool(form and form[2])
-    if not 0 < number <= (100 if share else math.inf) or not (share or number.is_integer()):
+    if not 0 < number <= (100 if share else math.inf) or not (share or number.denominator == 1):
         raise UserError(f"{asked!r} prompts cannot be measured again: say a share (5%), a number (200), or all.")
-    return min(stored, math.ceil(number / 100 * stored) if share else int(number))
+    return min(stored, math.ceil(number * stored / 100) if share else int(number))
 
 
 def _chosen(numbers: Sequence[Number], how_many: int, confirmed: Iterable[int], key: str) -> tuple[list[Number], int]:
