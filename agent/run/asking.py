@@ -16,11 +16,12 @@ from typing import Any, Final, NoReturn
 from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, estimated_tokens
 from lakatos.agent.proposers import ATTEMPTS, Answer, Purpose
 from lakatos.agent.run.context import Context
+from lakatos.experiments_db.log import LLMCall
 from lakatos.prompts import Prompt
 from lakatos.tools.errors import CheckFailed, Stop
 from lakatos.tools.records import content_hash
 
-_FOR: Final = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
+_FOR: Final[dict[str, str]] = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
 ABANDONED: Final = "abandoned by Ctrl-C"  # the error of a request that nobody waited for
 
 
@@ -65,40 +66,46 @@ class Asking:
         said = {"messages_hash": content_hash(list(messages)), "messages": list(messages)}
         self._run.store.event(self._run.run_id, "asking", about | said)
         began = time.monotonic()
-        ended: Reply | LLMFailure
-        llm = self._run.llm
-        try:
-            with self._run.interruptions.waiting_for_answer():
-                ended = llm.complete(messages, schema)
-        except LLMFailure as failure:
-            ended = failure
-        except Abandoned:
-            ended = LLMFailure(ABANDONED, tokens_in=_estimated(messages, schema), estimated=True)
-        answer, error = (None, str(ended)) if isinstance(ended, LLMFailure) else (ended.text, None)
+        ended = self._complete(messages, schema)
         row = self._run.store.call(
             self._run.run_id,
             **about,
             request={"messages": list(messages), "schema": schema},
-            response=answer,
-            error=error,
+            response=None if isinstance(ended, LLMFailure) else ended.text,
+            error=str(ended) if isinstance(ended, LLMFailure) else None,
             tokens_in=ended.tokens_in,  # a refusal may be paid for too
             tokens_out=ended.tokens_out,
             seconds=time.monotonic() - began,
         )
         self._tell_spent()
-        tokens = f"{ended.tokens_in + ended.tokens_out:,} tokens" + (", estimated" if ended.estimated else "")
-        came = f"gave no answer ({error})" if error is not None else "answered"
-        self._run.watcher.say(f"{self._run.llm.name}, asked {_FOR[purpose]}, {came}: {row.seconds:.0f} s, {tokens}")
+        self._tell_what_came(row, ended)
         if isinstance(ended, LLMFailure):
             if ended.estimated:
                 self._run.store.event(self._run.run_id, "unanswered", {"call": row.id, "estimated": True})
-            if error == ABANDONED:
+            if row.error == ABANDONED:
                 raise Stop("interrupted")
             return Answer(None, row.id, str(ended), ended.permanent)
         how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
         if any(how.values()):
             self._run.store.event(self._run.run_id, "answered", {"call": row.id, **how})
         return Answer(ended.text, row.id, "")
+
+    def _complete(self, messages: Sequence[Message], schema: dict[str, Any] | None) -> Reply | LLMFailure:
+        """What the language model answers, or why it does not; Ctrl-C abandons the request."""
+        llm = self._run.llm
+        try:
+            with self._run.interruptions.waiting_for_answer():
+                return llm.complete(messages, schema)
+        except LLMFailure as failure:
+            return failure
+        except Abandoned:
+            return LLMFailure(ABANDONED, tokens_in=_estimated(messages, schema), estimated=True)
+
+    def _tell_what_came(self, row: LLMCall, ended: Reply | LLMFailure) -> None:
+        tokens = f"{ended.tokens_in + ended.tokens_out:,} tokens" + (", estimated" if ended.estimated else "")
+        came = f"gave no answer ({row.error})" if row.error is not None else "answered"
+        asked = f"{self._run.llm.name}, asked {_FOR[row.purpose]}"
+        self._run.watcher.say(f"{asked}, {came}: {row.seconds:.0f} s, {tokens}")
 
     def give_up(self, round_: int, why: str) -> NoReturn:
         """A run whose language model says nothing usable has failed, and says so; those attempts are over."""

@@ -3,6 +3,7 @@
 documents   runs, hypotheses, corrections, reviews
 line        one hypothesis as a flat row: the columns of tables, files and the index
 cell        a place in the model, and what was found of it
+commands    that lead back to what a page shows
 provenance  what lies behind a hypothesis: its proposal, its kin, its deviations
 transcript  what a language model was asked and answered
 """
@@ -10,6 +11,7 @@ transcript  what a language model was asked and answered
 from __future__ import annotations
 
 from lakatos.experiments_db.documents.cell import Cell
+from lakatos.experiments_db.documents.commands import options_of, rerun_command
 from lakatos.experiments_db.documents.documents import (
     correction_document,
     hypothesis_document,
@@ -38,7 +40,9 @@ __all__ = [
     "hypothesis_document",
     "kin",
     "log_document",
+    "options_of",
     "proposal_document",
+    "rerun_command",
     "run_document",
     "runs_document",
     "study_document",

@@ -2,7 +2,7 @@
 
 index        lists and searches;  corrections: over a whole study
 file         the file;  schema: its tables, and where it lies;  seal: what shows that nobody edited it
-refresh      how the file is brought up to date
+upkeep       when the file is brought up to date;  refresh: how
 query        the SQL of a question
 records      what the index says of itself, and what it finds
 comparison   two runs or two models, side by side

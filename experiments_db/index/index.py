@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from lakatos.experiments_db.documents import Cell
 from lakatos.experiments_db.index.corrections import Corrections
-from lakatos.experiments_db.index.file import Damaged, IndexFile
 from lakatos.experiments_db.index.query import NOT_REVIEWED, Query, limits, order, selection
 from lakatos.experiments_db.index.records import Freshness, Page
-from lakatos.experiments_db.index.refresh import NOTHING, Read, appended, read_state, update
-from lakatos.experiments_db.index.schema import in_memory
+from lakatos.experiments_db.index.refresh import NOTHING, read_state
+from lakatos.experiments_db.index.upkeep import UpToDate
 from lakatos.experiments_db.log import Counts, Entry
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import OFFICIAL, STATES, Corrected, Interval, Judgement
@@ -29,15 +27,13 @@ from lakatos.tools.errors import NotThere, UserError
 
 __all__ = ["Freshness", "Index", "Page", "Query"]
 
-AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
-_MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
 _MOST_NUMBERS: Final = 2000  # counts, facets and cells that are remembered
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
 T = TypeVar("T")
 
 
-class Index:
+class Index(UpToDate):
     """What is known of one study's hypotheses.
 
     Args:
@@ -46,96 +42,13 @@ class Index:
     """
 
     def __init__(self, store: Store, path: Path | None = None) -> None:
-        self.store = store
-        self.file = IndexFile(store, path)
-        self._one = threading.Lock()  # one refresh in this process
-        self._progress = (0, 0)
-        self._error: BaseException | None = None
+        super().__init__(store, path)
         self._corrections = Corrections(store, lambda: (self._state() or NOTHING).evidence)
         self._known: dict[str, tuple[tuple[str, int], Any]] = {}  # counts, facets, cells: with the revision they are of
         self._known_intervals: dict[int, Interval] = {}
 
-    # -- being up to date --------------------------------------------------------------------------------------------
-
-    def refresh(self, wait: bool = True) -> Freshness:
-        """Read what was appended to the log since.
-
-        Args:
-            wait: come back when it is done. Otherwise only what takes no time is done now, and the rest goes on in
-                a thread of its own; meanwhile the index shows what it knew.
-        """
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-        known = self._state()
-        if known is not None and self._current(known):
-            return self.freshness()
-        if wait or in_memory(self.store) or self._is_little(known):
-            with self._one:
-                self._update()
-        elif self._one.acquire(blocking=False):
-            threading.Thread(target=self._behind, name="lakatos-index", daemon=True).start()
-        return self.freshness()
-
-    def freshness(self) -> Freshness:
-        """How far it has read."""
-        known = self._state() or NOTHING
-        done, of = self._progress
-        return Freshness(known.ledger, self.store.newest_entry()[0], known.at or None, self._one.locked(), done, of)
-
-    def rebuild(self) -> Freshness:
-        """Throw the file away and read the log again."""
-        with self._one:
-            self.file.discard()
-        return self.refresh()
-
-    def _state(self) -> Read | None:
-        try:
-            return self.file.read(read_state)
-        except Damaged:
-            return None
-
-    def _current(self, known: Read) -> bool:
-        return (known.ledger, known.hash) == self.store.newest_entry() and known.study == self.store.study.digest
-
-    def _is_little(self, known: Read | None) -> bool:
-        """Whether what is new is read in no time."""
-        if self.store.registered() < AT_ONCE:
-            return True
-        if known is None or self.store.newest_entry()[0] - known.ledger > _MOST_NEW:
-            return False
-        return not appended(self.store, known).judges and not self._one.locked()
-
-    def _update(self) -> None:
-        for _ in range(2):  # a damaged file is replaced by an empty one
-            try:
-                with self.store.snapshot() as log:
-                    self.file.write(lambda index: update(index, log, self.file.seal, self._watch))
-                return
-            except Damaged:
-                continue
-        raise UserError(f"Cannot keep an index in {self.file.path}.")
-
-    def _watch(self, done: int, of: int) -> None:
-        self._progress = (done, of)
-
-    def _behind(self) -> None:
-        try:
-            self._update()
-            self.counts(), self.facets(), self.cells(Query())  # what every first page shows
-        except BaseException as error:  # noqa: BLE001 - raised by the next refresh
-            self._error = error
-        finally:
-            self._one.release()
-
-    def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` finds; in an index that has just been emptied, after reading the log again if that is quick."""
-        for _ in range(2):
-            try:
-                return self.file.read(lambda c: work(c) if read_state(c) else _empty())
-            except Damaged:
-                self.refresh(wait=False)
-        return self.file.read(work)
+    def _prepare(self) -> None:
+        self.counts(), self.facets(), self.cells(Query())  # what every first page shows
 
     # -- lists -------------------------------------------------------------------------------------------------------
 
@@ -314,8 +227,7 @@ class Index:
         Raises:
             UserError: no such method or family, or alpha is none.
         """
-        at_once = wait or in_memory(self.store) or self.store.registered() < AT_ONCE
-        return self._corrections.of(method, alpha, family, at_once)
+        return self._corrections.of(method, alpha, family, at_once=wait or self._is_small())
 
     # -- what is remembered ------------------------------------------------------------------------------------------
 
@@ -371,7 +283,3 @@ def _among(index: sqlite3.Connection, select: str, ids: Sequence[int]) -> list[A
 
 def _by_state(item: tuple[str, int]) -> int:
     return STATES.index(item[0])
-
-
-def _empty() -> Any:
-    raise Damaged("it is empty")

@@ -6,7 +6,7 @@ stored        rows as they lie in the database, decoded one by one;  unreadable:
 rows          rows as they were appended, the ledger, the log of one moment
 hypotheses    what the log holds of hypotheses;  runs: of runs;  reader: both, as records
 records       what a reader gets
-log           the only writer: appends rows and chains their hashes
+log           the only writer: appends rows and chains their hashes;  clock: when
 registration  what is fixed when a claim is given its slot
 seeds         of every stream of prompts;  values: per-prompt numbers, stored and as arrays
 reviews       what people say of hypotheses;  standing: what that comes to
@@ -16,9 +16,10 @@ seal          what a log was, kept outside of it
 
 from __future__ import annotations
 
+from lakatos.experiments_db.log.clock import now
 from lakatos.experiments_db.log.control import WISHES, ask, asked, resumable
 from lakatos.experiments_db.log.database import open_engine
-from lakatos.experiments_db.log.log import Burned, Conflict, Duplicate, Log, StoreError, now
+from lakatos.experiments_db.log.log import Burned, Conflict, Duplicate, Log, StoreError
 from lakatos.experiments_db.log.reader import Reader
 from lakatos.experiments_db.log.records import Counts, Entry, Refused, RunRecord, Status
 from lakatos.experiments_db.log.registration import Registration, filed, register

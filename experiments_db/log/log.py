@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -14,15 +14,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.clock import newest_time, now, stamp
 from lakatos.experiments_db.log.reader import Reader
 from lakatos.experiments_db.log.seeds import derive_seed, seeded_nonce
-from lakatos.experiments_db.log.unreadable import reading
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Evidence
 
 _ATTEMPTS = 20
 _NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
-_NEWEST_ROWS = sa.select(m.LedgerEntry.rows).order_by(m.LedgerEntry.id.desc()).limit(1)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=m.Row)
@@ -276,7 +275,7 @@ class Log(Reader):
     def time(self) -> str:
         """The time, later than that of every row that is there: a clock may have been set back."""
         newest = self._read(lambda s: newest_time(s.connection()))
-        return max(now(), _stamp(datetime.fromisoformat(newest) + timedelta(microseconds=1)) if newest else "")
+        return max(now(), stamp(datetime.fromisoformat(newest) + timedelta(microseconds=1)) if newest else "")
 
     def seed(self, key: str, purpose: str) -> int:
         """HMAC-SHA256 under the database's secret: for confirmation prompts the key is `Entry.seed_key`."""
@@ -286,23 +285,3 @@ class Log(Reader):
         if self.study.secret_source == "random":
             return secrets.token_hex(16)
         return seeded_nonce(self.study.secret, slot)
-
-
-def now() -> str:
-    """UTC, ISO 8601, microseconds."""
-    return _stamp(datetime.now(UTC))
-
-
-def newest_time(connection: sa.Connection) -> str:
-    """When the newest row was appended; empty in an empty log."""
-    with reading("The newest ledger row"):
-        rows = connection.execute(_NEWEST_ROWS).scalar()
-        if not rows:
-            return ""
-        table, key, _ = rows[-1]
-    at: Any = sa.select(sa.column("at")).select_from(sa.table(table)).where(sa.column("id") == key)
-    return str(connection.execute(at).scalar() or "")
-
-
-def _stamp(time: datetime) -> str:
-    return time.isoformat(timespec="microseconds")

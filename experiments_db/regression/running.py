@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +38,7 @@ from lakatos.tools.evidence import (
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
+    from lakatos.tools.experiment import Measured
     from lakatos.tools.model import LoadedModel
 
 Progress = Callable[[int, int], None]
@@ -115,65 +117,73 @@ def rerun(
         UserError: the file or the model cannot be read, or the model has not what the claim is about, or gives numbers
             that are not finite.
     """
-    from lakatos.tools.experiment import Batch, Measured, measure_batch
     from lakatos.tools.model import load_model
 
     file = hypothesis if isinstance(hypothesis, HypothesisFile) else read(hypothesis)
-    claim, battery, behaviour = file.typed, file.battery, file.behaviour.behaviour
     level = file.alpha if alpha is None else alpha
     most = pairs_to_use(file, level, max_pairs)
     key = secrets.randbits(63) if seed is None else seed
     loaded = load_model(model or file.model.name, device=device) if model is None or isinstance(model, str) else model
     _check_fits(file, loaded)
-    began, forwards, exhausted = time.monotonic(), 0.0, False
-    prompts: list[dict[str, Any]] = []
-    controls = [control.behaviour for control in file.controls]
-
-    def seed_of(purpose: str) -> int:
-        return rerun_seed(key, file.hash, purpose)
-
-    def stops(so_far: Sequence[Data]) -> str | None:
-        if not so_far:
-            return None
-        outcome = decide(file.tolerance, effects_of(claim, battery, Data.join(so_far)), level).outcome
-        return None if outcome == "undecided" and len(prompts) < most else outcome
-
-    def measured(number: int) -> Measured:
-        progress(BATCH * number, most)
-        return measure_batch(Batch.of(claim, battery, behaviour, controls, number, seed_of, unit="prompt"), loaded)
-
-    def keep(found: Measured, _so_far: Sequence[Data]) -> None:
-        nonlocal forwards
-        forwards += found.measurement.forwards
-        for place, pair in enumerate(found.prompts):
-            numbers = from_values(found.measurement.values, place)
-            prompts.append({"uid": pair.uid, "template": pair.template, "measured": numbers})
-
-    try:
-        run_test(stops, measured, keep)
-    except FloatingPointError as error:
-        raise UserError(f"{loaded.name} cannot be measured on {behaviour.name}: {error}") from error
-    except Exhausted:
-        if not prompts:
-            raise
-        exhausted = True
-    decision = decide(file.tolerance, effects_of(claim, battery, rerun_data(prompts)), level)
-    progress(len(prompts), most)
+    began = time.monotonic()
+    batches, exhausted = _batches(file, loaded, level, most, key, progress)
+    data = Data.join([batch.data for batch in batches])
+    progress(len(data), most)
     return Outcome(
         hypothesis=file,
-        decision=decision,
+        decision=decide(file.tolerance, effects_of(file.typed, file.battery, data), level),
         alpha=level,
         pairs=most,
         exhausted=exhausted,
-        n=len(prompts),
+        n=len(data),
         seed=key,
         model=loaded.name,
         weights=loaded.weight_hash,
         environment=environment(device if model is None or isinstance(model, str) else str(loaded.cfg.device)),
-        prompts=tuple(prompts),
-        forwards=forwards,
+        prompts=tuple(prompt for batch in batches for prompt in _prompts(batch)),
+        forwards=sum(batch.measurement.forwards for batch in batches),
         seconds=time.monotonic() - began,
     )
+
+
+def _batches(
+    file: HypothesisFile, model: LoadedModel, alpha: float, most: int, key: int, progress: Progress
+) -> tuple[list[Measured], bool]:
+    """The batches of a re-run, at least one, and whether the behaviour had no more prompts to give."""
+    from lakatos.tools.experiment import Batch, measure_batch
+
+    claim, battery, behaviour = file.typed, file.battery, file.behaviour.behaviour
+    controls = [control.behaviour for control in file.controls]
+    batches: list[Measured] = []
+
+    def stops(so_far: Sequence[Data]) -> str | None:
+        if not so_far:
+            return None
+        outcome = decide(file.tolerance, effects_of(claim, battery, Data.join(so_far)), alpha).outcome
+        return None if outcome == "undecided" and BATCH * len(so_far) < most else outcome
+
+    def measured(number: int) -> Measured:
+        progress(BATCH * number, most)
+        seeds = partial(rerun_seed, key, file.hash)
+        return measure_batch(Batch.of(claim, battery, behaviour, controls, number, seeds, unit="prompt"), model)
+
+    try:
+        run_test(stops, measured, lambda batch, _so_far: batches.append(batch))
+    except FloatingPointError as error:
+        raise UserError(f"{model.name} cannot be measured on {behaviour.name}: {error}") from error
+    except Exhausted:
+        if not batches:
+            raise
+        return batches, True
+    return batches, False
+
+
+def _prompts(batch: Measured) -> list[dict[str, Any]]:
+    values = batch.measurement.values
+    return [
+        {"uid": pair.uid, "template": pair.template, "measured": from_values(values, place)}
+        for place, pair in enumerate(batch.prompts)
+    ]
 
 
 def pairs_to_use(file: HypothesisFile, alpha: float, max_pairs: int | None) -> int:

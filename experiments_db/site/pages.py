@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from lakatos.experiments_db.documents import deviations, documents, kin, proposal_document
+from lakatos.experiments_db.documents import deviations, documents, kin, options_of, proposal_document, rerun_command
 from lakatos.experiments_db.index import Index, Query, Side, compare
 from lakatos.experiments_db.log import Entry, asked
 from lakatos.experiments_db.regression import drift_document
@@ -43,7 +42,7 @@ class Site:
             "study": documents.study_document(self.store),
             "fresh": self.index.freshness(),
             "database": self.store.engine.url.render_as_string(hide_password=True),
-            "where": self._where(),
+            "where": options_of(self.store),
         }
 
     def overview(self, page: int) -> dict[str, Any]:
@@ -140,7 +139,7 @@ class Site:
             "unable": unable,
             "run": self.store.run(entry.run_id),
             "group": {"first": entry.judgement.group},
-            "command": self._command(entry),
+            "command": rerun_command(self.store, entry),
             "needed": h["record"]["threshold"],
         }
 
@@ -296,13 +295,3 @@ class Site:
             return drift_document(self.store, [entry])[0], ""
         except UserError as error:
             return None, str(error)
-
-    def _command(self, entry: Entry) -> str:
-        return f"lakatos rerun {entry.claim_hash.removeprefix('sha256:')[:12]}{self._where()}"
-
-    def _where(self) -> str:
-        """The options that lead a command to this study, where they are not the defaults."""
-        url, study = self.store.engine.url, self.store.study.name
-        name = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-        database = "" if name == "lakatos.db" else f" --db {shlex.quote(str(name))}"
-        return database + ("" if study == "main" else f" --study {shlex.quote(study)}")

@@ -20,9 +20,8 @@ from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import World
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import documents, entry_line
-from lakatos.experiments_db.index import Index, Query
+from lakatos.experiments_db.index import Index, Query, upkeep
 from lakatos.experiments_db.index import file as index_file
-from lakatos.experiments_db.index import index as index_module
 from lakatos.experiments_db.index import seal as index_seal
 from lakatos.experiments_db.index.index import Cell, Page
 from lakatos.experiments_db.index.query import NOT_REVIEWED, SORTS
@@ -522,7 +521,7 @@ def test_two_processes_use_it_at_once(log, index):
 
 
 def test_a_large_study_is_read_in_the_background(log, monkeypatch):
-    monkeypatch.setattr(index_module, "AT_ONCE", 5)
+    monkeypatch.setattr(upkeep, "AT_ONCE", 5)
     index = Index(log)
     assert not index.freshness().current
     assert index.page(ALL).rows == [], "nothing yet, and nobody waits"
@@ -538,9 +537,9 @@ def test_a_large_study_is_read_in_the_background(log, monkeypatch):
 
 
 def test_an_error_in_the_background_is_not_lost(log, monkeypatch):
-    monkeypatch.setattr(index_module, "AT_ONCE", 5)
+    monkeypatch.setattr(upkeep, "AT_ONCE", 5)
     index = Index(log)
-    monkeypatch.setattr(index_module, "update", lambda *_: 1 / 0)
+    monkeypatch.setattr(upkeep, "update", lambda *_: 1 / 0)
     index.refresh(wait=False)
     with pytest.raises(ZeroDivisionError):
         wait_until(lambda: index.refresh(wait=False).current)
