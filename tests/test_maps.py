@@ -41,3 +41,26 @@ def test_every_name_of_a_face_is_there(package):
 def test_a_face_has_no_other_names():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = importlib.import_module("lakatos.tools.model").nothing
+
+
+def test_only_the_log_makes_rows():
+    from lakatos.experiments_db.log import tables
+
+    rows = {row.__name__ for row in (*tables.CHAINED, tables.LedgerEntry)}
+    rooms = [path for top in ("agent", "experiments_db", "tools") for path in sorted((ROOT / top).rglob("*.py"))]
+    makers = []
+    for path in rooms:
+        tree = ast.parse(path.read_text("utf-8"))
+        of_the_log = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lakatos.experiments_db.log")
+            for alias in node.names
+            if alias.name in rows
+        }
+        calls = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        if of_the_log & calls and "log" not in path.parts[1:2]:
+            makers.append(path.name)
+    assert makers == []

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG, drawn from the numbers of `documents.py`. Nothing is computed here that decides anything.
+"""Small charts as inline SVG, drawn from the numbers of `documents`. Nothing is computed here that decides anything.
 
     interval    an effect and its interval as a share of the gap, beside the smallest effect of interest
     e_path      the e-value after each prompt and batch, on a log scale, with the lines at which a test stops

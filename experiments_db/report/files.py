@@ -1,6 +1,6 @@
 """The log as files: a report of one run as a single HTML page, every hypothesis as CSV or JSON Lines, claims as tests.
 
-All of it shows the documents of `documents.py`, so the numbers are those of `--json`. The page needs no network and
+All of it shows the documents of `documents`, so the numbers are those of `--json`. The page needs no network and
 runs no script; whatever a language model, a behaviour file or the database says is text in it and never markup. A file
 is replaced whole or not at all.
 """

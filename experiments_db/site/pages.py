@@ -1,4 +1,4 @@
-"""What each page of the review site shows, as plain documents; numbers are those of `documents.py` and the index."""
+"""What each page of the review site shows, as plain documents; numbers are those of `documents` and the index."""
 
 from __future__ import annotations
 
