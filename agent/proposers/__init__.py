@@ -17,7 +17,7 @@ from lakatos.agent.proposers.briefing import proposal_prompt, shortened, verdict
 from lakatos.agent.proposers.chance import at_random, chance
 from lakatos.agent.proposers.file import file, from_file
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
-from lakatos.agent.proposers.protocol import Answer, Explored, Proposal, Proposed, Proposer, Purpose, Requests, View
+from lakatos.agent.proposers.protocol import Ended, Explored, Proposal, Proposed, Proposer, Purpose, Requests, View
 from lakatos.agent.proposers.replication import replication, to_replicate
 from lakatos.agent.proposers.schema import looks_back, proposal_schema
 
@@ -32,7 +32,7 @@ PROPOSERS: Mapping[str, Proposer] = {
 __all__ = [
     "ATTEMPTS",
     "PROPOSERS",
-    "Answer",
+    "Ended",
     "Explored",
     "Proposal",
     "Proposed",

@@ -48,7 +48,7 @@ def language_model(view: View) -> Proposed:
         messages = [
             *messages,
             {"role": "assistant", "content": shortened(answer.text, _QUOTED) or "(nothing)"},
-            {"role": "user", "content": f"That could not be read: {why}. Answer again, with the whole JSON object."},
+            {"role": "user", "content": f"That could not be read: {why}. Ended again, with the whole JSON object."},
         ]
     view.requests.give_up(view.round, why)
 

@@ -30,7 +30,7 @@ class Explored:
     n_heads: int
 
 
-class Answer(NamedTuple):
+class Ended(NamedTuple):
     """What came of a request to a language model."""
 
     text: str | None
@@ -50,7 +50,7 @@ class Requests(Protocol):
         prompt: Prompt,
         messages: Sequence[Message],
         schema: dict[str, Any] | None,
-    ) -> Answer:
+    ) -> Ended:
         """One request. What was answered already, in a run that goes on, is not asked again.
 
         Raises:

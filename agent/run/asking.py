@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, estimated_tokens
-from lakatos.agent.proposers import ATTEMPTS, Answer, Purpose
+from lakatos.agent.proposers import ATTEMPTS, Ended, Purpose
 from lakatos.agent.run.context import Context
 from lakatos.experiments_db.log import LLMCall
 from lakatos.prompts import Prompt
@@ -39,7 +39,7 @@ class Asking:
         prompt: Prompt,
         messages: Sequence[Message],
         schema: dict[str, Any] | None,
-    ) -> Answer:
+    ) -> Ended:
         """One request, logged before it is sent, and again with what came of it.
 
         One that was answered already (in a run that goes on) is not repeated, unless the run has failed since.
@@ -51,7 +51,7 @@ class Asking:
         given_up = self._given_up(round_) if purpose == "propose" else 0
         known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
         if known:
-            return Answer(known[0].response, known[0].id, "")
+            return Ended(known[0].response, known[0].id, "")
         self._check_budget(messages, schema)
         self._tell_spent()
         self._run.watcher.phase(f"asking {self._run.llm.name} {_FOR[purpose]}", attempt - 1, ATTEMPTS)
@@ -84,11 +84,11 @@ class Asking:
                 self._run.store.event(self._run.run_id, "unanswered", {"call": row.id, "estimated": True})
             if row.error == ABANDONED:
                 raise Stop("interrupted")
-            return Answer(None, row.id, str(ended), ended.permanent)
+            return Ended(None, row.id, str(ended), ended.permanent)
         how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
         if any(how.values()):
             self._run.store.event(self._run.run_id, "answered", {"call": row.id, **how})
-        return Answer(ended.text, row.id, "")
+        return Ended(ended.text, row.id, "")
 
     def _complete(self, messages: Sequence[Message], schema: dict[str, Any] | None) -> Reply | LLMFailure:
         """What the language model answers, or why it does not; Ctrl-C abandons the request."""

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.log.rows import Rows
+from lakatos.experiments_db.log.rows import RowReader
 from lakatos.experiments_db.log.unreadable import reading
 from lakatos.experiments_db.log.values import explored_data, to_data
 from lakatos.experiments_db.verdict import Slot
@@ -21,7 +21,7 @@ from lakatos.tools.evidence import Data, Prediction
 _AT_ONCE = 500  # ids in one query
 
 
-class Hypotheses(Rows):
+class HypothesisReader(RowReader):
     """The registered hypotheses of a study."""
 
     @property

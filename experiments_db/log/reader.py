@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, defer
 
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.log.hypotheses import Hypotheses
+from lakatos.experiments_db.log.hypotheses import HypothesisReader
 from lakatos.experiments_db.log.records import Counts, Entry
-from lakatos.experiments_db.log.runs import Runs
+from lakatos.experiments_db.log.runs import RunReader
 from lakatos.experiments_db.log.standing import standing
 from lakatos.experiments_db.log.unreadable import reading
 from lakatos.experiments_db.verdict import Judgement
 from lakatos.tools.evidence import Evidence
 
 
-class Reader(Hypotheses, Runs):
+class Reader(HypothesisReader, RunReader):
     """What the log says of a study, or of the whole database. It knows no verdict, and takes those it is given."""
 
     @contextmanager

@@ -22,7 +22,7 @@ R = TypeVar("R", bound=m.Row)
 _NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
 
 
-class Rows:
+class RowReader:
     """The rows of a database. `study` is the family that is asked about; a reader of the whole log has none."""
 
     def __init__(self, engine: sa.Engine, connection: sa.Connection | None = None) -> None:

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.records import Refused, RunRecord, Status
-from lakatos.experiments_db.log.rows import Rows
+from lakatos.experiments_db.log.rows import RowReader
 from lakatos.tools.errors import NotThere
 
 _STATUS: Mapping[str, Status] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
 _ENDS = ("started", "resumed", *_STATUS)  # kinds of events that say where a run stands
 
 
-class Runs(Rows):
+class RunReader(RowReader):
     """The runs of a study."""
 
     def run_row(self, run_id: int) -> m.Run:

@@ -17,13 +17,14 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
 from lakatos.tools.claim import AnyClaim, Arms, claim_hash, parse_claim
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import BEHAVIOUR, Battery, Tolerance
+from lakatos.tools.records import Frozen
 
 SUFFIX = ".hypothesis.yaml"
 FORMAT = 1
@@ -37,18 +38,14 @@ _HEAD = """\
 """
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ModelId(_Frozen):
+class ModelId(Frozen):
     """What the claim was confirmed of."""
 
     name: str = Field(min_length=1, max_length=400)
     weights: str = Field(pattern=_SHA256)
 
 
-class Prompts(_Frozen):
+class Prompts(Frozen):
     """A behaviour whole."""
 
     name: str = Field(min_length=1, max_length=200)
@@ -76,7 +73,7 @@ class Prompts(_Frozen):
         )
 
 
-class Confirmed(_Frozen):
+class Confirmed(Frozen):
     """What the confirmation found of the main effect."""
 
     registered_at: str
@@ -91,7 +88,7 @@ class Confirmed(_Frozen):
     of_gap: float | None  # the effect as a share of the clean-corrupted gap
 
 
-class HypothesisFile(_Frozen):
+class HypothesisFile(Frozen):
     """One confirmed claim, to be tested again."""
 
     lakatos: Literal[1] = Field(description="the version of this format")

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from lakatos.experiments_db.log import GENESIS
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.verify.log import Log, names
+from lakatos.experiments_db.verify.log import WholeLog, names
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 
 
-def chain_lies(log: Log) -> Iterator[str]:
+def chain_lies(log: WholeLog) -> Iterator[str]:
     """What of the ledger does not follow, and what of the rows is not what it names."""
     previous = GENESIS
     chained: set[tuple[str, int]] = set()
@@ -37,7 +37,7 @@ def chain_lies(log: Log) -> Iterator[str]:
                 yield f"{name} row {key}: was not appended through the ledger"
 
 
-def order_lies(log: Log) -> Iterator[str]:
+def order_lies(log: WholeLog) -> Iterator[str]:
     """Holes in the ids, rows before what they speak of, times that run backwards."""
     newest: dict[str, int] = defaultdict(int)
     before = ""
@@ -58,7 +58,7 @@ def order_lies(log: Log) -> Iterator[str]:
             before = row.at
 
 
-def _row(log: Log, table: str, key: int, digest: str) -> Iterator[str]:
+def _row(log: WholeLog, table: str, key: int, digest: str) -> Iterator[str]:
     if table not in log.tables:
         yield f"ledger: names {table} row {key}, and there is no such table"
         return
@@ -84,7 +84,7 @@ def _where(row: m.Row) -> str:
     return f" (hypothesis {row.hypothesis_id})" if isinstance(row, m.Batch | m.EvidenceRow) else ""
 
 
-def _references(log: Log, row: m.Row) -> Iterator[str]:
+def _references(log: WholeLog, row: m.Row) -> Iterator[str]:
     """A row speaks of rows that were appended before it."""
     own = log.place(row)
     for column in m.Base.metadata.tables[row.__tablename__].columns:
@@ -95,7 +95,7 @@ def _references(log: Log, row: m.Row) -> Iterator[str]:
             yield f"{row.__tablename__} row {row.id}: speaks of {target[0]} row {target[1]}, which was not there yet"
 
 
-def _earlier(log: Log, row: m.Row, before: str) -> Iterator[str]:
+def _earlier(log: WholeLog, row: m.Row, before: str) -> Iterator[str]:
     """The times inside a row lie between the row before it and itself."""
     here = f"{row.__tablename__} row {row.id}"
     if isinstance(row, m.HypothesisRow) and not before <= row.registered_at <= row.at:

@@ -15,7 +15,7 @@ from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verdict import Judgement, judge
 from lakatos.experiments_db.verify.chain import chain_lies, order_lies
 from lakatos.experiments_db.verify.comparing import UNREADABLE
-from lakatos.experiments_db.verify.log import Log
+from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.experiments_db.verify.proposals import proposal_lies, refusal_lies
 from lakatos.experiments_db.verify.registrations import hypothesis_lies, slot_lies
 from lakatos.experiments_db.verify.reruns import rerun_lies
@@ -45,7 +45,7 @@ def verify(engine: sa.Engine, progress: Progress = lambda _done, _of: None) -> l
 
 def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iterator[str]:
     yield from trigger_lies(connection)
-    log = Log(connection)
+    log = WholeLog(connection)
     yield from log.problems()
     yield from chain_lies(log)
     yield from order_lies(log)
@@ -84,12 +84,12 @@ def _in_short(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
-def _rerun(again: m.Rerun, log: Log) -> Iterator[str]:
+def _rerun(again: m.Rerun, log: WholeLog) -> Iterator[str]:
     row = log.row("hypotheses", again.hypothesis_id)
     yield from rerun_lies(again, row, log.row("runs", row.run_id), log.prompts_of(row.id))
 
 
-def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
+def _verdicts(reader: Reader, study: m.Study, log: WholeLog) -> Iterator[str]:
     """No confirmation that a run reported has been undone."""
     reader.study = study
     try:
@@ -112,7 +112,7 @@ def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
                     yield f"events row {event.id}: did not report hypothesis {hypothesis_id}, which was confirmed then"
 
 
-def _judged_at(reader: Reader, study: m.Study, head: str, log: Log) -> dict[int, Judgement]:
+def _judged_at(reader: Reader, study: m.Study, head: str, log: WholeLog) -> dict[int, Judgement]:
     """Where the hypotheses of a study stood when the ledger had this head."""
     newest = {entry.entry_hash: entry.id for entry in log.entries}[head]
 

@@ -16,7 +16,7 @@ from lakatos.tools.behaviour import Behaviour, PromptPair
 Named = tuple[str, int]  # table and id
 
 
-class Log:
+class WholeLog:
     """Every row that can be read."""
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.verify.log import Log
+from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.prompts import version_of
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import Hypothesis, claim_hash, control_names, describe, read_hypothesis, read_proposals
@@ -17,7 +17,7 @@ _KINDS = ("malformed", "duplicate", "untestable")
 _AROUND = 3  # since this version of the prompt, JSON is read from within fences and prose
 
 
-def proposal_lies(run: m.Run, log: Log) -> Iterator[str]:
+def proposal_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     """What of a run's proposals is not in order: their numbers, where they come from, what became of them."""
     rounds: dict[int, list[m.Proposal]] = defaultdict(list)
     for proposal in log.of_run("proposals", run.id):
@@ -54,7 +54,7 @@ def registered_lies(row: m.HypothesisRow, told: Prediction, proposal: m.Proposal
         yield f"hypotheses row {row.id}: its {', '.join(differ) or 'rationale'} is not that of its proposal"
 
 
-def refusal_lies(refusal: m.Refusal, log: Log) -> Iterator[str]:
+def refusal_lies(refusal: m.Refusal, log: WholeLog) -> Iterator[str]:
     """A refusal has the kind and the reason that reading its proposal again gives, as far as no model is needed."""
     here = f"refusals row {refusal.id}"
     proposal = log.row("proposals", refusal.proposal_id)
@@ -85,7 +85,7 @@ def refusal_lies(refusal: m.Refusal, log: Log) -> Iterator[str]:
             yield f"{here}: its reason is not that its claim is hypothesis {twin.id}"
 
 
-def _twin(read: Hypothesis, refusal: m.Refusal, run: m.Run, log: Log) -> m.HypothesisRow | None:
+def _twin(read: Hypothesis, refusal: m.Refusal, run: m.Run, log: WholeLog) -> m.HypothesisRow | None:
     """The same claim in the study, registered before the refusal."""
     behaviour = Behaviour.model_validate(run.behaviour_definition)
     try:
@@ -108,7 +108,7 @@ def _twin(read: Hypothesis, refusal: m.Refusal, run: m.Run, log: Log) -> m.Hypot
     return None
 
 
-def _answer(run: m.Run, number: int, proposals: list[m.Proposal], log: Log) -> Iterator[str]:
+def _answer(run: m.Run, number: int, proposals: list[m.Proposal], log: WholeLog) -> Iterator[str]:
     """The proposals of a round are what its answer says."""
     here = f"proposals row {proposals[0].id}" if proposals else f"runs row {run.id}"
     calls = [c for c in log.of_run("llm_calls", run.id) if (c.round, c.purpose) == (number, "propose")]

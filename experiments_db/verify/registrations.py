@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from lakatos.experiments_db.log import derive_seed, explored_data, filed, seed_key, seeded_nonce
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import same, spent
-from lakatos.experiments_db.verify.log import Log
+from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.experiments_db.verify.proposals import registered_lies
 from lakatos.tools.behaviour import Behaviour, most_pairs
 from lakatos.tools.claim import Hypothesis, Look, claim_hash, control_names, draw_matched
@@ -32,7 +32,7 @@ def slot_lies(hypotheses: Sequence[m.HypothesisRow]) -> Iterator[str]:
             yield f"hypotheses row {row.id}: has slot {row.slot}, but is registered claim number {number}"
 
 
-def hypothesis_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
+def hypothesis_lies(row: m.HypothesisRow, log: WholeLog) -> Iterator[str]:
     """What of a registration does not follow from its proposal, run, study and exploration values."""
     here = f"hypotheses row {row.id}"
     run, study = log.row("runs", row.run_id), log.row("studies", row.study_id)

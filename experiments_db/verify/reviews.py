@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, MOST_REASON, SCORE, SCORES
-from lakatos.experiments_db.verify.log import Log
+from lakatos.experiments_db.verify.log import WholeLog
 
 
-def review_lies(log: Log) -> Iterator[str]:
+def review_lies(log: WholeLog) -> Iterator[str]:
     """What `add_review` and the database would have refused."""
     said: set[tuple[int, str]] = set()
     for review in log["reviews"].values():

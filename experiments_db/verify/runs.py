@@ -13,7 +13,7 @@ import numpy as np
 from lakatos.experiments_db.log import GENESIS, WISHES
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
-from lakatos.experiments_db.verify.log import Log, names
+from lakatos.experiments_db.verify.log import WholeLog, names
 from lakatos.prompts import load_prompt, version_of
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import AnyClaim
@@ -68,7 +68,7 @@ def run_lies(run: m.Run) -> Iterator[str]:
         yield f"{here}: ran on {run.environment['device']!r}, and {run.config['device']!r} was configured"
 
 
-def event_lies(run: m.Run, log: Log) -> Iterator[str]:
+def event_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     """The events of a run follow one another as a run goes; each names what it found."""
     events = [e for e in log.of_run("events", run.id) if e.kind in _KINDS or e.kind in _WISHES]
     for event in log.of_run("events", run.id):
@@ -100,7 +100,7 @@ def event_lies(run: m.Run, log: Log) -> Iterator[str]:
             yield f"events row {known['finished'].id}: run {run.id} had failed, and was not resumed"
 
 
-def call_lies(run: m.Run, log: Log) -> Iterator[str]:
+def call_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     """Requests are numbered, were answered or failed, and were made by a run that asks a language model."""
     attempts: dict[tuple[int, str], int] = defaultdict(int)
     asking = [event for event in log.of_run("events", run.id) if event.kind == "asking"]
@@ -135,7 +135,7 @@ def call_lies(run: m.Run, log: Log) -> Iterator[str]:
                 yield f"{here}: does not ask the question of its behaviour"
 
 
-def _announced(call: m.LLMCall, asking: list[m.Event], log: Log) -> Iterator[str]:
+def _announced(call: m.LLMCall, asking: list[m.Event], log: WholeLog) -> Iterator[str]:
     """A request was logged before it was sent: the newest such event before its end says the same of it."""
     here, own = f"llm_calls row {call.id}", log.place(call)
     before = [event for event in asking if log.place(event) < own]
@@ -152,7 +152,7 @@ def _announced(call: m.LLMCall, asking: list[m.Event], log: Log) -> Iterator[str
         yield f"{here}: events row {before[-1].id} says otherwise of what was asked ({', '.join(differ)})"
 
 
-def _checked(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
+def _checked(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
     """What a run found of its behaviour follows from the same exploration pairs that calibrated its claims."""
     here, told = f"events row {event.id}", event.payload
     present = told["accuracy"] >= 0.7 and told["gap"] > 0 and told["clean"] > 0
@@ -172,7 +172,7 @@ def _checked(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
         return
 
 
-def _explored(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
+def _explored(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
     """Exploration looked at as many pairs as it was told to; those that it shows are its own."""
     if event.payload["pairs"] != run.config["attribution_pairs"]:
         yield f"events row {event.id}: explored other pairs than run {run.id} was configured to"
@@ -187,7 +187,7 @@ def _of_the_pair(claim: AnyClaim) -> bool:
     return claim.kind in ("node_effect", "necessity") and claim.tested.metric == "logit_diff"
 
 
-def _finished(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
+def _finished(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
     """A finished run names the head that it ended on; everything that it proposed is settled, and tested."""
     here, head = f"events row {event.id}", event.payload.get("ledger_head")
     if head is None:
@@ -219,7 +219,7 @@ def _finished(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
                 yield f"{table} row {row.id}: was appended after run {run.id} had finished"
 
 
-def _run_of(log: Log, table: str, key: int) -> int | None:
+def _run_of(log: WholeLog, table: str, key: int) -> int | None:
     """The run whose own work a row is; None for what others may append at any time."""
     row = log[table].get(key) if table in log.tables else None
     if isinstance(row, m.Event):

@@ -8,13 +8,13 @@ from itertools import islice
 from lakatos.experiments_db.log import derive_seed, seed_key, to_data
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import same, spent
-from lakatos.experiments_db.verify.log import Log
+from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.evidence import Evidence, conclude, crashed, e_process
 from lakatos.tools.statistics import BATCH, PER_TEMPLATE, stop_reason
 
 
-def batch_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
+def batch_lies(row: m.HypothesisRow, log: WholeLog) -> Iterator[str]:
     """What of a test's batches does not follow from its claim's seed, its numbers and its rule."""
     prediction = row.prediction()
     claim, battery = prediction.claim, prediction.battery
@@ -50,7 +50,7 @@ def batch_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
             yield f"{here}: its e-value is not that of its prompts ({batch.e_after} against {e})"
 
 
-def evidence_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
+def evidence_lies(row: m.HypothesisRow, log: WholeLog) -> Iterator[str]:
     """What of a claim's evidence does not follow from its prompts."""
     prediction = row.prediction()
     claim, battery = prediction.claim, prediction.battery

@@ -28,17 +28,9 @@ from pydantic import Field, model_validator
 
 from lakatos.tools.behaviour.markup import Filler, Rendered, entity, evaluate, listed, parse_markup, plain
 from lakatos.tools.behaviour.pairs import SPLITS, PromptPair, PromptPairs, Split
-from lakatos.tools.behaviour.templates import (
-    BySplit,
-    Frozen,
-    GivenPair,
-    Template,
-    all_differ,
-    check_positions,
-    check_templates,
-)
+from lakatos.tools.behaviour.templates import BySplit, GivenPair, Template, all_differ, check_positions, check_templates
 from lakatos.tools.errors import UserError
-from lakatos.tools.records import content_hash
+from lakatos.tools.records import Frozen, content_hash
 
 _GENERATOR = {"fillers", "draw", "distinct", "clean", "corrupted", "answer", "wrong", "families"}
 _NOT_HASHED = {"name", "version", "question", "selected_because", "considered", "changelog", "controls"}

@@ -6,19 +6,14 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lakatos.tools.behaviour.markup import listed, parse_markup, plain
 from lakatos.tools.behaviour.pairs import Split
 from lakatos.tools.errors import UserError
+from lakatos.tools.records import Frozen
 
 T = TypeVar("T")
-
-
-class Frozen(BaseModel):
-    """A record of the file: unchangeable, and without other fields than its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BySplit(Frozen, Generic[T]):

@@ -14,7 +14,7 @@ proposals       what proposers put forward, read
 
 from __future__ import annotations
 
-from lakatos.tools.claim.base import BaseClaim, Floats, Frozen, Matched, MeasuredClaim, Part, SearchedClaim
+from lakatos.tools.claim.base import BaseClaim, Floats, Matched, MeasuredClaim, Part, SearchedClaim
 from lakatos.tools.claim.generalisation import Generalisation
 from lakatos.tools.claim.hypothesis import (
     CLAIM,
@@ -62,7 +62,6 @@ __all__ = [
     "BaseClaim",
     "Claim",
     "Floats",
-    "Frozen",
     "Generalisation",
     "Hypothesis",
     "Look",

@@ -16,13 +16,14 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lakatos.tools.claim.measures import CLEAN, CORRUPTED, INTERVENED, Arm, Arms, Look
 from lakatos.tools.claim.schema import Offer, Schema
 from lakatos.tools.claim.vocabulary import DEFAULT_THRESHOLD, DIGITS, MetricName
 from lakatos.tools.claim.words import Option, Phrase, filled, fraction, percent, place, word
 from lakatos.tools.component import Component, Shape, canonical
+from lakatos.tools.records import Frozen
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]  # name -> [n] raw numbers per prompt
@@ -49,12 +50,6 @@ class Gauge(Protocol):
     def control_gaps(self) -> Mapping[str, float]: ...
     @property
     def matched(self) -> Matched: ...
-
-
-class Frozen(BaseModel):
-    """A record that cannot be changed, has no other fields, and holds finite numbers only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BaseClaim(Frozen):

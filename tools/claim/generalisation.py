@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lakatos.tools.claim.base import Frozen
 from lakatos.tools.claim.kinds import AnyParent
+from lakatos.tools.records import Frozen
 
 
 class Generalisation(Frozen):

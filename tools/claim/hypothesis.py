@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim.base import BaseClaim, Frozen
+from lakatos.tools.claim.base import BaseClaim
 from lakatos.tools.claim.generalisation import Generalisation
 from lakatos.tools.claim.kinds import PLAIN, AnyParent
 from lakatos.tools.claim.vocabulary import plain
 from lakatos.tools.component import Component, Shape
 from lakatos.tools.errors import UserError
-from lakatos.tools.records import content_hash
+from lakatos.tools.records import Frozen, content_hash
 
 Role = Literal["main", "rival", "null"]
 

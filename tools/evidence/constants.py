@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lakatos.tools.claim import Frozen
+from lakatos.tools.records import Frozen
 
 Unit = Literal["prompt", "template"]
 

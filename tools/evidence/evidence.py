@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from lakatos.tools.records import Frozen
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LineEvidence(_Frozen):
+class LineEvidence(Frozen):
     """One null hypothesis of the battery, and what the confirmation prompts say of it."""
 
     name: str
@@ -26,7 +22,7 @@ class LineEvidence(_Frozen):
     flagged: bool  # clipped above 2 %, or an effect below -scale, or the mean's sign changed by it
 
 
-class Evidence(_Frozen):
+class Evidence(Frozen):
     """A finished test. `e` is frozen: the minimum over the lines when the registered rule stopped the test."""
 
     n: int  # prompts

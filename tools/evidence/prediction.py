@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
-from lakatos.tools.claim import Claim, Frozen, Hypothesis, Role, claim_fields
+from lakatos.tools.claim import Claim, Hypothesis, Role, claim_fields
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence.constants import Battery
 from lakatos.tools.multiplicity import slot_weights, success_threshold
+from lakatos.tools.records import Frozen
 
 
 class Corpus(Frozen):
