@@ -60,29 +60,39 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
     Raises:
         UserError: there is no such run in this study.
     """
-    row, record = store.own_run(run_id), store.run(run_id)
-    timeline = store.events(run_id)
-    payloads = {event.kind: event.payload for event in timeline}
-    definition = row.behaviour_definition
-    calls = store.calls(run_id)
+    facts = run_facts(store, run_id)
     return {
-        **_run_line(store, record, store.judgements()),
+        **_run_line(store, store.run(run_id), store.judgements()),
+        **facts,
+        "looked_at_before": _looked_at_before(store, run_id),
+        "unlisted_before": 0,
+        "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses(run_id)],
+        "refused": [asdict(r) for r in store.refused(run_id)],
+    }
+
+
+def run_facts(store: Store, run_id: int) -> dict[str, Any]:
+    """What a run was about, what happened in it, what exploration found, what a language model said.
+
+    Raises:
+        UserError: there is no such run in this study.
+    """
+    row, events, calls = store.own_run(run_id), store.events(run_id), store.calls(run_id)
+    payloads = {event.kind: event.payload for event in events}
+    definition = row.behaviour_definition
+    return {
         "study": study_document(store),
         "behaviour_version": definition["version"],
         "behaviour_hash": row.behaviour_hash,
-        "question": definition["question"],
-        "selected_because": definition["selected_because"],
-        "considered": definition["considered"],
-        "looked_at_before": _looked_at_before(store, run_id),
-        "unlisted_before": 0,
+        **{name: definition[name] for name in ("question", "selected_because", "considered")},
         "weights": row.weights,
         "config": row.config,
         "environment": row.environment,
         "presence": payloads.get("checked"),
         "explored": payloads.get("explored"),
-        "timeline": [{"at": e.at, "kind": e.kind, "reason": e.payload.get("reason")} for e in timeline],
-        "hypotheses": [hypothesis_document(store, e) for e in store.hypotheses(run_id)],
-        "refused": [asdict(r) for r in store.refused(run_id)],
+        "timeline": [
+            {"at": e.at, "kind": e.kind, "reason": e.payload.get("reason") or e.payload.get("author")} for e in events
+        ],
         "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
         "llm": [call_line(c) for c in calls],
     }

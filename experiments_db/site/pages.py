@@ -150,39 +150,19 @@ class Site:
             UserError: there is no such run in this study.
         """
         since = self.store.ledger_head()
-        row, record = self.store.own_run(run_id), self.store.run(run_id)
-        events = self.store.events(run_id)
-        payloads = {event.kind: event.payload for event in events}
-        definition = row.behaviour_definition
-        calls = self.store.calls(run_id)
+        facts, record = documents.run_facts(self.store, run_id), self.store.run(run_id)
         query = Query(run=run_id)
-        explored = payloads.get("explored")
-        cells = self.index.cells(query)
-        page = self.index.page(query)
-        counts = self.index.counts(run=run_id)
+        cells, page = self.index.cells(query), self.index.page(query)
+        before = self._before(run_id)
         return {
             "since": since,
             "run": {
                 **asdict(record),
-                "study": documents.study_document(self.store),
-                "counts": asdict(counts),
-                "behaviour_version": definition["version"],
-                "behaviour_hash": row.behaviour_hash,
-                "question": definition["question"],
-                "selected_because": definition["selected_because"],
-                "considered": definition["considered"],
-                "looked_at_before": (before := self._before(run_id)),
+                **facts,
+                "counts": asdict(self.index.counts(run=run_id)),
+                "looked_at_before": before,
                 "unlisted_before": self.store.runs_before(run_id) - len(before),
-                "weights": row.weights,
-                "presence": payloads.get("checked"),
-                "explored": explored,
-                "timeline": [
-                    {"at": e.at, "kind": e.kind, "reason": e.payload.get("reason") or e.payload.get("author")}
-                    for e in events
-                ],
                 "refused": [asdict(r) for r in self.store.refused(run_id)[:RUNS_SHOWN]],
-                "prose": [c.response for c in calls if c.purpose == "interpret" and c.response],
-                "llm": [documents.call_line(c) for c in calls],
             },
             "study_counts": self.index.counts(),
             "rows": page.rows,
