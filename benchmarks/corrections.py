@@ -60,10 +60,26 @@ def timed(call: Any) -> tuple[float, Any]:
 def fill(store: Store, tests: int) -> None:
     """Write a run and its tests, in bulk: triggers and constraints hold, the ledger is left out."""
     rng = np.random.default_rng(0)
-    study = store.study
-    run = store.add(
+    run = _run(store)
+    weights = slot_weights(tests)
+    before = now()
+    for start in range(1, tests + 1, CHUNK):
+        rows: dict[type[models.Row], list[dict[str, Any]]] = {
+            table: [] for table in (models.Proposal, models.HypothesisRow, models.Batch, models.EvidenceRow)
+        }
+        for number in range(start, min(start + CHUNK, tests + 1)):
+            for table, values in _test(rng, run, number, float(weights[number - 1]), before).items():
+                rows[table] += values
+        with store.engine.begin() as connection:
+            for table, values in rows.items():
+                connection.execute(sa.insert(table), values)
+
+
+def _run(store: Store) -> models.Run:
+    """The run that all claims are of."""
+    return store.add(
         models.Run(
-            study_id=study.id,
+            study_id=store.study.id,
             behaviour="synthetic",
             behaviour_hash="sha256:b",
             behaviour_definition={},
@@ -76,61 +92,53 @@ def fill(store: Store, tests: int) -> None:
             environment={},
         )
     )
-    weights = slot_weights(tests)
-    before = now()
-    for start in range(1, tests + 1, CHUNK):
-        rows: dict[type[models.Row], list[dict[str, Any]]] = {
-            table: [] for table in (models.Proposal, models.HypothesisRow, models.Batch, models.EvidenceRow)
-        }
-        for number in range(start, min(start + CHUNK, tests + 1)):
-            claim, true = _claim(rng), number % 5 == 0
-            e = float(np.exp(rng.normal(12, 4) if true else rng.normal(-2, 1)))
-            p = float(rng.beta(0.05, 50) if true else rng.random())
-            common = {"at": before, "digest": "sha256:none"}
-            fields = {
-                "proposal_id": number,
-                "study_id": study.id,
-                "run_id": run.id,
-                "claim_hash": content_hash([number]),
-                "slot": number,
-                "registered_at": before,
-                "kind": claim.kind,
-                "behaviour": run.behaviour,
-                "behaviour_hash": run.behaviour_hash,
-                "weights": run.weights,
-                "subject": "+".join(claim.components),
-                "atoms": list(atoms(claim, HEADS)),
-                "record": {"claim": claim_fields(claim), "weight": float(weights[number - 1])},
-                "rationale": "",
-                "calibration": {},
-                "forwards": 0.0,
-                "seconds": 0.0,
-            }
-            rows[models.Proposal].append(
-                {"id": number, "run_id": run.id, "round": 1, "place": number, "proposal": {}, **common}
-            )
-            rows[models.HypothesisRow].append({"id": number, **fields, **common})
-            rows[models.Batch] += [
-                {
-                    "id": BATCHES * (number - 1) + k + 1,
-                    "hypothesis_id": number,
-                    "number": k,
-                    "seed": "0",
-                    "drawn_at": now(),
-                    "e_after": e,
-                    "engine": "synthetic",
-                    "forwards": 0.0,
-                    "seconds": 0.0,
-                    **common,
-                }
-                for k in range(BATCHES)
-            ]
-            rows[models.EvidenceRow].append(
-                {"id": number, "hypothesis_id": number, "e": e, "p": p, "stop": "exhausted", "record": {}, **common}
-            )
-        with store.engine.begin() as connection:
-            for table, values in rows.items():
-                connection.execute(sa.insert(table), values)
+
+
+def _test(
+    rng: np.random.Generator, run: models.Run, number: int, weight: float, before: Any
+) -> dict[type[models.Row], list[dict[str, Any]]]:
+    """The rows of one test, by table: its proposal, its hypothesis, its batches and its evidence."""
+    claim, true = _claim(rng), number % 5 == 0
+    e = float(np.exp(rng.normal(12, 4) if true else rng.normal(-2, 1)))
+    p = float(rng.beta(0.05, 50) if true else rng.random())
+    common = {"at": before, "digest": "sha256:none"}
+    proposal = {"id": number, "run_id": run.id, "round": 1, "place": number, "proposal": {}}
+    batch = {"hypothesis_id": number, "seed": "0", "e_after": e, "engine": "synthetic", "forwards": 0.0, "seconds": 0.0}
+    evidence = {"id": number, "hypothesis_id": number, "e": e, "p": p, "stop": "exhausted", "record": {}}
+    batches = [
+        {"id": BATCHES * (number - 1) + k + 1, "number": k, "drawn_at": now(), **batch, **common}
+        for k in range(BATCHES)
+    ]
+    return {
+        models.Proposal: [proposal | common],
+        models.HypothesisRow: [_hypothesis(run, number, claim, weight, before) | common],
+        models.Batch: batches,
+        models.EvidenceRow: [evidence | common],
+    }
+
+
+def _hypothesis(run: models.Run, number: int, claim: NodeEffect, weight: float, before: Any) -> dict[str, Any]:
+    """A registered claim: what `lakatos correct` reads, the rest empty."""
+    return {
+        "id": number,
+        "proposal_id": number,
+        "study_id": run.study_id,
+        "run_id": run.id,
+        "claim_hash": content_hash([number]),
+        "slot": number,
+        "registered_at": before,
+        "kind": claim.kind,
+        "behaviour": run.behaviour,
+        "behaviour_hash": run.behaviour_hash,
+        "weights": run.weights,
+        "subject": "+".join(claim.components),
+        "atoms": list(atoms(claim, HEADS)),
+        "record": {"claim": claim_fields(claim), "weight": weight},
+        "rationale": "",
+        "calibration": {},
+        "forwards": 0.0,
+        "seconds": 0.0,
+    }
 
 
 def _claim(rng: np.random.Generator) -> NodeEffect:

@@ -48,23 +48,13 @@ def compare(options: argparse.Namespace) -> None:
     import torch
 
     from lakatos.tools.behaviour import encode, load_behaviour
-    from lakatos.tools.intervention import Intervention, run_interventions
     from lakatos.tools.model import cache_folder, embedded_folder, load_model
 
     say(f"threads: {torch.get_num_threads()}")
     model = load_model(say=say)
     pairs = load_behaviour("ioi").sample(options.pairs, options.seed)
     cells = [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
-    plan = [Intervention(f"a{layer}.h{head}") for layer, head in cells]
-    run_interventions(model, pairs, plan[:2])
-    seconds, ours = [], None
-    for _ in range(options.rounds):
-        began = time.perf_counter()
-        ours = run_interventions(model, pairs, plan)
-        seconds.append(time.perf_counter() - began)
-        say(f"ours: {len(cells)} cells in {seconds[-1]:.2f} s")
-    assert ours is not None
-    gap = float(np.abs(ours.clean - ours.corrupted).mean())
+    seconds, ours = run_ours(model, pairs, cells, options.rounds)
     drawn = np.random.default_rng(options.seed).permutation(len(cells))[: options.samples].tolist()
     names = ("index", "clean", "corrupted", "answer", "wrong")
     work = {
@@ -75,6 +65,7 @@ def compare(options: argparse.Namespace) -> None:
         "groups": [{name: getattr(b, name).tolist() for name in names} for b in encode(pairs, model.tokenizer)],
     }
     del model
+    gap = float(np.abs(ours.clean - ours.corrupted).mean())
     speed = len(cells) / float(np.mean(seconds))
     rows: list[dict[str, Any]] = [{"library": "lakatos", "version": "", "cells_per_s": speed, "ratio": 1.0}]
     environment = options.env or cache_folder() / "peers-env"
@@ -94,10 +85,30 @@ def compare(options: argparse.Namespace) -> None:
             row |= {"version": found["version"], "cells_per_s": 1 / each, "ratio": speed * each}
             row |= {"difference": float(np.abs(theirs - ours.values[drawn]).max()) / gap, "seconds": found["seconds"]}
     if options.json:
-        print(
-            json.dumps({"pairs": options.pairs, "cells": len(cells), "ours_seconds": seconds, "rows": rows}, indent=2)
-        )
-        return
+        document = {"pairs": options.pairs, "cells": len(cells), "ours_seconds": seconds, "rows": rows}
+        print(json.dumps(document, indent=2))
+    else:
+        print_rows(rows)
+
+
+def run_ours(model: Any, pairs: Any, cells: list[tuple[int, int]], rounds: int) -> tuple[list[float], Any]:
+    """Seconds of each round of all cells, and what the last one found."""
+    from lakatos.tools.intervention import Intervention, run_interventions
+
+    plan = [Intervention(f"a{layer}.h{head}") for layer, head in cells]
+    run_interventions(model, pairs, plan[:2])
+    seconds, ours = [], None
+    for _ in range(rounds):
+        began = time.perf_counter()
+        ours = run_interventions(model, pairs, plan)
+        seconds.append(time.perf_counter() - began)
+        say(f"ours: {len(cells)} cells in {seconds[-1]:.2f} s")
+    assert ours is not None
+    return seconds, ours
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """The table; a library that did not run has its reason."""
     print(f"{'library':<16} {'cells/s':>9} {'ours is':>9}  largest difference")
     for row in rows:
         name = f"{row['library']} {row.get('version', '')}"

@@ -95,18 +95,33 @@ class Day:
 
     def works(self, other_side: str) -> None:
         """The whole day. `other_side`: what run 1 is compared with, as run:N or model:NAME."""
+        self.find()
+        self.filter()
+        opened = self.open_by_keys()
+        self.score_blind()
+        self.accept()
+        self.retract()
+        self.compare(other_side)
+        self.export(opened)
+        self.look_around(opened)
+        assert not [c for c in self.complaints if "422" not in c], self.complaints  # one form was refused on purpose
+
+    def find(self) -> None:
+        """From the overview to what a word finds."""
         page = self.page
         self.go("/")
         expect(page.locator("#denominators")).to_contain_text("confirmed")
         self.look("overview")
-
-        page.keyboard.press("/")  # find
+        page.keyboard.press("/")
         page.keyboard.type("necessary")
         page.keyboard.press("Enter")
         page.wait_for_url("**/hypotheses?q=necessary")
         expect(page.locator("tbody th.claim").first).to_contain_text("necessary")
 
-        self.go("/hypotheses")  # filter
+    def filter(self) -> None:
+        """By verdict, by correction, and by a component on the map."""
+        page = self.page
+        self.go("/hypotheses")
         with page.expect_navigation():
             page.select_option("#f-state", "confirmed")
         rows = page.locator("table[data-rows] tbody tr")
@@ -125,13 +140,19 @@ class Day:
         expect(page.locator("#f-component")).to_have_value(name)
         assert 0 < rows.count() <= confirmed
 
-        self.go("/hypotheses?state=confirmed")  # open, by keys alone
+    def open_by_keys(self) -> str:
+        """Open the first confirmed claim without a mouse: its number."""
+        page = self.page
+        self.go("/hypotheses?state=confirmed")
         page.keyboard.press("j")
         with page.expect_navigation():
             page.keyboard.press("Enter")
-        opened = page.url.rpartition("/")[2]
+        return page.url.rpartition("/")[2]
 
-        self.sign("Ada", blind=True)  # score blind
+    def score_blind(self) -> None:
+        """Score before the rationale is shown."""
+        page = self.page
+        self.sign("Ada", blind=True)
         rationale = page.locator("section[aria-label=Rationale]")
         expect(rationale).to_contain_text("Hidden until you have scored")
         self.look("blind")
@@ -141,12 +162,18 @@ class Day:
         expect(page.locator("#history")).to_contain_text("blind")
         expect(rationale).not_to_contain_text("Hidden")
 
-        self.decide("accept", "Holds on every template; the controls are far away.")  # accept
+    def accept(self) -> None:
+        """Accept, with a reason."""
+        page = self.page
+        self.decide("accept", "Holds on every template; the controls are far away.")
         expect(page.locator(".claim-head .standing")).to_have_text("accepted")
         self.sign("Ada")
         self.look("hypothesis")
 
-        self.page.fill("#author", "Grace")  # another reviewer, who is refused without a reason, and retracts
+    def retract(self) -> None:
+        """As another reviewer, who is refused without a reason, and then retracts."""
+        page = self.page
+        page.fill("#author", "Grace")
         page.click("button[value=retract]")
         expect(page.locator(".banner.bad")).to_contain_text("Say why")
         self.decide("retract", "The tokenizer of the run was misconfigured.")
@@ -156,20 +183,29 @@ class Day:
         expect(page.locator("#agreement table")).to_contain_text("Ada and Grace")
         self.look("reviews")
 
-        self.go("/compare")  # compare
+    def compare(self, other_side: str) -> None:
+        """Hold run 1 against another run or model."""
+        page = self.page
+        self.go("/compare")
         page.fill("#c-a", "run:1")
         page.fill("#c-b", other_side)
         page.click("main form button.primary")
         expect(page.locator("#found")).to_contain_text("pairs")
         self.look("compare")
 
-        self.go("/")  # export
+    def export(self, opened: str) -> None:
+        """Download the log, which has the retraction."""
+        page = self.page
+        self.go("/")
         with page.expect_download() as download:
             page.click("a[href='/export/log.csv']")
         lines = Path(download.value.path()).read_text("utf-8").splitlines()
         review = lines[0].split(",").index("review")
         assert any(line.split(",")[0] == opened and "retracted" in line for line in lines), (opened, review)
 
+    def look_around(self, opened: str) -> None:
+        """A run; a claim in the dark; and every kind of page on a phone."""
+        page = self.page
         self.go("/runs/1")
         self.look("run")
         self.sign("Grace", theme="dark")
@@ -179,7 +215,6 @@ class Day:
         for path in ("/", "/hypotheses", f"/hypotheses/{opened}", "/runs/1"):
             self.go(path)
             self.look(f"phone{path.replace('/', '-').rstrip('-')}")
-        assert not [c for c in self.complaints if "422" not in c], self.complaints  # one form was refused on purpose
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ regression  lakatos assess of files, rerun, drift
 verify      lakatos verify, seal
 transcript  lakatos transcript
 bench       lakatos bench
-tables      documents as tables;  bench_tables: those of the simulated studies
+tables      documents as tables;  behaviour_tables: of behaviours;  bench_tables: of what lakatos bench measures
 """
 
 from __future__ import annotations

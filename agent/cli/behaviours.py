@@ -19,7 +19,7 @@ app = typer.Typer(help="List the behaviours, or check one against a model.", inv
 def behaviours(context: typer.Context, as_json: Json = False) -> None:
     """List the built-in behaviours: the question each asks, and why it was selected."""
     from lakatos.agent.cli import checking
-    from lakatos.agent.cli import tables as cli_tables
+    from lakatos.agent.cli.behaviour_tables import print_behaviours
 
     if context.invoked_subcommand is not None:
         return
@@ -27,7 +27,7 @@ def behaviours(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         _print_json({"behaviours": listed})
     else:
-        cli_tables.print_behaviours(_out(), listed)
+        print_behaviours(_out(), listed)
 
 
 @app.command("check")
@@ -47,11 +47,11 @@ def check_behaviour(
     Exit 1 where there is a problem, or the model does not show the behaviour.
     """
     from lakatos.agent.cli import checking
-    from lakatos.agent.cli import tables as cli_tables
+    from lakatos.agent.cli.behaviour_tables import print_check
 
     document = checking.check_document(name, model, device, pairs, seed, max_pairs, _err().print)
     if as_json:
         _print_json(document)
     else:
-        cli_tables.print_check(_out(), document)
+        print_check(_out(), document)
     return 0 if document["ok"] else 1

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from lakatos.agent.cli.options import Json, err
 from lakatos.tools.errors import UserError
 
-_FALSE = ("supports", "opposes", "beyond")  # the counts of `effects.false_positives`
+if TYPE_CHECKING:
+    from lakatos.tools.behaviour import Behaviour
+
+ModelOrShape = Annotated[
+    str,
+    typer.Option(
+        help="gpt2-small, gpt2-medium, gpt2-xl: random weights of that shape. Else as in `lakatos run --model`."
+    ),
+]
+Tokenizer = Annotated[
+    str | None, typer.Option(help="A tokenizer's folder, for random weights. Default: the embedded model's.")
+]
+PairsOfEveryTask = Annotated[
+    int | None, typer.Option(min=1, help="Prompt pairs, for every task. Default: each task's own number.")
+]
 
 app = typer.Typer(
     help="Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do.",
@@ -28,27 +43,18 @@ def bench() -> None:
 @app.command()
 def sweep(
     tasks: Annotated[str, typer.Option(help="Which, by letter.")] = "a,b,c,d,e,f",
-    model: Annotated[
-        str,
-        typer.Option(
-            help="gpt2-small, gpt2-medium, gpt2-xl: random weights of that shape. Else as in `lakatos run --model`."
-        ),
-    ] = "smollm2-135m",
+    model: ModelOrShape = "smollm2-135m",
     behaviour: Annotated[str, typer.Option(help="What pairs are drawn from: built-in, or your own YAML file.")] = "ioi",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
-    tokenizer: Annotated[
-        str | None, typer.Option(help="A tokenizer's folder, for random weights. Default: the embedded model's.")
-    ] = None,
-    pairs: Annotated[
-        int | None, typer.Option(min=1, help="Prompt pairs, for every task. Default: each task's own number.")
-    ] = None,
+    tokenizer: Tokenizer = None,
+    pairs: PairsOfEveryTask = None,
     samples: Annotated[int, typer.Option(min=1, help="Cells of TransformerLens that are timed, drawn at random.")] = 40,
     rounds: Annotated[int, typer.Option(min=1, help="How often ours runs whole; they alternate.")] = 3,
     patience: Annotated[float, typer.Option(min=0, help="Stop repeating ours after so many seconds in a task.")] = 600,
     seed: Annotated[int, typer.Option(help="Of prompts, sampled cells and the bootstrap.")] = 0,
     profile: Annotated[bool, typer.Option("--profile", help="Say where our time is: one run more.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Time our sweeps beside TransformerLens's.
 
@@ -70,40 +76,28 @@ def sweep(
 
         f  attribution of every node
     """
+    from lakatos.agent.cli.bench_tables import print_sweep
     from lakatos.tools.behaviour import load_behaviour
-    from lakatos.tools.benchmark import PAIRS, sweep_document
+    from lakatos.tools.benchmark import sweep_document
     from lakatos.tools.model import shaped_model
 
-    chosen = [letter.strip() for letter in tasks.split(",") if letter.strip()]
-    if not chosen or not set(chosen) <= set(PAIRS):
-        raise UserError(f"--tasks is a list like a,b of {', '.join(PAIRS)}, not {tasks!r}.")
-    err = Console(stderr=True)
-
-    def say(text: str) -> None:
-        err.print(text, markup=False, highlight=False)
-
+    chosen = _tasks(tasks)
     drawn = load_behaviour(behaviour)
-    beside = Path(behaviour).parent / f"{drawn.controls[0]}.yaml" if drawn.controls else None
-    control = load_behaviour(beside if beside and Path(behaviour).is_file() and beside.is_file() else "plain_text")
-    bridge = shaped_model(model, dtype=dtype, device=device, tokenizer=tokenizer, seed=seed, say=say)
     document = sweep_document(
-        bridge,
+        shaped_model(model, dtype=dtype, device=device, tokenizer=tokenizer, seed=seed, say=_say),
         chosen,
         behaviour=drawn,
-        control=control,
+        control=_control(behaviour, drawn),
         pairs=pairs,
         samples=samples,
         rounds=rounds,
         patience=patience,
         seed=seed,
         profiled=profile,
-        say=say,
+        say=_say,
     )
     document["model"] = model
-    if as_json:
-        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    else:
-        print_sweep(document)
+    _print(document, as_json, print_sweep)
     return 0
 
 
@@ -130,22 +124,18 @@ def effects(
     Per component: the shape of the effects, how much templates matter, what clipping cuts off, how far the mean moves
     from exploration to confirmation, and whether the effect would be confirmed. Half an hour on one core for all.
     """
+    from lakatos.agent.cli.bench_tables import print_effects
     from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
     from lakatos.tools.benchmark import survey_document
     from lakatos.tools.model import NULL_PREFIX, load_model
 
-    err = Console(stderr=True)
-
-    def say(text: str) -> None:
-        err.print(text, markup=False, highlight=False)
-
-    names = [name.strip() for name in behaviours.split(",") if name.strip()]
+    names = _listed(behaviours)
     chosen = [load_behaviour(name) for name in names or builtin_behaviours()]
     if not names:
         chosen = [behaviour for behaviour in chosen if behaviour.kind == "pairs"]
     document = survey_document(
-        load_model(model, device=device, seed=seed, say=say),
-        load_model(f"{NULL_PREFIX}{model.removeprefix(NULL_PREFIX)}", device=device, seed=seed, say=say)
+        load_model(model, device=device, seed=seed, say=_say),
+        load_model(f"{NULL_PREFIX}{model.removeprefix(NULL_PREFIX)}", device=device, seed=seed, say=_say)
         if null
         else None,
         chosen,
@@ -153,7 +143,7 @@ def effects(
         pairs=pairs,
         shuffles=shuffles,
         seed=seed,
-        say=say,
+        say=_say,
     )
     text = json.dumps(document, allow_nan=False)
     if out is not None:
@@ -166,93 +156,6 @@ def effects(
     else:
         print_effects(document)
     return 0
-
-
-def print_effects(document: dict[str, Any]) -> None:
-    """By behaviour and by group: medians with 5 and 95 % quantiles over components, and shares of components."""
-    from lakatos.agent.cli.tables import escape, table
-
-    out = Console(width=None if sys.stdout.isatty() else 190)
-    out.print(
-        f"{document['model']}, {document['pairs']['exploration']} exploration and {document['pairs']['confirmation']} "
-        f"confirmation pairs, {document['seconds']:,.0f} s",
-        markup=False,
-        highlight=False,
-    )
-    ranges = {"skewness": "skewness", "kurtosis": "kurtosis", "largest": "max/sd", "icc": "ICC", "drift": "drift"}
-    shares = {"clipped_often": "clip > 2 %", "below": "below -s", "confirmed": "e >= 20", "confirmed_late": "e >= 4000"}
-    headers = ("components", *ranges.values(), *shares.values())
-    shapes = table("behaviour", *headers, right=range(1, len(headers) + 1))
-    summaries = {entry["behaviour"]: entry["summary"]["all"] for entry in document["behaviours"]}
-    for name, summary in (summaries | document["summary"]).items():
-        quantiles = [summary[key] for key in ranges]
-        shapes.add_row(
-            escape(name),
-            str(summary["components"]),
-            *("" if q is None else escape(f"{q[1]:.2f} [{q[0]:.2f}, {q[2]:.2f}]") for q in quantiles),
-            *(f"{summary[key]:.0%}" for key in shares),
-        )
-    out.print(shapes)
-    kinds = list(document["false_positives"])
-    counted = [f"{kind}: {which}" for kind in kinds for which in _FALSE]
-    wrong = table("false confirmations", *counted, right=range(1, len(counted) + 1))
-    found = {entry["behaviour"]: entry["false_positives"] for entry in document["behaviours"]}
-    for name, counts in (found | {"all": document["false_positives"]}).items():
-        cells = [counts[kind][which] / counts[kind]["components"] for kind in kinds for which in _FALSE]
-        wrong.add_row(escape(name), *(f"{share:.1%}" for share in cells))
-    out.print(wrong)
-
-
-def print_sweep(document: dict[str, Any]) -> None:
-    """Both speeds, their ratio and what bounds it; the distance from the machine's limit; where the time is."""
-    from lakatos.agent.cli.tables import escape, table
-
-    out = Console(width=None if sys.stdout.isatty() else 140)
-    shape, versions = document["shape"], document["versions"]
-    out.print(
-        f"{document['model']} ({shape['layers']} layers, {shape['heads']} heads, d_model {shape['d_model']}), "
-        f"{document['dtype']} on {document['device']}, {document['threads']} threads, torch {versions['torch']}, "
-        f"TransformerLens {versions['transformer-lens']}",
-        markup=False,
-        highlight=False,
-    )
-    speed = table(
-        "task", "cells", "ours/s", "peer/s", "ratio [95 %]", "ops allow", "largest difference", right=range(1, 7)
-    )
-    limit = table("task", "needed", "our time", "achieved", "attainable", "of attainable", right=range(1, 6))
-    for row in document["rows"]:
-        speed.add_row(
-            escape(f"{row['task']}  {row['what']}"),
-            f"{row['cells']:,}",
-            f"{row['ours']:,.1f}",
-            f"{row['peer']:.2f}",
-            escape(f"{row['ratio']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"),
-            f"{row['bound']:.1f}",
-            f"{row['difference']:.1e} of gap",
-        )
-        limit.add_row(
-            row["task"],
-            f"{row['needed'] / 1e12:.3g} TFLOP",
-            f"{row['needed'] / row['achieved']:.2f} s",
-            f"{row['achieved'] / 1e9:,.1f} GFLOP/s",
-            f"{row['attainable'] / 1e9:,.1f} GFLOP/s",
-            f"{row['of_attainable']:.0%}",
-        )
-    out.print(speed)
-    out.print(limit)
-    profiled = [row for row in document["rows"] if row["shares"]]
-    if profiled:
-        kinds = list(profiled[0]["shares"])
-        where = table("our time is in", *kinds, right=range(1, len(kinds) + 1))
-        for row in profiled:
-            where.add_row(row["task"], *(f"{row['shares'][kind]:.0%}" for kind in kinds))
-        out.print(where)
-    out.print(
-        "cells/s: interventions on all pairs a second (f: pairs). ops allow: operations of the peer's passes over "
-        "those that exact re-running needs.",
-        markup=False,
-        highlight=False,
-    )
 
 
 @app.command()
@@ -276,8 +179,8 @@ def protocol(
     from lakatos.agent.cli.bench_tables import print_protocol
     from lakatos.agent.simulation import Design, simulation_document
 
-    chosen = [name.strip() for name in agents.split(",") if name.strip()]
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    chosen = _listed(agents)
+    with Progress(console=err(), transient=True) as bars:
         task = bars.add_task("simulating", total=None)
         document = simulation_document(
             chosen,
@@ -287,8 +190,39 @@ def protocol(
             workers,
             lambda done, of: bars.update(task, completed=done, total=of),
         )
+    _print(document, as_json, print_protocol)
+    return 1 if document["broken"] else 0
+
+
+def _print(document: dict[str, Any], as_json: bool, print_tables: Callable[[dict[str, Any]], None]) -> None:
     if as_json:
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
     else:
-        print_protocol(document)
-    return 1 if document["broken"] else 0
+        print_tables(document)
+
+
+def _tasks(letters: str) -> list[str]:
+    """The letters of sweep's tasks. Raises UserError."""
+    from lakatos.tools.benchmark import PAIRS
+
+    chosen = _listed(letters)
+    if not chosen or not set(chosen) <= set(PAIRS):
+        raise UserError(f"--tasks is a list like a,b of {', '.join(PAIRS)}, not {letters!r}.")
+    return chosen
+
+
+def _control(name: str, behaviour: Behaviour) -> Behaviour:
+    """The first control of a behaviour's file, if its file is beside; else plain text."""
+    from lakatos.tools.behaviour import load_behaviour
+
+    beside = Path(name).parent / f"{behaviour.controls[0]}.yaml" if behaviour.controls else None
+    return load_behaviour(beside if beside and Path(name).is_file() and beside.is_file() else "plain_text")
+
+
+def _listed(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _say(text: str) -> None:
+    err().print(text, markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""What `lakatos bench protocol` prints."""
+"""What `lakatos bench` prints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,93 @@ from typing import Any
 
 from rich.console import Console
 
-from lakatos.agent.cli.tables import table
+from lakatos.agent.cli.tables import escape, table
 
 METHODS = ("none", "bonferroni", "holm", "bh", "by", "lord++", "e-bh", "online-ebh")
+_FALSE = ("supports", "opposes", "beyond")  # the counts of `effects.false_positives`
+
+
+def print_effects(document: dict[str, Any]) -> None:
+    """By behaviour and by group: medians with 5 and 95 % quantiles over components, and shares of components."""
+    out = Console(width=None if sys.stdout.isatty() else 190)
+    out.print(
+        f"{document['model']}, {document['pairs']['exploration']} exploration and {document['pairs']['confirmation']} "
+        f"confirmation pairs, {document['seconds']:,.0f} s",
+        markup=False,
+        highlight=False,
+    )
+    ranges = {"skewness": "skewness", "kurtosis": "kurtosis", "largest": "max/sd", "icc": "ICC", "drift": "drift"}
+    shares = {"clipped_often": "clip > 2 %", "below": "below -s", "confirmed": "e >= 20", "confirmed_late": "e >= 4000"}
+    headers = ("components", *ranges.values(), *shares.values())
+    shapes = table("behaviour", *headers, right=range(1, len(headers) + 1))
+    summaries = {entry["behaviour"]: entry["summary"]["all"] for entry in document["behaviours"]}
+    for name, summary in (summaries | document["summary"]).items():
+        quantiles = [summary[key] for key in ranges]
+        shapes.add_row(
+            escape(name),
+            str(summary["components"]),
+            *("" if q is None else escape(f"{q[1]:.2f} [{q[0]:.2f}, {q[2]:.2f}]") for q in quantiles),
+            *(f"{summary[key]:.0%}" for key in shares),
+        )
+    out.print(shapes)
+    kinds = list(document["false_positives"])
+    counted = [f"{kind}: {which}" for kind in kinds for which in _FALSE]
+    wrong = table("false confirmations", *counted, right=range(1, len(counted) + 1))
+    found = {entry["behaviour"]: entry["false_positives"] for entry in document["behaviours"]}
+    for name, counts in (found | {"all": document["false_positives"]}).items():
+        cells = [counts[kind][which] / counts[kind]["components"] for kind in kinds for which in _FALSE]
+        wrong.add_row(escape(name), *(f"{share:.1%}" for share in cells))
+    out.print(wrong)
+
+
+def print_sweep(document: dict[str, Any]) -> None:
+    """Both speeds, their ratio and what bounds it; the distance from the machine's limit; where the time is."""
+    out = Console(width=None if sys.stdout.isatty() else 140)
+    shape, versions = document["shape"], document["versions"]
+    out.print(
+        f"{document['model']} ({shape['layers']} layers, {shape['heads']} heads, d_model {shape['d_model']}), "
+        f"{document['dtype']} on {document['device']}, {document['threads']} threads, torch {versions['torch']}, "
+        f"TransformerLens {versions['transformer-lens']}",
+        markup=False,
+        highlight=False,
+    )
+    speed = table(
+        "task", "cells", "ours/s", "peer/s", "ratio [95 %]", "ops allow", "largest difference", right=range(1, 7)
+    )
+    limit = table("task", "needed", "our time", "achieved", "attainable", "of attainable", right=range(1, 6))
+    for row in document["rows"]:
+        speed.add_row(
+            escape(f"{row['task']}  {row['what']}"),
+            f"{row['cells']:,}",
+            f"{row['ours']:,.1f}",
+            f"{row['peer']:.2f}",
+            escape(f"{row['ratio']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"),
+            f"{row['bound']:.1f}",
+            f"{row['difference']:.1e} of gap",
+        )
+        limit.add_row(
+            row["task"],
+            f"{row['needed'] / 1e12:.3g} TFLOP",
+            f"{row['needed'] / row['achieved']:.2f} s",
+            f"{row['achieved'] / 1e9:,.1f} GFLOP/s",
+            f"{row['attainable'] / 1e9:,.1f} GFLOP/s",
+            f"{row['of_attainable']:.0%}",
+        )
+    out.print(speed)
+    out.print(limit)
+    profiled = [row for row in document["rows"] if row["shares"]]
+    if profiled:
+        kinds = list(profiled[0]["shares"])
+        where = table("our time is in", *kinds, right=range(1, len(kinds) + 1))
+        for row in profiled:
+            where.add_row(row["task"], *(f"{row['shares'][kind]:.0%}" for kind in kinds))
+        out.print(where)
+    out.print(
+        "cells/s: interventions on all pairs a second (f: pairs). ops allow: operations of the peer's passes over "
+        "those that exact re-running needs.",
+        markup=False,
+        highlight=False,
+    )
 
 
 def print_protocol(document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,26 +18,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+ConfirmedClaim = Annotated[
+    str | None, typer.Argument(help="A hypothesis's number, or the beginning of its claim hash.")
+]
+OtherModel = Annotated[
+    str | None, typer.Option(help="Another model, as in `lakatos run`. Default: the one it was confirmed on.")
+]
+Alpha = Annotated[
+    float | None, typer.Option(min=1e-9, max=0.5, help="How often a true claim may fail by chance. Default: .001.")
+]
+MaxPairs = Annotated[
+    int | None,
+    typer.Option(min=16, help="Most prompt pairs per claim. Default: as planned, at most 4,096; less decides less."),
+]
+
 
 @app.command()
 def rerun(
-    hypothesis: Annotated[
-        str | None, typer.Argument(help="A hypothesis's number, or the beginning of its claim hash.")
-    ] = None,
+    hypothesis: ConfirmedClaim = None,
     everything: Annotated[bool, typer.Option("--all", help="Every confirmed claim that nobody has retracted.")] = False,
-    model: Annotated[
-        str | None, typer.Option(help="Another model, as in `lakatos run`. Default: the one it was confirmed on.")
-    ] = None,
+    model: OtherModel = None,
     device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
-    alpha: Annotated[
-        float | None, typer.Option(min=1e-9, max=0.5, help="How often a true claim may fail by chance. Default: .001.")
-    ] = None,
-    max_pairs: Annotated[
-        int | None,
-        typer.Option(
-            min=16, help="Most prompt pairs per claim. Default: as planned, at most 4,096; less decides less."
-        ),
-    ] = None,
+    alpha: Alpha = None,
+    max_pairs: MaxPairs = None,
     seed: Annotated[int | None, typer.Option(help="Of the prompts, to repeat a re-run. Default: random.")] = None,
     db: Db = DB,
     study: Study = None,
@@ -50,29 +54,27 @@ def rerun(
     """
     from rich.progress import Progress
 
-    from lakatos.experiments_db.regression import append_rerun, file_of, report
+    from lakatos.experiments_db.regression import append_rerun, file_of
     from lakatos.experiments_db.regression import rerun as run_again
-    from lakatos.tools.model import LoadedModel, load_model
+    from lakatos.tools.model import load_model
 
     if everything == (hypothesis is not None):
         raise UserError("Say which claim to test again (`lakatos rerun 3fa9c1d2`), or all of them (--all).")
     store = open_log(db, study)
     entries = _chosen(store, hypothesis)
     files = [file_of(store, entry) for entry in entries]
-    loaded: dict[str, LoadedModel] = {}
+    loaded = cache(partial(load_model, device=device))
+    given = {"model": model, "alpha": alpha, "max-pairs": max_pairs, "db": None if db == DB else db, "study": study}
     found: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
     with Progress(console=err(), transient=True, disable=quiet) as bars:
         task = bars.add_task("", total=None)
         for place, (entry, file) in enumerate(zip(entries, files, strict=True), 1):
-            name = model or file.model.name
             bars.update(task, description=f"{place}/{len(entries)} {_plain(file.title)}", completed=0, total=None)
             try:
-                if name not in loaded:
-                    loaded[name] = load_model(name, device=device)
                 outcome = run_again(
                     file,
-                    loaded[name],
+                    loaded(model or file.model.name),
                     alpha=alpha,
                     max_pairs=max_pairs,
                     seed=seed,
@@ -89,12 +91,12 @@ def rerun(
             row = append_rerun(store, entry.id, outcome)
             found.append(_line(row, entry, outcome))
             if not as_json:
-                given = {"seed": outcome.seed, "model": model, "alpha": alpha, "max-pairs": max_pairs}
-                given |= {"db": None if db == DB else db, "study": study}
-                told = [f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
-                again = f"lakatos rerun {file.hash[7:15]} {' '.join(told)}"
-                text = report(outcome, again) if outcome.outcome == "failed" else _short(outcome)
-                out().print(text, markup=False, highlight=False, soft_wrap=True)
+                _print_outcome(outcome, file.hash, {"seed": outcome.seed, **given})
+    return _concluded(found, problems, len(entries), as_json)
+
+
+def _concluded(found: list[dict[str, Any]], problems: list[dict[str, Any]], of: int, as_json: bool) -> int:
+    """Print how many claims held; the exit status. Raises UserError where some could not be run."""
     counts = {name: sum(line["outcome"] == name for line in found) for name in ("held", "failed", "undecided")}
     if as_json:
         print_json({"counts": counts, "reruns": found, "problems": problems})
@@ -102,8 +104,18 @@ def rerun(
         out().print(", ".join(f"{n} {name}" for name, n in counts.items()), highlight=False)
     if problems:
         listed = "\n".join(f"- hypothesis {problem['hypothesis']}: {problem['problem']}" for problem in problems)
-        raise UserError(f"{len(problems)} of {len(entries)} claims could not be run again:\n{listed}")
+        raise UserError(f"{len(problems)} of {of} claims could not be run again:\n{listed}")
     return 1 if counts["failed"] else 0
+
+
+def _print_outcome(outcome: Any, claim_hash: str, options: dict[str, Any]) -> None:
+    """A failure at length, with the command that repeats it; anything else in two lines."""
+    from lakatos.experiments_db.regression import report
+
+    told = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    again = f"lakatos rerun {claim_hash[7:15]} {' '.join(told)}"
+    text = report(outcome, again) if outcome.outcome == "failed" else _short(outcome)
+    out().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

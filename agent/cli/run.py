@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+BehaviourName = Annotated[
+    str | None,
+    typer.Argument(help="A built-in behaviour (see `lakatos behaviours`) or a path to your own YAML file."),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the newest run that has not finished and can go on (or --run N); limits may be raised.",
+    ),
+]
+Report = Annotated[str | None, typer.Option(help="Where to write the HTML report. Default: beside the database.")]
+
 
 def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command one option per field of `config`, with the field's description as its help."""
@@ -54,21 +67,10 @@ def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..
 @app.command()
 @_options(RunConfig)
 def run(
-    behaviour: Annotated[
-        str | None,
-        typer.Argument(help="A built-in behaviour (see `lakatos behaviours`) or a path to your own YAML file."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with the newest run that has not finished and can go on (or --run N); limits may be raised.",
-        ),
-    ] = False,
+    behaviour: BehaviourName = None,
+    resume: Resume = False,
     run_id: Annotated[int | None, typer.Option("--run", help="Which run to resume.")] = None,
-    report: Annotated[
-        str | None, typer.Option(help="Where to write the HTML report. Default: beside the database.")
-    ] = None,
+    report: Report = None,
     db: Db = DB,
     study: Study = None,
     quiet: Quiet = False,
@@ -87,12 +89,10 @@ def run(
 
         lakatos run --resume
     """
-    from lakatos.agent.cli import tables as cli_tables
     from lakatos.agent.run import investigate
     from lakatos.agent.run import resume as go_on
     from lakatos.agent.watch import RichWatcher, Silent
     from lakatos.experiments_db import open_store
-    from lakatos.experiments_db.documents import documents
     from lakatos.experiments_db.report import write_report
 
     if resume == (behaviour is not None) or (run_id is not None and not resume):
@@ -120,18 +120,26 @@ def run(
         watcher.close()
     store = open_store(db, create=False, study=record.study)
     target = write_report(store, record.id, Path(report) if report else _report_path(db, record.id))
-    if as_json:
-        _print_json(documents.run_document(store, record.id) | {"database": db, "report": str(target)})
-    else:
-        cli_tables.print_run(_out(), store, record.id)
-        where = "" if db == DB else f" --db {db}"
-        _out().print(
-            f"\nDatabase: {db}\nReport:   {target}\nSeal it:  lakatos seal{where}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+    _print_finished(store, record.id, db, target, as_json)
     return 0
+
+
+def _print_finished(store: Store, run_id: int, db: str, report: Path, as_json: bool) -> None:
+    """What came of a run, and where it is written."""
+    from lakatos.agent.cli import tables as cli_tables
+    from lakatos.experiments_db.documents import documents
+
+    if as_json:
+        _print_json(documents.run_document(store, run_id) | {"database": db, "report": str(report)})
+        return
+    cli_tables.print_run(_out(), store, run_id)
+    where = "" if db == DB else f" --db {db}"
+    _out().print(
+        f"\nDatabase: {db}\nReport:   {report}\nSeal it:  lakatos seal{where}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:

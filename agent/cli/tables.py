@@ -13,7 +13,6 @@ from lakatos.agent.watch import showable, tokens_and_money
 from lakatos.experiments_db import Store
 from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.log import Entry
-from lakatos.tools.behaviour import told
 from lakatos.tools.claim.measures import short
 
 _WIDE = 120  # columns that a whole table of hypotheses needs
@@ -160,45 +159,6 @@ def print_correction(console: Console, store: Store, document: dict[str, Any], e
     console.print(table)
 
 
-def print_behaviours(console: Console, listed: list[dict[str, Any]]) -> None:
-    """The built-in behaviours."""
-    table = _table("behaviour", "version", "question", "positions", "selected because")
-    for row in listed:
-        table.add_row(
-            row["name"],
-            str(row["version"]),
-            escape(row["question"]),
-            ", ".join(row["positions"]),
-            escape(row["selected_because"]),
-        )
-    console.print(table)
-
-
-def print_check(console: Console, document: dict[str, Any]) -> None:
-    """A behaviour against a model: the static proofs, and the figures of both splits and of each family."""
-    console.print(f"{document['behaviour']} (version {document['version']}) on {document['model']}", highlight=False)
-    if document["problems"]:
-        for said in told([problem["said"] for problem in document["problems"]]):
-            console.print(f"- {said}", markup=False, highlight=False)
-        return
-    console.print("single-token answers, equal lengths, named positions, disjoint splits: ok", highlight=False)
-    console.print("enough prompts, donors and controls for a test: ok", highlight=False)
-    table = _table("split", "pairs", "accuracy", "clean", "corrupted", "unit")
-    for row in document["measured"]:
-        table.add_row(
-            row["split"],
-            str(row["n"]),
-            "" if row["accuracy"] is None else f"{row['accuracy']:.2f}",
-            f"{row['clean']:+.2f}",
-            "" if row["corrupted"] is None else f"{row['corrupted']:+.2f}",
-            row["unit"],
-        )
-    console.print(table)
-    absent = ", ".join(row["split"] for row in document["measured"] if not row["present"])
-    found = "the model shows the behaviour" + (f", but not in {absent}" if absent else "")
-    console.print(found if document["ok"] else "the model does not show the behaviour", highlight=False)
-
-
 def counts_line(counts: dict[str, int]) -> str:
     """Denominators first."""
     groups = f" in {counts['groups']} groups" if counts["groups"] != counts["confirmed"] else ""
@@ -268,21 +228,7 @@ def _compared(record: dict[str, Any]) -> list[str]:
 
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    right = {
-        "id",
-        "slot",
-        "e",
-        "p",
-        "n",
-        "of gap",
-        "d",
-        "pairs",
-        "accuracy",
-        "effect",
-        "clean",
-        "corrupted",
-        "intervened",
-    }
+    right = {"id", "slot", "e", "p", "n", "of gap", "d"}
     whole = {"run", "id", "slot", "verdict", "status", "tested", "confirmed", "role", "e", "p", "n", "official"}
     for header in headers:
         side: Literal["left", "right"] = "right" if header in right else "left"

@@ -14,35 +14,43 @@ from lakatos.tools.errors import UserError
 if TYPE_CHECKING:
     from lakatos.experiments_db import Store
     from lakatos.experiments_db.audit import Remeasured
+    from lakatos.experiments_db.log import Reader, Seal
 
 app = typer.Typer()
+
+Head = Annotated[
+    str | None, typer.Option(help="A ledger head that an earlier verify printed: it must still be in the chain.")
+]
+SealFile = Annotated[
+    Path | None, typer.Option(help="A file of seals (see `lakatos seal`): the log must still be what it was then.")
+]
+HowMany = Annotated[
+    str | None,
+    typer.Option(
+        metavar="5%|N|all",
+        help="Draw so many stored prompts at random, and at least 4 of every confirmed claim, run the model on "
+        "them again, and compare.",
+    ),
+]
+AuditSeed = Annotated[
+    str | None, typer.Option(help="Seed of that draw, for doing it again. Default: a random one, which is printed.")
+]
+OneHypothesis = Annotated[
+    str | None, typer.Option(help="Measure prompts of this one alone: its number, or the beginning of its hash.")
+]
+Weights = Annotated[
+    str | None, typer.Option(help="Where the weights are, if not where the log says: a folder, a Hugging Face id.")
+]
 
 
 @app.command()
 def verify(
-    head: Annotated[
-        str | None, typer.Option(help="A ledger head that an earlier verify printed: it must still be in the chain.")
-    ] = None,
-    seal: Annotated[
-        Path | None, typer.Option(help="A file of seals (see `lakatos seal`): the log must still be what it was then.")
-    ] = None,
-    remeasure: Annotated[
-        str | None,
-        typer.Option(
-            metavar="5%|N|all",
-            help="Draw so many stored prompts at random, and at least 4 of every confirmed claim, run the model on "
-            "them again, and compare.",
-        ),
-    ] = None,
-    audit_seed: Annotated[
-        str | None, typer.Option(help="Seed of that draw, for doing it again. Default: a random one, which is printed.")
-    ] = None,
-    hypothesis: Annotated[
-        str | None, typer.Option(help="Measure prompts of this one alone: its number, or the beginning of its hash.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Where the weights are, if not where the log says: a folder, a Hugging Face id.")
-    ] = None,
+    head: Head = None,
+    seal: SealFile = None,
+    remeasure: HowMany = None,
+    audit_seed: AuditSeed = None,
+    hypothesis: OneHypothesis = None,
+    model: Weights = None,
     device: Annotated[str, typer.Option(help="The torch device to measure on.")] = "cpu",
     db: Db = DB,
     study: Study = None,
@@ -62,7 +70,7 @@ def verify(
         raise UserError(
             "--audit-seed, --hypothesis, --model and --device belong to --remeasure: say how many, e.g. 5%."
         )
-    from lakatos.experiments_db.log import Reader, Unreadable, broken_seals, ledger_hash, open_engine, read_seals
+    from lakatos.experiments_db.log import Reader, Unreadable, ledger_hash, open_engine, read_seals
     from lakatos.experiments_db.verify import verify as verify_log
 
     asked = None if head is None else ledger_hash(head)
@@ -78,11 +86,7 @@ def verify(
     ledger = store if store and not any(lie.startswith("table ledger") for lie in lies) else None
     if asked is not None and not (ledger and ledger.holds(asked)):
         lies.append(f"ledger: does not hold {asked}: it was cut short, put back to an earlier copy, or rewritten")
-    if seals:
-        try:
-            lies += broken_seals(Reader(engine), seals)
-        except Unreadable as error:
-            lies.append(f"ledger: cannot be held against its seals: {error}")
+    lies += _broken_seals(Reader(engine), seals)
     found = None
     if remeasure is not None and store is not None:
         try:
@@ -97,6 +101,18 @@ def verify(
     else:
         _print(lies, store, len(seals), found)
     return 1 if lies else 2 if found and found.missing else 0
+
+
+def _broken_seals(log: Reader, seals: list[Seal]) -> list[str]:
+    """What of the log is not what its seals say; also where it cannot be read."""
+    from lakatos.experiments_db.log import Unreadable, broken_seals
+
+    if not seals:
+        return []
+    try:
+        return broken_seals(log, seals)
+    except Unreadable as error:
+        return [f"ledger: cannot be held against its seals: {error}"]
 
 
 @app.command()

@@ -44,6 +44,7 @@ _ON_CPU, _ELSEWHERE = 1e-3, 1e-2  # tolerances, see the module's head
 
 Progress = Callable[[int, int], None]
 Load = Callable[[str], "LoadedModel"]
+Place = tuple[int, int, bool]  # `Number.source`
 
 
 @dataclass
@@ -111,30 +112,40 @@ def remeasure(
         measured=0,
         confirmed={i: sum(n.hypothesis == i and n.tests for n in chosen) for i in confirmed},
     )
-    together = defaultdict(list)
-    for number in chosen:
-        together[number.source].append(number)
     models = _Models(device, model, load)
-    for place, own in sorted(together.items()):
+    for place, own in _by_source(chosen):
         progress(found.measured, len(chosen))
-        try:
-            source = Source(store, place)
-            loaded = models.of(source.measured_by)
-            if loaded is None:
-                found.missing[source.measured_by.model] = models.why[source.measured_by.weights]
-                continue
-            found.differ += source.compare(own, loaded, _tolerance(source.measured_by, device))
-            found.forwards += source.forwards
-        except (UserError, ArithmeticError, LookupError, ValueError) as error:
-            found.unreadable.append(
-                f"{own[0]}: cannot be measured again, nor what was measured with it ({type(error).__name__}: {error})"
-            )
-        found.measured += len(own)
+        _compare(found, store, place, own, models)
     progress(len(chosen), len(chosen))
     if found.missing and not found.measured:
         why = "; ".join(found.missing.values())
         raise UserError(f"Nothing was measured again: {why} --model says where the weights are.")
     return found
+
+
+def _compare(found: Remeasured, store: Store, place: Place, own: list[Number], models: _Models) -> None:
+    """Measure the numbers of one source again, and add what came of it to what was found."""
+    try:
+        source = Source(store, place)
+        loaded = models.of(source.measured_by)
+        if loaded is None:
+            found.missing[source.measured_by.model] = models.why[source.measured_by.weights]
+            return
+        found.differ += source.compare(own, loaded, _tolerance(source.measured_by, models.device))
+        found.forwards += source.forwards
+    except (UserError, ArithmeticError, LookupError, ValueError) as error:
+        found.unreadable.append(
+            f"{own[0]}: cannot be measured again, nor what was measured with it ({type(error).__name__}: {error})"
+        )
+    found.measured += len(own)
+
+
+def _by_source(numbers: Iterable[Number]) -> list[tuple[Place, list[Number]]]:
+    """Numbers that were measured together, in the order of their places."""
+    together = defaultdict(list)
+    for number in numbers:
+        together[number.source].append(number)
+    return sorted(together.items())
 
 
 def forgeries_found(stored: int, drawn: int) -> int:
@@ -153,6 +164,7 @@ class _Models:
     """The models of a log's runs, found by their weights, one at a time in memory."""
 
     def __init__(self, device: str, named: str | None, load: Load | None) -> None:
+        self.device = device
         self.why: dict[str, str] = {}  # weights -> why they could not be had
         self._named = named
         self._load = load or (lambda name: _load(name, device))

@@ -1,19 +1,21 @@
 """The question: a behaviour, its prompts and pairs, its donors, and how they become tokens.
 
-behaviour  a behaviour: its fields, their checks, its streams of prompts
-loading    behaviours from files;  builtin: those that come with the package
-templates  what a file is made of;  markup: named spans in a template
-pairs      clean and corrupted prompts;  donors: other prompts of the same shape
-encoding   prompts as tokens, and where their named positions are
-controls   the behaviours that a behaviour is checked on too
-readiness  all that a run would fail on: supply_problems, tokenizer_problems, in the words of problems
+behaviour   a behaviour: its hash, and its streams of prompts
+definition  what its file says;  checks: whether that can be drawn from;  drawing: drawing it
+loading     behaviours from files;  builtin: those that come with the package
+templates   what a file is made of;  markup: named spans in a template
+pairs       clean and corrupted prompts;  donors: other prompts of the same shape
+encoding    prompts as tokens, and where their named positions are
+controls    the behaviours that a behaviour is checked on too
+readiness   all that a run would fail on: supply_problems, tokenizer_problems, in the words of problems
 """
 
 from __future__ import annotations
 
-from lakatos.tools.behaviour.behaviour import PROMPT_GENERATOR, Behaviour, Exhausted
+from lakatos.tools.behaviour.behaviour import Behaviour
 from lakatos.tools.behaviour.controls import load_controls
 from lakatos.tools.behaviour.donors import draw_donors
+from lakatos.tools.behaviour.drawing import PROMPT_GENERATOR, Exhausted
 from lakatos.tools.behaviour.encoding import Ints, TokenBatch, encode, pad
 from lakatos.tools.behaviour.loading import builtin_behaviours, load_behaviour
 from lakatos.tools.behaviour.markup import parse_markup, plain

@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from lakatos.tools.behaviour.behaviour import Behaviour, Exhausted
+from lakatos.tools.behaviour.behaviour import Behaviour
+from lakatos.tools.behaviour.drawing import Exhausted
 from lakatos.tools.behaviour.pairs import PromptPair, PromptPairs
 from lakatos.tools.errors import UserError
 

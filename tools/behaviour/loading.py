@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from lakatos.tools.behaviour.behaviour import Behaviour, _blaming
+from lakatos.tools.behaviour.behaviour import Behaviour
+from lakatos.tools.behaviour.checks import blaming
 from lakatos.tools.behaviour.markup import listed
 from lakatos.tools.errors import UserError
 
@@ -60,7 +61,7 @@ def _parse(source: str, text: str) -> Behaviour:
     if not isinstance(data, dict):
         found = "nothing" if data is None else type(data).__name__
         raise UserError(f"{source} holds {found}, not fields: begin with `name:`, see a built-in file")
-    with _blaming(source):
+    with blaming(source):
         try:
             return Behaviour.model_validate(data)
         except ValidationError as error:

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-from lakatos.tools.behaviour.behaviour import Behaviour, Exhausted
+from lakatos.tools.behaviour.behaviour import Behaviour
 from lakatos.tools.behaviour.donors import draw_donors, shape
+from lakatos.tools.behaviour.drawing import Exhausted
 from lakatos.tools.behaviour.encoding import Tokenizer
 from lakatos.tools.behaviour.markup import parse_markup
 from lakatos.tools.behaviour.pairs import SPLITS, PromptPairs, Split

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 
-from lakatos.tools.behaviour.behaviour import Behaviour, Exhausted
+from lakatos.tools.behaviour.behaviour import Behaviour
+from lakatos.tools.behaviour.drawing import Exhausted
 from lakatos.tools.behaviour.encoding import Tokenizer, answer_token, bos_tokens, encode_pair, tokens_of
 from lakatos.tools.behaviour.markup import Markup, evaluate, parse_markup
 from lakatos.tools.behaviour.pairs import SPLITS, PromptPair

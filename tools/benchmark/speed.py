@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -127,42 +127,22 @@ def measure(
     say: Say = lambda _: None,
 ) -> Row:
     """Time one task by both, after warming both up; who goes first changes from round to round."""
-    device = model.cfg.device
+    race = _Race(task, model.cfg.device, patience, say)
     drawn = np.random.default_rng(seed).permutation(task.cells)[:samples].tolist()
-    whole = range(task.cells)
     task.ours(drawn[:2])
     with task.around():
         task.peer(drawn[0])
     product_rate(model)
-    ours: list[float] = []
-    peer: dict[int, float] = {}
-    theirs: dict[int, np.ndarray] = {}
     rates: list[float] = []
-    values: np.ndarray | None = None
-
-    def run_ours() -> None:
-        nonlocal values
-        if values is None or sum(ours) < patience:
-            values, seconds = timed(lambda: task.ours(whole), device)
-            ours.append(seconds)
-            say(f"{task.name}: ours {task.cells} cells in {seconds:.2f} s")
-
-    def run_peer(cells: Sequence[int]) -> None:
-        with task.around():
-            for cell in cells:
-                theirs[cell], peer[cell] = timed(partial(task.peer, cell), device)
-        if cells:
-            mean = np.mean([peer[cell] for cell in cells])
-            say(f"{task.name}: TransformerLens {len(cells)} cells, {mean:.3f} s each")
-
     for number in range(rounds):
-        steps: list[Callable[[], None]] = [run_ours, partial(run_peer, drawn[number::rounds])]
+        steps: list[Callable[[], None]] = [race.run_ours, partial(race.run_peer, drawn[number::rounds])]
         for step in steps if number % 2 == 0 else steps[::-1]:
             step()
             rates.append(product_rate(model))
-    assert values is not None
-    seconds, each = float(np.mean(ours)), float(np.mean([*peer.values()]))
-    low, high = ratio_interval([*peer.values()], ours, task.cells, seed)
+    assert race.values is not None
+    ours, peer = race.ours, [*race.peer.values()]
+    seconds, each = float(np.mean(ours)), float(np.mean(peer))
+    low, high = ratio_interval(peer, ours, task.cells, seed)
     return Row(
         task=task.name,
         what=task.what,
@@ -175,14 +155,51 @@ def measure(
         low=low,
         high=high,
         bound=task.cells * task.peer_needs / task.needed,
-        difference=task.difference(values, theirs),
+        difference=task.difference(race.values, race.theirs),
         needed=task.needed,
         achieved=task.needed / seconds,
         attainable=float(np.median(rates)),
         ours_seconds=tuple(ours),
-        peer_seconds=tuple(peer.values()),
-        shares=profile(lambda: task.ours(_some(whole, _PROFILED / seconds, seed)), device) if profiled else None,
+        peer_seconds=tuple(peer),
+        shares=profile(lambda: task.ours(_some(race.whole, _PROFILED / seconds, seed)), race.device)
+        if profiled
+        else None,
     )
+
+
+@dataclass
+class _Race:
+    """One task by both in turn: what each has taken and found so far."""
+
+    task: Task
+    device: Any
+    patience: float
+    say: Say
+    ours: list[float] = field(default_factory=list)  # seconds of each round
+    values: np.ndarray | None = None  # ours, of all cells
+    peer: dict[int, float] = field(default_factory=dict)  # seconds of each sampled cell
+    theirs: dict[int, np.ndarray] = field(default_factory=dict)  # the peer's, of each sampled cell
+
+    @property
+    def whole(self) -> range:
+        """Every cell of the task."""
+        return range(self.task.cells)
+
+    def run_ours(self) -> None:
+        """All cells, unless patience has run out."""
+        if self.values is None or sum(self.ours) < self.patience:
+            self.values, seconds = timed(lambda: self.task.ours(self.whole), self.device)
+            self.ours.append(seconds)
+            self.say(f"{self.task.name}: ours {self.task.cells} cells in {seconds:.2f} s")
+
+    def run_peer(self, cells: Sequence[int]) -> None:
+        """These cells, one after another."""
+        with self.task.around():
+            for cell in cells:
+                self.theirs[cell], self.peer[cell] = timed(partial(self.task.peer, cell), self.device)
+        if cells:
+            mean = np.mean([self.peer[cell] for cell in cells])
+            self.say(f"{self.task.name}: TransformerLens {len(cells)} cells, {mean:.3f} s each")
 
 
 def ratio_interval(peer: Sequence[float], ours: Sequence[float], cells: int, seed: int = 0) -> tuple[float, float]:

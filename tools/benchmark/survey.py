@@ -65,35 +65,22 @@ def survey_document(
     if components < 3:
         raise UserError(f"components = {components}: there are three groups, so ask for 3 at least")
     started = time.perf_counter()
-    rows: dict[str, list[Row]] = {}
+    rows: list[Row] = []
     entries: list[dict[str, Any]] = []
     for behaviour in behaviours:
         if behaviour.kind == "text":
             raise UserError(f"{behaviour.name} is plain text: effects need pairs with answers")
         begun = time.perf_counter()
         measured = measure_effects(model, behaviour, components=components, pairs=pairs, seed=seed)
-        rows[behaviour.name] = described = describe(measured)
-        shuffles_of = [false_positives(shuffled(measured, seed + 1 + k)) for k in range(shuffles)]
-        found = {"shuffled": add_counts(shuffles_of)}
+        found = {"shuffled": add_counts(false_positives(shuffled(measured, seed + 1 + k)) for k in range(shuffles))}
         if null is not None:
             empty = measure_effects(null, behaviour, components=components, pairs=pairs, seed=seed)
             found["reinitialised"] = false_positives(empty)
+        described = describe(measured)
+        rows += described
         seconds = time.perf_counter() - begun
-        entries.append(
-            {
-                "behaviour": behaviour.name,
-                "version": behaviour.version,
-                "hash": behaviour.hash,
-                "gap": measured.gap,
-                "templates": [len(set(measured.templates_explored)), len(set(measured.templates_confirmed))],
-                "seconds": seconds,
-                "summary": summarise(described),
-                "false_positives": found,
-                "components": {name: [getattr(row, name) for row in described] for name in Row.__dataclass_fields__},
-            }
-        )
+        entries.append(_entry(behaviour, measured, described, found, seconds))
         say(f"{behaviour.name}: {len(described)} components, {seconds:.0f} s")
-    kinds = {kind for entry in entries for kind in entry["false_positives"]}
     document = {
         "model": model.name,
         "weights": model.weight_hash,
@@ -102,14 +89,35 @@ def survey_document(
         "shuffles": shuffles,
         "seed": seed,
         "seconds": time.perf_counter() - started,
-        "summary": summarise([row for described in rows.values() for row in described]),
-        "false_positives": {
-            kind: add_counts(entry["false_positives"][kind] for entry in entries) for kind in sorted(kinds)
-        },
+        "summary": summarise(rows),
+        "false_positives": _added([entry["false_positives"] for entry in entries]),
         "behaviours": entries,
     }
     rounded: dict[str, Any] = _rounded(document)
     return rounded
+
+
+def _entry(
+    behaviour: Behaviour, measured: Measured, described: Sequence[Row], found: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """What the document says of one behaviour."""
+    return {
+        "behaviour": behaviour.name,
+        "version": behaviour.version,
+        "hash": behaviour.hash,
+        "gap": measured.gap,
+        "templates": [len(set(measured.templates_explored)), len(set(measured.templates_confirmed))],
+        "seconds": seconds,
+        "summary": summarise(described),
+        "false_positives": found,
+        "components": {name: [getattr(row, name) for row in described] for name in Row.__dataclass_fields__},
+    }
+
+
+def _added(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """By kind of false positive: the counts of all behaviours."""
+    kinds = {kind for counts in found for kind in counts}
+    return {kind: add_counts(counts[kind] for counts in found) for kind in sorted(kinds)}
 
 
 def measure_effects(model: LoadedModel, behaviour: Behaviour, *, components: int, pairs: int, seed: int) -> Measured:
