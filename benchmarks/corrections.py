@@ -4,8 +4,8 @@
     python benchmarks/corrections.py --tests 10000
 
 A fifth of the claims are true. They are about one to three of the 1,200 heads of a model, a tenth the other way round,
-so that claims overlap and some are refuted. Rows pass every constraint and trigger, but only what `lakatos correct`
-reads is filled in. Nothing is cached between methods: each document reads the log again.
+so that claims overlap and some are refuted. Rows pass every constraint and trigger, but only what these and `lakatos
+correct` read is filled in. Nothing is cached between methods: each document reads the log again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lakatos.experiments_db.log import tables as models
 from lakatos.tools.claim import NodeEffect, atoms, claim_fields
 from lakatos.tools.multiplicity import METHODS, slot_weights
 from lakatos.tools.records import content_hash
+from lakatos.tools.statistics import BATCH
 
 LAYERS, HEADS = 48, 25
 CHUNK = 10_000  # claims in one insert
@@ -133,7 +134,7 @@ def _hypothesis(run: models.Run, number: int, claim: NodeEffect, weight: float, 
         "weights": run.weights,
         "subject": "+".join(claim.components),
         "atoms": list(atoms(claim, HEADS)),
-        "record": {"claim": claim_fields(claim), "weight": weight},
+        "record": {"claim": claim_fields(claim), "weight": weight, "battery": {"n_max": BATCHES * BATCH}},
         "rationale": "",
         "calibration": {},
         "forwards": 0.0,

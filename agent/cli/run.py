@@ -57,7 +57,7 @@ def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..
         ]
         plain = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.kind is not p.VAR_KEYWORD]
         parameters = plain[:1] + fields + plain[1:]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +69,7 @@ class Peeker:
 
         for hypothesis in _registered(lab, lab.world.candidates):
             if lab.test(hypothesis, peek).stop != "success":
-                lab.attempt(lambda hypothesis=hypothesis: lab.prolong(hypothesis))  # type: ignore[misc]
+                lab.attempt(partial(lab.prolong, hypothesis))
 
     def unguarded(self, study: Freehand) -> None:
         for candidate in study.world.candidates:

@@ -174,7 +174,8 @@ class Laboratory:
 
     def _register(self, hypothesis: Hypothesis, proposal_id: int) -> int:
         claim, study = hypothesis.claim, self.store.study
-        assert isinstance(claim, NodeEffect)
+        if not isinstance(claim, NodeEffect):
+            raise UserError(f"a simulated world knows effects of nodes alone, and nothing of {claim.kind}")
         identity = claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR.hash, controls={}, study=study.name)
         twins = self.store.with_hash(identity.removeprefix("sha256:"))
         if twins:

@@ -77,9 +77,9 @@ def _rerun(rerun: Rerun, entry: Entry, began: Mapping[str, str], gap: float | No
 
 
 def _effect(mean: float, low: float, high: float, gap: float | None) -> dict[str, Any]:
-    shares = {"fraction": None, "fraction_low": None, "fraction_high": None}
+    shares: dict[str, float | None] = {"fraction": None, "fraction_low": None, "fraction_high": None}
     if gap:
-        shares = {"fraction": mean / gap, "fraction_low": low / gap, "fraction_high": high / gap}  # type: ignore[dict-item]
+        shares = {"fraction": mean / gap, "fraction_low": low / gap, "fraction_high": high / gap}
     return {"effect": mean, "low": low, "high": high, **shares}
 
 

@@ -16,7 +16,7 @@ from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import WholeLog, names
 from lakatos.prompts import load_prompt, version_of
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import AnyClaim
+from lakatos.tools.claim import MeasuredClaim
 from lakatos.tools.records import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
@@ -162,7 +162,8 @@ def _checked(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
         yield f"{here}: run {run.id} went on without the behaviour, and was not told to"
     for row in log.of_run("hypotheses", run.id):
         values = row.calibration["values"]
-        if not _of_the_pair(row.prediction().claim) or len(values["clean"]) != told["n"]:
+        claim = row.prediction().claim.tested
+        if not isinstance(claim, MeasuredClaim) or claim.metric != "logit_diff" or len(values["clean"]) != told["n"]:
             continue
         clean, corrupted = np.array(values["clean"]), np.array(values["corrupted"])
         derived = {"clean": clean.mean(), "corrupted": corrupted.mean(), "gap": (clean - corrupted).mean()}
@@ -182,12 +183,7 @@ def _explored(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
             yield f"events row {event.id}: shows a pair that the seed of run {run.id} does not give"
 
 
-def _of_the_pair(claim: AnyClaim) -> bool:
-    """Whether a claim is measured in the logit difference of the behaviour itself."""
-    return claim.kind in ("node_effect", "necessity") and claim.tested.metric == "logit_diff"
-
-
-def _finished(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
+def _finished(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
     """A finished run names the head that it ended on; everything that it proposed is settled, and tested."""
     here, head = f"events row {event.id}", event.payload.get("ledger_head")
     if head is None:

@@ -15,9 +15,8 @@ from tampering import rechain, unguarded
 from lakatos.agent import RunConfig, investigate
 from lakatos.agent.cli import app
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.audit import remeasure as module
 from lakatos.experiments_db.audit.measured import numbers_of
-from lakatos.experiments_db.audit.remeasure import FEW, forgeries_found, how_many_of, remeasure
+from lakatos.experiments_db.audit.remeasure import FEW, _chosen, forgeries_found, how_many_of, remeasure
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop, UserError
@@ -158,7 +157,7 @@ class TestForged:
         how_many = how_many_of("5%", len(numbers))
         bound = forgeries_found(len(numbers), how_many)
         for seed in range(400):
-            chosen, drawn = module._chosen(numbers, how_many, [], str(seed))
+            chosen, drawn = _chosen(numbers, how_many, [], str(seed))
             assert drawn == len(chosen) == how_many
             missed += not set(chosen) & set(rng.sample(numbers, bound))
         assert 0.01 * 400 < missed < 0.05 * 400 + 3 * math.sqrt(400 * 0.05 * 0.95)
@@ -168,7 +167,7 @@ def drawn_by(store, how_many, seed):
     """Which rows of `effects` an audit measures."""
     numbers = numbers_of(store)
     count, key = how_many_of(how_many, len(numbers)), f"{seed}|{store.ledger_head()}"
-    return {number.effect for number in module._chosen(numbers, count, module._confirmed(store), key)[0]}
+    return {number.effect for number in _chosen(numbers, count, module._confirmed(store), key)[0]}
 
 
 class TestAsked:

@@ -26,7 +26,7 @@ from lakatos.experiments_db.index import seal as index_seal
 from lakatos.experiments_db.index.index import Cell, Page
 from lakatos.experiments_db.index.query import NOT_REVIEWED, SORTS
 from lakatos.experiments_db.index.refresh import read_state
-from lakatos.experiments_db.index.schema import TABLES
+from lakatos.experiments_db.index.schema import TABLES, schema_of
 from lakatos.experiments_db.index.seal import MODULUS, Seal, key_file, user_key
 from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.log import tables as m
@@ -593,7 +593,7 @@ def test_an_index_of_another_release_is_made_anew(toy_copy, tmp_path, monkeypatc
     index = Index(store, tmp_path / "index")
     index.refresh()
     index.file.write(lambda c: c.execute("UPDATE hypotheses SET state = 'confirmed'") and None)  # as judged elsewhere
-    monkeypatch.setattr(index_file, "SCHEMA", index_file.schema_of("0.0"))
+    monkeypatch.setattr(index_file, "SCHEMA", schema_of("0.0"))
     later = Index(store, tmp_path / "index")
     later.refresh()
     assert later.counts() == store.counts()

@@ -37,7 +37,8 @@ def upgrade() -> None:
 
     def column(name: str, kind: object, to: str | None = None, **options: object) -> sa.Column[object]:
         links = [sa.ForeignKey(to)] if to else []
-        return sa.Column(name, kind, *links, **{"nullable": False, **options})  # type: ignore[arg-type]
+        rest = {"nullable": False, **options}
+        return sa.Column(name, kind, *links, **rest)  # type: ignore[arg-type]  # SQLAlchemy checks them
 
     chained(
         "studies",
