@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from lakatos.experiments_db import Store, models, open_store
+from lakatos.experiments_db import Store, open_store
 from lakatos.experiments_db.documents import correction_document
-from lakatos.experiments_db.store import now
+from lakatos.experiments_db.log import now
+from lakatos.experiments_db.log import tables as models
 from lakatos.tools.claim import NodeEffect, atoms, claim_fields
 from lakatos.tools.multiplicity import METHODS, slot_weights
 from lakatos.tools.records import content_hash

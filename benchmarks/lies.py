@@ -32,11 +32,9 @@ from toy import write_toy_behaviours, write_trained_model
 
 from lakatos.agent import RunConfig, investigate
 from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.audit.remeasure import remeasure
+from lakatos.experiments_db.log import Entry, add_review, broken_seals, make_seal
 from lakatos.experiments_db.regression import append_rerun, file_of, rerun
-from lakatos.experiments_db.remeasure import remeasure
-from lakatos.experiments_db.reviews import add_review
-from lakatos.experiments_db.seal import broken_seals, make_seal
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop
 from lakatos.tools.evidence import crashed

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements
-from lakatos.experiments_db.reading import GENESIS
+from lakatos.experiments_db.log import GENESIS
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY, statements
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.claim import CLAIM, AnyClaim, NodeEffect, atoms, claim_fields
 from lakatos.tools.evidence import Battery, Data, conclude, crashed, fixed, gaps

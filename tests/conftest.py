@@ -55,9 +55,9 @@ def made_once(tmp_path_factory):
 @pytest.fixture(scope="session")
 def ready_once():
     """Whether a behaviour can be investigated is worked out once for a run's settings, not for each of many runs."""
-    from lakatos.agent.run import investigation
+    from lakatos.agent.run import exploring
 
-    real, known = investigation.readiness_problems, {}
+    real, known = exploring.readiness_problems, {}
 
     def remembered(behaviour, controls, tokenizer, **how):
         said = [x.model_dump_json() for x in (behaviour, *controls.values())]
@@ -67,7 +67,7 @@ def ready_once():
             known[key] = real(behaviour, controls, tokenizer, **how)
         return list(known[key])
 
-    with mock.patch.object(investigation, "readiness_problems", remembered):
+    with mock.patch.object(exploring, "readiness_problems", remembered):
         yield
 
 

@@ -29,7 +29,8 @@ from lakatos.agent import RunConfig, investigate
 from lakatos.agent.llm import OpenAILLM, ScriptedLLM, estimated_tokens
 from lakatos.agent.run import resume
 from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db import models as m
+from lakatos.experiments_db.log import tables as m
+from lakatos.tools.claim import claim_fields
 from lakatos.tools.errors import Stop
 from lakatos.tools.model import load_model
 
@@ -303,7 +304,7 @@ def _with_duplicates(mode: Mode, store: Store) -> Mode:
     """A mode that knows what is registered."""
     if mode.name != "duplicates-only":
         return mode
-    claims = [{"claim": e.record["claim"]} for e in store.hypotheses()[:2]]
+    claims = [{"claim": claim_fields(e.claim)} for e in store.hypotheses()[:2]]
     return Mode(mode.name, mode.does, (say(answer(*claims)),))
 
 

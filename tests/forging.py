@@ -7,9 +7,8 @@ import json
 import numpy as np
 from tampering import rechain, unguarded
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.store import from_values
+from lakatos.experiments_db.log import from_values
 from lakatos.tools.claim import control_names
 from lakatos.tools.evidence import Data, conclude, e_process, stopped
 from lakatos.tools.experiment import draw_prompts, needs_donors
@@ -33,7 +32,7 @@ def forge(db, hypothesis_id):
     """A failed claim of a finished log becomes what its bent numbers give; e-values, evidence, events, chain follow."""
     store = open_store(str(db))
     entry = store.hypothesis(str(hypothesis_id))
-    claim, battery, threshold = entry.claim, entry.battery, float(entry.record["threshold"])
+    claim, battery, threshold = entry.claim, entry.battery, entry.prediction.threshold
     effects, batches = store.effects(entry.id), store.batches(entry.id)
     columns = {name: np.array([e.measured[name] for e in effects]) for name in effects[0].measured}
     changed, templates = bent(columns), tuple(e.template for e in effects)
@@ -70,9 +69,8 @@ def forge(db, hypothesis_id):
 
 def forge_at_the_front_door(store, run, entry, behaviour, controls, tokenizer):
     """A registered claim gets invented numbers for the right prompts, through the log's own functions."""
-    claim, battery, threshold = entry.claim, entry.battery, float(entry.record["threshold"])
-    row = store.all(m.HypothesisRow, m.HypothesisRow.id == entry.id)[0]
-    invented = bent({name: np.array(column) for name, column in row.calibration["values"].items()})
+    claim, battery, threshold = entry.claim, entry.battery, entry.prediction.threshold
+    invented = bent(store.calibration(entry.id).values)
     done: list[Data] = []
     while stopped(claim, battery, threshold, done) is None:
         drawn_at, number = store.time(), len(done)
@@ -89,17 +87,17 @@ def forge_at_the_front_door(store, run, entry, behaviour, controls, tokenizer):
         pairs = sample.prompts.pairs
         values = {name: column[:BATCH] for name, column in invented.items()}
         done.append(Data(values, tuple(pair.template for pair in pairs)))
-        batch = m.Batch(
-            hypothesis_id=entry.id, number=number, seed=str(pairs.seed), drawn_at=drawn_at, engine="suffix",
-            e_after=float(e_process(claim, battery, Data.join(done))[-1]), forwards=1.0, seconds=1.0,
-        )  # fmt: skip
+        batch = {
+            "number": number, "seed": str(pairs.seed), "drawn_at": drawn_at, "engine": "suffix",
+            "e_after": float(e_process(claim, battery, Data.join(done))[-1]), "forwards": 1.0, "seconds": 1.0,
+        }  # fmt: skip
         effects = [
-            m.Effect(
-                claim_hash=entry.claim_hash, place=k, uid=pair.uid, template=pair.template,
-                prompt={name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
-                measured=from_values(values, k),
-            )
+            {
+                "claim_hash": entry.claim_hash, "place": k, "uid": pair.uid, "template": pair.template,
+                "prompt": {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
+                "measured": from_values(values, k),
+            }
             for k, pair in enumerate(pairs)
         ]  # fmt: skip
-        store.add_batch(batch, effects)
+        store.add_batch(entry.id, effects, **batch)
     store.freeze(entry.id, conclude(claim, battery, threshold, store.data(entry.id), entry.claim_hash))

@@ -12,8 +12,8 @@ from lakatos.agent import RunConfig, investigate
 from lakatos.agent.llm import LLMFailure, ScriptedLLM
 from lakatos.agent.run import testing
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.regression import append_rerun, file_of, rerun
-from lakatos.experiments_db.reviews import add_review
 from lakatos.tools.errors import UserError
 
 
@@ -44,18 +44,18 @@ def write_full_log(db, behaviour, model):
 
     What is drawn at random is drawn from a seed here: the log is that of a random study, and the same every time.
     """
-    drawn, real = random.Random(3), testing.run_experiment
+    drawn, real = random.Random(3), testing.measure_batch
 
-    def failing(*args):
-        if args[0].components == crashing:
+    def failing(batch, model):
+        if batch.claim.components == crashing:
             raise FloatingPointError("the run gave nan")
-        return real(*args)
+        return real(batch, model)
 
     crashing = ("m0@S2",)  # what the language model puts forward first
     common = {"model": model, "attribution_pairs": 4}
     with (
         mock.patch.object(secrets, "token_hex", lambda n=32: drawn.randbytes(n).hex()),
-        mock.patch.object(testing, "run_experiment", failing),
+        mock.patch.object(testing, "measure_batch", failing),
     ):
         investigate(behaviour, RunConfig(hypotheses=8, **common), db=db)
         llm = ScriptedLLM([LLMFailure("busy"), ANSWER, "Prose about it."])

@@ -11,11 +11,11 @@ import json
 import sqlite3
 from contextlib import closing, contextmanager
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements, triggers
-from lakatos.experiments_db.store import GENESIS
-from lakatos.experiments_db.unreadable import Document
+from lakatos.experiments_db.log import GENESIS
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY, statements, triggers
+from lakatos.experiments_db.log.unreadable import Document
 
 TABLES = {table.__tablename__: table for table in m.CHAINED}
 _UNIQUE = 1_000_000  # added to ids while they move, so that none meets another

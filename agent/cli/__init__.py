@@ -1,8 +1,10 @@
 """The `lakatos` command: it parses, calls one function that returns a document, and prints it.
 
-command     the command itself: run, runs, log, show, correct, export, behaviours
+command     the command itself, and its exit status
 options     what the commands have in common
-behaviours  what `lakatos behaviours check` finds
+run         lakatos run
+log         lakatos runs, log, show, correct, export
+behaviours  lakatos behaviours;  checking: what it finds
 review      lakatos review, assess, reviews
 regression  lakatos assess of files, rerun, drift
 verify      lakatos verify, seal

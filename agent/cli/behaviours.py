@@ -1,84 +1,57 @@
-"""What `lakatos behaviours` says."""
+"""lakatos behaviours: which there are, and whether a model shows one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated
 
-from lakatos.tools.behaviour import Behaviour, Split, builtin_behaviours, load_behaviour
-from lakatos.tools.errors import UserError
+import typer
 
+from lakatos.agent.cli.options import Json
+from lakatos.agent.cli.options import err as _err
+from lakatos.agent.cli.options import out as _out
+from lakatos.agent.cli.options import print_json as _print_json
+from lakatos.agent.config import RunConfig
 
-def behaviours_document() -> list[dict[str, Any]]:
-    """The built-in behaviours, JSON-ready."""
-    loaded = [load_behaviour(name) for name in builtin_behaviours()]
-    return [
-        {
-            "name": b.name,
-            "version": b.version,
-            "hash": b.hash,
-            "kind": b.kind,
-            "question": b.question,
-            "selected_because": b.selected_because,
-            "considered": b.considered,
-            "positions": b.named_positions,
-            "controls": b.controls if b.kind == "pairs" else [],
-        }
-        for b in loaded
-    ]
+app = typer.Typer(help="List the behaviours, or check one against a model.", invoke_without_command=True)
 
 
-def check_document(
-    name: str, model_name: str, device: str, pairs: int, seed: int, max_pairs: int, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """A behaviour against a model: what a run would fail on, and how the model does on splits and families.
+@app.callback()
+def behaviours(context: typer.Context, as_json: Json = False) -> None:
+    """List the built-in behaviours: the question each asks, and why it was selected."""
+    from lakatos.agent.cli import checking
+    from lakatos.agent.cli import tables as cli_tables
 
-    Whether the behaviour is there (`ok`) is decided on the splits: a family is asked about only by claims that name it.
+    if context.invoked_subcommand is not None:
+        return
+    listed = checking.behaviours_document()
+    if as_json:
+        _print_json({"behaviours": listed})
+    else:
+        cli_tables.print_behaviours(_out(), listed)
+
+
+@app.command("check")
+def check_behaviour(
+    name: Annotated[str, typer.Argument(help="A built-in behaviour or a path to your own YAML file.")],
+    model: Annotated[str, typer.Option(help=str(RunConfig.model_fields["model"].description))] = "smollm2-135m",
+    device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
+    pairs: Annotated[int, typer.Option(min=8, max=5000, help="Pairs to measure, of each split.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the pairs that are measured.")] = 0,
+    max_pairs: Annotated[
+        int, typer.Option(min=16, help="Most confirmation pairs that a test of the run may use; as in `lakatos run`.")
+    ] = RunConfig.model_fields["max_pairs"].default,
+    as_json: Json = False,
+) -> int:
+    """Find all that a run of this behaviour on a model would fail on, and measure whether the model shows it.
+
+    Exit 1 where there is a problem, or the model does not show the behaviour.
     """
-    behaviour = load_behaviour(name)
-    from lakatos.tools.behaviour import load_controls, readiness_problems
-    from lakatos.tools.model import load_model
+    from lakatos.agent.cli import checking
+    from lakatos.agent.cli import tables as cli_tables
 
-    controls, problems = load_controls(behaviour, name) if behaviour.kind == "pairs" else ({}, [])
-    model = load_model(model_name, device=device, seed=seed, say=say)
-    problems += readiness_problems(behaviour, controls, model.tokenizer, max_pairs=max_pairs)
-    origins = [] if problems else behaviour.origins
-    measured = [_measured(model, behaviour, split, family, pairs, seed) for split, family in origins]
-    of_splits = [row for row, (_, family) in zip(measured, origins, strict=True) if family is None]
-    return {
-        "behaviour": behaviour.name,
-        "version": behaviour.version,
-        "hash": behaviour.hash,
-        "model": model.name,
-        "weights": model.weight_hash,
-        "problems": [problem.document() for problem in problems],
-        "measured": measured,
-        "ok": not problems and all(row["present"] for row in of_splits),
-    }
-
-
-def _measured(model: Any, behaviour: Behaviour, split: Split, family: str | None, n: int, seed: int) -> dict[str, Any]:
-    from lakatos.tools.behaviour import available
-    from lakatos.tools.experiment import measure_presence
-    from lakatos.tools.intervention import Runs, run_interventions
-
-    n = available(behaviour, split, family, n)
-    runs = Runs(model.bridge, behaviour.sample(n, seed, split, family=family))
-    label = f"family {family}" if family else split
-    try:
-        if behaviour.kind == "pairs":
-            presence, _ = measure_presence(model.bridge, runs)
-            figures = {k: v for k, v in presence._asdict().items() if k != "gap"}
-            return {"split": label, "unit": "logits", **figures}
-        loss = float(run_interventions(model.bridge, runs, []).clean.mean())
-    except FloatingPointError as error:
-        raise UserError(f"{model.name} cannot be measured on {behaviour.name}: {error}") from error
-    return {
-        "split": label,
-        "n": n,
-        "accuracy": None,
-        "clean": loss,
-        "corrupted": None,
-        "unit": "nats",
-        "present": True,
-    }
+    document = checking.check_document(name, model, device, pairs, seed, max_pairs, _err().print)
+    if as_json:
+        _print_json(document)
+    else:
+        cli_tables.print_check(_out(), document)
+    return 0 if document["ok"] else 1

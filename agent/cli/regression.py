@@ -13,7 +13,7 @@ from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
     from lakatos.experiments_db import Store
-    from lakatos.experiments_db.records import Entry
+    from lakatos.experiments_db.log import Entry
 
 app = typer.Typer()
 
@@ -170,13 +170,11 @@ def write_tests(store: Store, folder: Path, accepted_only: bool) -> list[Path]:
 
 def _left_over(store: Store, folder: Path, written: list[Path]) -> list[Path]:
     """Files of this log's claims in the folder that were not written now, by the hash in their names."""
-    from lakatos.experiments_db import models as m
     from lakatos.experiments_db.regression import SUFFIX
 
     others = sorted(set(folder.expanduser().glob(f"*{SUFFIX}")) - {path.expanduser() for path in written})
     begins = {path: path.name.removesuffix(SUFFIX).rpartition("-")[2] for path in others}
-    known = m.HypothesisRow.claim_hash
-    return [p for p, h in begins.items() if len(h) == 8 and store.ids(known.startswith(f"sha256:{h}", autoescape=True))]
+    return [path for path, digits in begins.items() if len(digits) == 8 and store.with_hash(digits)]
 
 
 def _chosen(store: Store, hypothesis: str | None) -> list[Entry]:

@@ -66,7 +66,7 @@ def assess(
 ) -> int:
     """Review a hypothesis: appended beside the machine's verdict, which it never changes."""
     from lakatos.experiments_db.documents import documents
-    from lakatos.experiments_db.reviews import add_review
+    from lakatos.experiments_db.log import add_review
 
     store = open_log(db, study)
     entry = store.hypothesis(hypothesis)

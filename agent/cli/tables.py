@@ -12,8 +12,9 @@ from rich.table import Table
 from lakatos.agent.watch import showable, tokens_and_money
 from lakatos.experiments_db import Store
 from lakatos.experiments_db.documents import documents
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.log import Entry
 from lakatos.tools.behaviour import told
+from lakatos.tools.claim.measures import short
 
 _WIDE = 120  # columns that a whole table of hypotheses needs
 _ROWS = 100  # of a correction
@@ -247,7 +248,7 @@ def _print_prompts(console: Console, prompts: list[dict[str, Any]], runs: list[s
         return
     ranked = sorted(prompts, key=lambda p: next(iter(p["effects"].values())))
     places = [round(k * (len(ranked) - 1) / max(1, how_many - 1)) for k in range(how_many)]
-    headers = [*(name.removeprefix("attention.") for name in runs), "prompt (by quantile of the effect, worst first)"]
+    headers = [*(short(name) for name in runs), "prompt (by quantile of the effect, worst first)"]
     shown = table("effect", *headers, right=range(len(runs) + 1))
     for place in dict.fromkeys(places):
         prompt = ranked[place]

@@ -13,7 +13,7 @@ from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
     from lakatos.experiments_db import Store
-    from lakatos.experiments_db.remeasure import Remeasured
+    from lakatos.experiments_db.audit import Remeasured
 
 app = typer.Typer()
 
@@ -62,10 +62,7 @@ def verify(
         raise UserError(
             "--audit-seed, --hypothesis, --model and --device belong to --remeasure: say how many, e.g. 5%."
         )
-    from lakatos.experiments_db.database import open_engine
-    from lakatos.experiments_db.reading import Reader, ledger_hash
-    from lakatos.experiments_db.seal import broken_seals, read_seals
-    from lakatos.experiments_db.unreadable import Unreadable
+    from lakatos.experiments_db.log import Reader, Unreadable, broken_seals, ledger_hash, open_engine, read_seals
     from lakatos.experiments_db.verify import verify as verify_log
 
     asked = None if head is None else ledger_hash(head)
@@ -115,9 +112,7 @@ def seal(
     Commit the file, or send the line to somebody. `lakatos verify --seal FILE` then finds whatever of the log was
     changed, added or taken away before it, even where every hash was computed anew.
     """
-    from lakatos.experiments_db.database import open_engine
-    from lakatos.experiments_db.reading import Reader
-    from lakatos.experiments_db.seal import append_seal, make_seal, seal_file
+    from lakatos.experiments_db.log import Reader, append_seal, make_seal, open_engine, seal_file
 
     path = database_path(db)
     target = seal_file(path) if file is None else file.expanduser()
@@ -141,7 +136,7 @@ def seal(
 def _remeasure(
     store: Store, how_many: str, seed: str | None, hypothesis: str | None, model: str | None, device: str
 ) -> Remeasured:
-    from lakatos.experiments_db.remeasure import remeasure
+    from lakatos.experiments_db.audit.remeasure import remeasure
 
     with Progress(console=err(), transient=True) as bars:
         task = bars.add_task("measuring again", total=None)
@@ -163,7 +158,7 @@ def _print_document(lies: list[str], ledger: Store | None, found: Remeasured | N
         "ledger_head": ledger.ledger_head() if ledger else None,
     }
     if found is not None:
-        from lakatos.experiments_db.remeasure import document as audit
+        from lakatos.experiments_db.audit import document as audit
 
         document["remeasured"] = audit(found)
     print_json(document)
@@ -186,7 +181,7 @@ def _print(lies: list[str], store: Store | None, seals: int, found: Remeasured |
 
 
 def _print_audit(say: Any, found: Remeasured) -> None:
-    from lakatos.experiments_db.remeasure import SURE
+    from lakatos.experiments_db.audit import SURE
 
     wrong = len(found.problems)
     result = f"{wrong} problem{'s' if wrong > 1 else ''}" if wrong else "none differs"

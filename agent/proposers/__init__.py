@@ -1,19 +1,45 @@
 """Where hypotheses come from. What a proposer says is data and decides nothing.
 
-proposer  from attributions, at random, from a file, replications
-schema    the JSON schema of a language model's proposals
-briefing  what a language model is told before it proposes
+protocol        what a proposer is, and what it may see of a run
+attribution     the strongest rows of the attribution table, with rivals and nulls among them
+chance          any components at all: the control arm
+file            a person's own claims
+replication     what the study has confirmed, on other prompt families
+language_model  a language model;  schema: the form of its proposals;  briefing: what it is told
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from lakatos.agent.proposers.attribution import attribution, from_attribution
 from lakatos.agent.proposers.briefing import proposal_prompt, shortened, verdict
-from lakatos.agent.proposers.proposer import Explored, Proposal, at_random, from_attribution, from_file, to_replicate
+from lakatos.agent.proposers.chance import at_random, chance
+from lakatos.agent.proposers.file import file, from_file
+from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
+from lakatos.agent.proposers.protocol import Answer, Explored, Proposal, Proposed, Proposer, Purpose, Requests, View
+from lakatos.agent.proposers.replication import replication, to_replicate
 from lakatos.agent.proposers.schema import looks_back, proposal_schema
 
+PROPOSERS: Mapping[str, Proposer] = {
+    "attribution": attribution,
+    "llm": language_model,
+    "file": file,
+    "replication": replication,
+    "random": chance,
+}
+
 __all__ = [
+    "ATTEMPTS",
+    "PROPOSERS",
+    "Answer",
     "Explored",
     "Proposal",
+    "Proposed",
+    "Proposer",
+    "Purpose",
+    "Requests",
+    "View",
     "at_random",
     "from_attribution",
     "from_file",

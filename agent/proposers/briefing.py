@@ -10,7 +10,7 @@ from typing import Any
 
 from lakatos.agent.proposers.schema import most_together
 from lakatos.experiments_db.documents import entry_line
-from lakatos.experiments_db.records import Entry, Refused
+from lakatos.experiments_db.log import Entry, Refused
 from lakatos.prompts import Prompt
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import claim_of
@@ -115,7 +115,7 @@ def verdict(entry: Entry) -> str:
     effect = f"effect {line['effect']:+.3f} {line['unit']}"
     if line["fraction"] is not None:
         effect += f" = {100 * line['fraction']:+.0f}% of the gap"
-    bar = float(entry.record["threshold"])
+    bar = entry.prediction.threshold
     weakest = f", weakest line: {line['weakest']}" if entry.state == "inconclusive" and line["weakest"] else ""
     return f"{entry.text}: {told}, {effect}, e = {line['e']:.3g} (bar {bar:.3g}), n = {line['n']}{weakest}"
 

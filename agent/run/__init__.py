@@ -2,12 +2,14 @@
 
 graph          what comes next
 state          what the graph keeps between steps
-context        what a run has at hand: log, model, behaviour, limits, Ctrl-C
+context        what a run has at hand: log, model, behaviour, settings
+interruptions  what ends a run or makes it wait: Ctrl-C, wishes from elsewhere, limits
 beginning      what was selected, on which model
-investigation  the steps
-asking         asking a language model
+exploring      whether the model shows the behaviour, and where to look
+proposing      the proposer, and what it sees of the run;  asking: its requests to a language model
 registering    proposals judged: a slot, or a refusal
 testing        registered claims tested, batch by batch
+concluding     what the verdicts come to
 """
 
 from __future__ import annotations

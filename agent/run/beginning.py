@@ -7,7 +7,6 @@ from collections.abc import Callable
 from lakatos.agent.config import RunConfig
 from lakatos.agent.proposers import from_file
 from lakatos.agent.run.context import null_seed
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import load_behaviour, load_controls, told
 from lakatos.tools.environment import environment
@@ -39,19 +38,16 @@ def begin(
     if problems:
         raise UserError("; ".join(told(problems)))
     model = load(config.model, device=config.device, seed=null_seed(seed), say=say)
-    row = store.add(
-        m.Run(
-            study_id=store.study.id,
-            behaviour=chosen.name,
-            behaviour_hash=chosen.hash,
-            behaviour_definition=chosen.model_dump(mode="json"),
-            controls={name: control.model_dump(mode="json") for name, control in controls.items()},
-            model=model.name,
-            weights=model.weight_hash,
-            proposer=config.proposer,
-            seed=seed,
-            config=config.model_dump(mode="json"),
-            environment=environment(config.device),
-        )
+    row = store.begin_run(
+        behaviour=chosen.name,
+        behaviour_hash=chosen.hash,
+        behaviour_definition=chosen.model_dump(mode="json"),
+        controls={name: control.model_dump(mode="json") for name, control in controls.items()},
+        model=model.name,
+        weights=model.weight_hash,
+        proposer=config.proposer,
+        seed=seed,
+        config=config.model_dump(mode="json"),
+        environment=environment(config.device),
     )
     return row.id, model

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from lakatos.agent.config import Limits, RunConfig
-from lakatos.agent.llm import LLM, Abandoned, language_model
-from lakatos.agent.proposers import Explored
+from lakatos.agent.llm import LLM, language_model
+from lakatos.agent.run.interruptions import Interruptions
 from lakatos.agent.watch import Watcher
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.control import asked
-from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import Store, exploration_seed
+from lakatos.experiments_db.log import Entry, exploration_seed
+from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.errors import Stop, UserError
+from lakatos.tools.errors import UserError
 from lakatos.tools.experiment import EXPLORED, Sample, draw_prompts
 from lakatos.tools.model import LoadedModel, load_model
-
-_PAUSE_SECONDS = 0.5  # between two looks whether a paused run may go on
 
 
 class Context:
@@ -47,9 +40,7 @@ class Context:
         self.config = RunConfig.model_validate(self.row.config | changed.model_dump(exclude_unset=True))
         self.behaviour = Behaviour.model_validate(self.row.behaviour_definition)
         self.controls = [Behaviour.model_validate(d) for d in self.row.controls.values()]
-        self.stop_asked = False
-        self._waits_for_answer = False
-        self._paused = 0.0  # seconds that this process has waited because it was asked to
+        self.interruptions = Interruptions(store, run_id, self.config, watcher.say)
         self._llm = llm
         self._model = model
         self._load = load
@@ -94,98 +85,14 @@ class Context:
         """This run's hypotheses with their official states, which are those of the whole study."""
         return self.store.hypotheses(self.run_id)
 
-    def explored(self) -> Explored:
-        """The exploration's findings, read from the log."""
-        payload = self.findings()
-        cfg = self.model.cfg
-        gap = float(self._payload("checked")["gap"])
-        return Explored(gap, payload["attributions"], self.behaviour.named_positions, cfg.n_layers, cfg.n_heads)
-
-    def findings(self) -> dict[str, Any]:
-        """The exploration event as it stands in the log."""
-        return self._payload("explored")
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C asks the run to stop after the batch under way, and abandons a request; a second one kills it."""
-
-        def ask(_signal: int, _frame: Any) -> None:
-            if self.stop_asked:
-                raise KeyboardInterrupt
-            self.stop_asked = True
-            if self._waits_for_answer:
-                self.watcher.say("stopping: the request under way is abandoned (Ctrl-C again to kill)")
-                raise Abandoned
-            self.watcher.say("stopping after this batch (Ctrl-C again to kill; nothing that is stored would be lost)")
-
-        try:
-            before = signal.signal(signal.SIGINT, ask)
-        except ValueError:  # not the main thread: a notebook or a server keeps its own handling
-            yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    @contextmanager
-    def waiting_for_answer(self) -> Iterator[None]:
-        """While a language model is asked: Ctrl-C does not wait for it.
-
-        Raises:
-            Abandoned: from whatever is under way within.
-            Stop: the user asked before it began.
-        """
-        self._waits_for_answer = True
-        try:
-            if self.stop_asked:
-                raise Stop("interrupted")
-            yield
-        finally:
-            self._waits_for_answer = False
-
     def check_limits(self, tested: int | None = None) -> None:
-        """Stop if the user asked, or a limit of the run is reached.
-
-        Args:
-            tested: how many tests are finished, where another is about to begin.
-
-        Raises:
-            Stop
-        """
-        self._obey()
-        spent = self.store.run(self.run_id)
-        limits: list[tuple[str, float | None, float]] = [
-            ("--max-forwards", self.config.max_forwards, spent.forwards),
-            ("--max-tokens", self.config.max_tokens, spent.tokens),
-            ("--max-seconds", self.config.max_seconds, spent.seconds),
-        ]
-        if tested is not None:
-            limits.append(("--max-tests", self.config.max_tests, tested))
-        for flag, limit, used in limits:
-            if limit is not None and used >= limit:
-                raise Stop(f"the limit {flag} {limit:g} is reached ({used:,.0f} spent)")
+        """Stop (raises Stop) if the user asked, or a limit is reached; see `Interruptions.check`."""
+        self.interruptions.check(tested)
 
     def going(self, phase: str, done: int, of: int) -> None:
         """Tell how far a phase has come, and stop if the user asked (Stop)."""
         self.watcher.phase(phase, done, of)
-        self._obey()
-
-    def _obey(self) -> None:
-        """Stop (raises Stop) or wait, if that was asked here by Ctrl-C, or anywhere else through the log."""
-        waiting = False
-        while not self.stop_asked and (wish := asked(self.store, self.run_id)) is not None:
-            if wish == "stop":
-                raise Stop("asked to stop")
-            if not waiting:
-                self.watcher.say("paused, as was asked; `lakatos review` resumes it, Ctrl-C stops it")
-                waiting = True
-            time.sleep(_PAUSE_SECONDS)
-            self._paused += _PAUSE_SECONDS
-        if self.stop_asked:
-            raise Stop("interrupted")
-        if waiting:
-            self.watcher.say("going on")
+        self.interruptions.obey()
 
     def exploration(self, *, donors: bool) -> Sample:
         """The exploration pairs behind every constant: the same for all claims, and run once."""
@@ -197,35 +104,30 @@ class Context:
                 n=EXPLORED,
                 skip=0,
                 split="exploration",
-                seeds=self._seed,
+                seeds=self.seed,
                 donors=donors,
             ).on(self.model.bridge)
         return self._samples[donors]
 
-    def _seed(self, purpose: str) -> int:
+    def seed(self, purpose: str) -> int:
+        """The seed of one of its exploration streams."""
         return exploration_seed(self.row.seed, purpose)
 
-    def _event(self, kind: str) -> m.Event | None:
-        found = self.store.all(m.Event, m.Event.run_id == self.run_id, m.Event.kind == kind)
-        return found[-1] if found else None
-
-    def _payload(self, kind: str) -> dict[str, Any]:
-        event = self._event(kind)
+    def payload(self, kind: str) -> dict[str, Any]:
+        """What the newest event of this kind says. Raises LookupError: there is none."""
+        event = self.store.event_of(self.run_id, kind)
         if event is None:
             raise LookupError(f"run {self.run_id} has no event {kind!r}")
         return event.payload
 
-    def _fail(self, why: str, *, final: bool) -> NoReturn:
+    def fail(self, why: str, *, final: bool) -> NoReturn:
         """A behaviour that was looked at and dropped is part of the record; where that is final, no resuming helps."""
         self.store.event(self.run_id, "failed", {"reason": why, "final": final})
         raise UserError(why)
 
-    def _log(self, kind: str, payload: dict[str, Any], forwards: float, began: float) -> None:
-        self.store.event(self.run_id, kind, payload, forwards, self._clock() - began)
-
-    def _clock(self) -> float:
-        """Seconds, without those of pauses: a paused run spends nothing."""
-        return time.monotonic() - self._paused
+    def log(self, kind: str, payload: dict[str, Any], forwards: float, began: float) -> None:
+        """Append what a step showed, with what it cost; `began` is by `Interruptions.clock`."""
+        self.store.event(self.run_id, kind, payload, forwards, self.interruptions.clock() - began)
 
 
 def null_seed(seed: str) -> int:

@@ -14,19 +14,20 @@ from typing import Any, Literal
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
-from sqlalchemy.exc import IntegrityError
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm import LLM, language_model
-from lakatos.agent.run.asking import ask_for_prose
 from lakatos.agent.run.beginning import begin
-from lakatos.agent.run.investigation import Investigation
+from lakatos.agent.run.concluding import ask_for_prose, conclude
+from lakatos.agent.run.context import Context
+from lakatos.agent.run.exploring import check, explore
+from lakatos.agent.run.proposing import propose
 from lakatos.agent.run.registering import register_proposals
 from lakatos.agent.run.state import State
 from lakatos.agent.run.testing import test_registered
 from lakatos.agent.watch import Silent, Watcher
-from lakatos.experiments_db.records import RunRecord
-from lakatos.experiments_db.store import Store, StoreError, open_store
+from lakatos.experiments_db.log import Conflict, RunRecord, StoreError
+from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.model import LoadedModel, load_model
 
@@ -34,42 +35,42 @@ DEFAULT_DB = "lakatos.db"
 _MANY = 10_000  # langgraph's limit on steps: a run has its own limits
 
 
-def build_graph(run: Investigation, checkpointer: Any = None) -> Any:
+def build_graph(run: Context, checkpointer: Any = None) -> Any:
     """The compiled graph of one run."""
 
-    def explore(state: State) -> Command[Literal["propose"]]:  # noqa: ARG001 - langgraph names it
-        run.check()
-        run.explore()
+    def exploring(state: State) -> Command[Literal["propose"]]:  # noqa: ARG001 - langgraph names it
+        check(run)
+        explore(run)
         return Command(goto="propose")
 
-    def propose(state: State) -> Command[Literal["register", "conclude"]]:
-        proposed = run.propose(state["round"])
+    def proposing(state: State) -> Command[Literal["register", "conclude"]]:
+        proposed = propose(run, state["round"])
         return Command(goto="register" if proposed else "conclude")
 
-    def register(state: State) -> Command[Literal["test"]]:
+    def registering(state: State) -> Command[Literal["test"]]:
         register_proposals(run, state["round"])
         return Command(goto="test")
 
-    def test(state: State) -> Command[Literal["interpret"]]:  # noqa: ARG001 - langgraph names it
+    def testing(state: State) -> Command[Literal["interpret"]]:  # noqa: ARG001 - langgraph names it
         test_registered(run)
         return Command(goto="interpret")
 
-    def interpret(state: State) -> Command[Literal["propose", "conclude"]]:
+    def interpreting(state: State) -> Command[Literal["propose", "conclude"]]:
         if run.config.proposer == "llm":
             ask_for_prose(run, state["round"])
         more = state["round"] < run.config.rounds
         return Command(goto="propose" if more else "conclude", update={"round": state["round"] + more})
 
-    def conclude(state: State) -> None:  # noqa: ARG001 - langgraph names it
-        run.conclude()
+    def concluding(state: State) -> None:  # noqa: ARG001 - langgraph names it
+        conclude(run)
 
     graph = StateGraph(State)
-    graph.add_node("explore", explore)
-    graph.add_node("propose", propose)
-    graph.add_node("register", register)
-    graph.add_node("test", test)
-    graph.add_node("interpret", interpret)
-    graph.add_node("conclude", conclude)
+    graph.add_node("explore", exploring)
+    graph.add_node("propose", proposing)
+    graph.add_node("register", registering)
+    graph.add_node("test", testing)
+    graph.add_node("interpret", interpreting)
+    graph.add_node("conclude", concluding)
     graph.add_edge(START, "explore")
     graph.add_edge("conclude", END)
     return graph.compile(checkpointer=checkpointer)
@@ -144,17 +145,17 @@ def _go(
     limits: dict[str, Any] | None = None,
     load: Callable[..., LoadedModel] = load_model,
 ) -> RunRecord:
-    run = Investigation(store, run_id, watcher, llm, model=model, load=load, limits=limits or {})
+    run = Context(store, run_id, watcher, llm, model=model, load=load, limits=limits or {})
     store.event(run_id, how, {"limits": limits or {}})
     thread = {"configurable": {"thread_id": run.row.digest}, "recursion_limit": _MANY}
     try:
         if run.config.proposer == "llm":
             run.reach_llm()  # a wrong address is found before the model is loaded
-        with run.interruptible(), SqliteSaver.from_conn_string(str(checkpoints(store))) as saver:
+        with run.interruptions.interruptible(), SqliteSaver.from_conn_string(str(checkpoints(store))) as saver:
             graph = build_graph(run, saver)
             waiting = bool(graph.get_state(thread).next)
             graph.invoke(None if waiting else State(run_id=run_id, round=1), thread)
-    except IntegrityError as error:
+    except Conflict as error:
         raise UserError(
             f"Another process is at work on run {run_id}: it has stored what this one was about to. "
             "Let it finish; nothing is lost or counted twice."

@@ -8,9 +8,7 @@ from contextlib import suppress
 
 from lakatos.agent.proposers import from_file
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.registration import Registration, register
-from lakatos.experiments_db.store import Burned, Duplicate
+from lakatos.experiments_db.log import Burned, Duplicate, Proposal, Registration, register
 from lakatos.tools.behaviour import most_pairs, plain
 from lakatos.tools.claim import AnyClaim, claim_hash, control_names, describe, read_hypothesis
 from lakatos.tools.component import Shape
@@ -24,10 +22,9 @@ CLAIM_FAILURES = (UserError, FloatingPointError)
 
 def register_proposals(run: Context, round_: int) -> None:
     """Judge every proposal of a round: a slot and a frozen record for it, or a refusal with its reason."""
-    proposals = run.store.all(m.Proposal, m.Proposal.run_id == run.run_id, m.Proposal.round == round_)
+    proposals = run.store.proposals(run.run_id, round_)
     ids = [row.id for row in proposals]
-    settled = {r.proposal_id for r in run.store.all(m.Refusal, m.Refusal.proposal_id.in_(ids))}
-    settled |= {h.proposal_id for h in run.store.all(m.HypothesisRow, m.HypothesisRow.proposal_id.in_(ids))}
+    settled = run.store.refusals(ids).keys() | run.store.of_proposals(ids).keys()
     if any(row.id not in settled for row in proposals):
         run.load()
     for number, row in enumerate(proposals):
@@ -47,7 +44,7 @@ def may_need_donors(run: Context) -> bool:
     return False
 
 
-def _register(run: Context, proposal: m.Proposal) -> None:
+def _register(run: Context, proposal: Proposal) -> None:
     try:
         hypothesis = read_hypothesis(proposal.proposal, run.behaviour.name)
     except ProposalError as error:
@@ -62,10 +59,10 @@ def _register(run: Context, proposal: m.Proposal) -> None:
     controls = {c.name: c.hash for c in run.controls if c.name in wanted}
     facts = {"weights": run.row.weights, "behaviour": run.row.behaviour_hash}
     identity = claim_hash(claim, **facts, controls=controls, study=run.store.study.name)
-    twins = run.store.all(m.HypothesisRow, m.HypothesisRow.claim_hash == identity)
+    twins = run.store.with_hash(identity.removeprefix("sha256:"))
     if twins:
         text = describe(claim, run.behaviour.name)
-        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twins[0].id} ({text})", twins[0].id)
+        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twins[0]} ({text})", twins[0])
         return
     began = time.monotonic()
     try:
@@ -102,7 +99,7 @@ def _register(run: Context, proposal: m.Proposal) -> None:
     except Burned as error:
         _refuse(run, proposal, "untestable", str(error))
     except Duplicate as error:  # another process was faster
-        if run.store.all(m.HypothesisRow, m.HypothesisRow.proposal_id == proposal.id):
+        if run.store.of_proposals([proposal.id]):
             return
         _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
 
@@ -114,6 +111,6 @@ def _cap(run: Context, claim: AnyClaim, controls: Collection[str]) -> int:
     return min(most_pairs(run.behaviour, limit, claim.family), *caps, limit)
 
 
-def _refuse(run: Context, proposal: m.Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
-    run.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=reason, duplicate_of=duplicate_of))
+def _refuse(run: Context, proposal: Proposal, kind: str, reason: str, duplicate_of: int | None = None) -> None:
+    run.store.refuse(proposal.id, kind, reason, duplicate_of)
     run.watcher.say(f"refused ({kind}): {reason}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.store import StoreError, from_values
+from lakatos.experiments_db.log import Entry, StoreError, from_values, to_data
+from lakatos.experiments_db.verdict import State
 from lakatos.tools.claim import control_names
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Evidence, conclude, crashed
-from lakatos.tools.experiment import Measurement, Sample, draw_prompts, needs_donors, run_experiment
+from lakatos.tools.evidence import Data, Evidence, conclude, crashed, e_process, run_test, stopped
+from lakatos.tools.experiment import Batch, Measured, measure_batch
 from lakatos.tools.statistics import BATCH
 
 # What a test may die of: then that is its evidence. Errors of the log itself are not among them.
@@ -32,57 +31,59 @@ def test_registered(run: Context) -> None:
         run.watcher.phase("testing", tested + number, tested + len(pending))
         evidence = _test(run, entry)
         run.store.freeze(entry.id, evidence)
-        judged = run.store.hypothesis(str(entry.id))
-        run.watcher.say(_line(judged))
+        run.watcher.say(_line(_by_itself(entry, evidence)))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A measured batch, and when it was drawn."""
+
+    measured: Measured
+    at: str
+
+    @property
+    def data(self) -> Data:
+        return self.measured.data
 
 
 def _test(run: Context, entry: Entry) -> Evidence:
-    claim, battery, threshold = entry.claim, entry.battery, float(entry.record["threshold"])
-    stored = run.store.batches(entry.id)
-    effects = run.store.effects(entry.id)
+    claim, battery, threshold = entry.claim, entry.battery, entry.prediction.threshold
+    stored, effects = run.store.batches(entry.id), run.store.effects(entry.id)
     spent = run.store.run(run.run_id).forwards
-    drawn_at, began = run.store.time(), time.monotonic()
+    wanted = control_names(claim, run.behaviour)
+    controls = [control for control in run.controls if control.name in wanted]
 
-    def draw(number: int) -> Sample:
-        nonlocal drawn_at, began
-        drawn_at, began = run.store.time(), time.monotonic()
-        wanted = control_names(claim, run.behaviour)
-        return draw_prompts(
-            run.behaviour,
-            [c for c in run.controls if c.name in wanted],
-            run.model.tokenizer,
-            n=BATCH,
-            skip=BATCH * number,
-            split="confirmation",
-            seeds=lambda purpose: run.store.seed(entry.seed_key, purpose),
-            donors=needs_donors(claim),
-            family=claim.family,
-            unit=battery.unit,
-        ).on(run.model.bridge)
+    def seed(purpose: str) -> int:
+        return run.store.seed(entry.seed_key, purpose)
 
-    def keep(number: int, sample: Sample, measured: Measurement, e: float) -> None:
+    def measured(number: int) -> _Drawn:
+        at = run.store.time()
+        batch = Batch.of(claim, battery, run.behaviour, controls, number, seed, unit=battery.unit)
+        return _Drawn(measure_batch(batch, run.model), at)
+
+    def keep(drawn: _Drawn, so_far: Sequence[Data]) -> None:
         nonlocal spent
+        e = float(e_process(claim, battery, Data.join(so_far))[-1])
+        found = drawn.measured
         run.store.add_batch(
-            m.Batch(
-                hypothesis_id=entry.id,
-                number=number,
-                seed=str(sample.runs.pairs.seed),
-                drawn_at=drawn_at,
-                e_after=e,
-                engine=measured.engine,
-                forwards=measured.forwards,
-                seconds=time.monotonic() - began,
-            ),
-            _effect_rows(entry, sample, measured),
+            entry.id,
+            _prompts(entry, found),
+            number=found.batch.number,
+            seed=str(found.batch.seeds["pairs"]),
+            drawn_at=drawn.at,
+            e_after=e,
+            engine=found.measurement.engine,
+            forwards=found.measurement.forwards,
+            seconds=found.seconds,
         )
-        spent += measured.forwards
-        run.watcher.testing(entry.text, BATCH * (number + 1), battery.n_max, e, spent)
+        spent += found.measurement.forwards
+        run.watcher.testing(entry.text, BATCH * len(so_far), battery.n_max, e, spent)
         run.check_limits()
 
     run.watcher.testing(entry.text, len(effects), battery.n_max, stored[-1].e_after if stored else 1.0, spent)
     done = [to_data([x for x in effects if x.batch_id == batch.id]) for batch in stored]
     try:
-        run_experiment(claim, battery, threshold, run.model.bridge, draw, done, keep)
+        run_test(lambda so_far: stopped(claim, battery, threshold, so_far), measured, keep, done)
     except StoreError:
         raise
     except TEST_FAILURES as error:
@@ -90,18 +91,25 @@ def _test(run: Context, entry: Entry) -> Evidence:
     return conclude(claim, battery, threshold, run.store.data(entry.id), entry.claim_hash)
 
 
-def _effect_rows(entry: Entry, sample: Sample, measured: Measurement) -> Sequence[m.Effect]:
+def _prompts(entry: Entry, found: Measured) -> list[dict[str, Any]]:
     return [
-        m.Effect(
-            claim_hash=entry.claim_hash,
-            place=place,
-            uid=pair.uid,
-            template=pair.template,
-            prompt={"clean": pair.clean, "corrupted": pair.corrupted, "answer": pair.answer, "wrong": pair.wrong},
-            measured=from_values(measured.values, place),
-        )
-        for place, pair in enumerate(sample.runs.pairs)
+        {
+            "claim_hash": entry.claim_hash,
+            "place": place,
+            "uid": pair.uid,
+            "template": pair.template,
+            "prompt": {"clean": pair.clean, "corrupted": pair.corrupted, "answer": pair.answer, "wrong": pair.wrong},
+            "measured": from_values(found.measurement.values, place),
+        }
+        for place, pair in enumerate(found.prompts)
     ]
+
+
+def _by_itself(entry: Entry, evidence: Evidence) -> Entry:
+    """A hypothesis as its own evidence leaves it. What the study says of it is not asked for after every test."""
+    alone = evidence.stop != "crashed" and evidence.e >= entry.prediction.threshold
+    state: State = "confirmed" if alone else "inconclusive"
+    return replace(entry, evidence=evidence, judgement=replace(entry.judgement, state=state))
 
 
 def _line(entry: Entry) -> str:

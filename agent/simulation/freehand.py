@@ -14,7 +14,7 @@ import numpy as np
 
 from lakatos.agent.simulation.laboratory import WEIGHTS
 from lakatos.agent.simulation.world import BEHAVIOUR, GAP, THRESHOLD, WORDS, Floats, World, place
-from lakatos.experiments_db.records import Slot
+from lakatos.experiments_db.verdict import Slot
 from lakatos.tools.claim import NodeEffect, atoms
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION, clip, e_path, scale
 

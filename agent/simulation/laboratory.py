@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from lakatos.agent.simulation.world import BEHAVIOUR, THRESHOLD, Floats, World, place
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.registration import Registration, register
-from lakatos.experiments_db.store import Append, Duplicate, Store, from_values, open_store
+from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, from_values, register, seed_key
+from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
+from lakatos.tools.claim.measures import CORRUPTED, INTERVENED, of_match
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, stopped
+from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, run_test, stopped
 from lakatos.tools.records import content_hash
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
@@ -43,6 +41,16 @@ class Test:
     __test__ = False  # it is not one of pytest's
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of simulated measurements."""
+
+    number: int
+    drawn_at: str
+    pairs: tuple[PromptPair, ...]
+    data: Data
+
+
 class Laboratory:
     """What the public interface gives an agent.
 
@@ -61,20 +69,17 @@ class Laboratory:
         self._measured: dict[int, list[Data]] = {}
         self._proposed = 0
         self._explored = [place(pair) for pair in BEHAVIOUR.sample(MIN_EXPLORATION, world.seed)]
-        self._run = self.store.add(
-            m.Run(
-                study_id=self.store.study.id,
-                behaviour=BEHAVIOUR.name,
-                behaviour_hash=BEHAVIOUR.hash,
-                behaviour_definition=BEHAVIOUR.model_dump(mode="json"),
-                controls={},
-                model=MODEL,
-                weights=WEIGHTS,
-                proposer="simulated",
-                seed=str(world.seed),
-                config={},
-                environment={},
-            )
+        self._run = self.store.begin_run(
+            behaviour=BEHAVIOUR.name,
+            behaviour_hash=BEHAVIOUR.hash,
+            behaviour_definition=BEHAVIOUR.model_dump(mode="json"),
+            controls={},
+            model=MODEL,
+            weights=WEIGHTS,
+            proposer="simulated",
+            seed=str(world.seed),
+            config={},
+            environment={},
         )
 
     @property
@@ -93,26 +98,28 @@ class Laboratory:
     def propose(self, proposals: Sequence[dict[str, Any]]) -> list[int | None]:
         """Put claims forward. For each: the number of the hypothesis, or None where it was refused."""
 
-        def build(append: Append) -> list[m.Proposal]:
-            return [
-                append.add(m.Proposal(run_id=self._run.id, round=1, place=self._proposed + k, proposal=proposal))
-                for k, proposal in enumerate(proposals)
-            ]
-
-        rows = self.store.append(build)
+        rows = self.store.propose(self._run.id, 1, proposals, first=self._proposed)
         self._proposed += len(rows)
         return [self._judge(row) for row in rows]
 
     def test(self, hypothesis: int, watch: Watch = lambda _hypothesis, _n, _e: None) -> Evidence:
         """Test a claim on fresh prompts by its registered rule. A crash is its evidence."""
         test = self.registered[hypothesis]
-        stream = BEHAVIOUR.stream(test.seed, "confirmation")
         done = self._measured.setdefault(hypothesis, [])
+        stream = itertools.islice(BEHAVIOUR.stream(test.seed, "confirmation"), BATCH * len(done), None)
+
+        def keep(batch: _Batch, so_far: Sequence[Data]) -> None:
+            e = self._append(hypothesis, batch, so_far)
+            done.append(batch.data)
+            watch(hypothesis, BATCH * len(done), e)
+
         try:
-            while stopped(test.claim, test.battery, test.threshold, done) is None:
-                data, e = self._batch(hypothesis, done, stream)
-                done.append(data)
-                watch(hypothesis, BATCH * len(done), e)
+            run_test(
+                lambda so_far: stopped(test.claim, test.battery, test.threshold, so_far),
+                lambda number: self._batch(hypothesis, number, stream),
+                keep,
+                done,
+            )
         except RuntimeError as error:
             evidence = crashed(f"{type(error).__name__}: {error}", n=BATCH * len(done))
         else:
@@ -124,11 +131,12 @@ class Laboratory:
         """Try to add a batch to a test.
 
         Raises:
-            IntegrityError: its evidence is frozen.
+            Conflict: its evidence is frozen.
         """
         done = self._measured[hypothesis]
         stream = BEHAVIOUR.stream(self.registered[hypothesis].seed, "confirmation")
-        self._batch(hypothesis, done, itertools.islice(stream, BATCH * len(done), None))
+        batch = self._batch(hypothesis, len(done), itertools.islice(stream, BATCH * len(done), None))
+        self._append(hypothesis, batch, [*done, batch.data])
 
     def attempt(self, act: Callable[[], None]) -> None:
         """Try what the database refuses, and count the refusal.
@@ -138,7 +146,7 @@ class Laboratory:
         """
         try:
             act()
-        except IntegrityError:
+        except Conflict:
             self.refused += 1
         else:
             raise AssertionError("the database let an agent break its rules")
@@ -147,12 +155,11 @@ class Laboratory:
         """The numbers that a test has revealed, per prompt: of the claim, and of each matched random pair of heads."""
         test, values = self.registered[hypothesis], Data.join(self._measured[hypothesis]).values
         found = {
-            others: values[f"random.{k}"] - values["corrupted"]
-            for k, others in enumerate(test.battery.matched["random"])
+            others: values[of_match(k)] - values[CORRUPTED] for k, others in enumerate(test.battery.matched["random"])
         }
-        return {"+".join(test.claim.components): values["intervened"] - values["corrupted"], **found}
+        return {"+".join(test.claim.components): values[INTERVENED] - values[CORRUPTED], **found}
 
-    def _judge(self, proposal: m.Proposal) -> int | None:
+    def _judge(self, proposal: Proposal) -> int | None:
         kind, twin = "malformed", None
         try:
             hypothesis = read_hypothesis(proposal.proposal, BEHAVIOUR.name)
@@ -161,7 +168,7 @@ class Laboratory:
         except (ProposalError, UserError) as error:
             if isinstance(error, Duplicate):
                 kind, twin = "duplicate", error.duplicate_of
-            self.store.add(m.Refusal(proposal_id=proposal.id, kind=kind, reason=str(error), duplicate_of=twin))
+            self.store.refuse(proposal.id, kind, str(error), twin)
             self.refused += 1
             return None
 
@@ -169,7 +176,7 @@ class Laboratory:
         claim, study = hypothesis.claim, self.store.study
         assert isinstance(claim, NodeEffect)
         identity = claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR.hash, controls={}, study=study.name)
-        twins = self.store.ids(m.HypothesisRow.claim_hash == identity)
+        twins = self.store.with_hash(identity.removeprefix("sha256:"))
         if twins:
             raise Duplicate(twins[0])
         if not self.left:
@@ -190,43 +197,46 @@ class Laboratory:
                 templates=len(BEHAVIOUR.templates_of("confirmation")),
             ),
         )
-        seed = self.store.seed(f"{identity}|{row.record['nonce']}", "pairs")
-        self.registered[row.id] = Test(claim, battery, float(row.record["threshold"]), identity, seed)
+        prediction = row.prediction()
+        seed = self.store.seed(seed_key(identity, prediction.nonce), "pairs")
+        self.registered[row.id] = Test(claim, battery, prediction.threshold, identity, seed)
         return row.id
 
-    def _batch(self, hypothesis: int, done: Sequence[Data], stream: Iterator[PromptPair]) -> tuple[Data, float]:
-        """Draw, measure and append the next batch; the e-value after it."""
+    def _batch(self, hypothesis: int, number: int, stream: Iterator[PromptPair]) -> _Batch:
+        """Draw and measure the next batch."""
         test, drawn_at = self.registered[hypothesis], self.store.time()
-        pairs = list(itertools.islice(stream, BATCH))
+        pairs = tuple(itertools.islice(stream, BATCH))
         places = [place(pair) for pair in pairs]
         values = self.world.measure(test.claim, test.battery.matched, places, "confirmation")
-        data = Data(values, tuple(pair.template for pair in pairs))
-        e = float(e_process(test.claim, test.battery, Data.join([*done, data]))[-1])
-        batch = m.Batch(
-            hypothesis_id=hypothesis,
-            number=len(done),
+        return _Batch(number, drawn_at, pairs, Data(values, tuple(pair.template for pair in pairs)))
+
+    def _append(self, hypothesis: int, batch: _Batch, so_far: Sequence[Data]) -> float:
+        """Append a batch; the e-value after it."""
+        test = self.registered[hypothesis]
+        e = float(e_process(test.claim, test.battery, Data.join(so_far))[-1])
+        prompts = (
+            {
+                "claim_hash": test.identity,
+                "place": k,
+                "uid": pair.uid,
+                "template": pair.template,
+                "prompt": {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
+                "measured": from_values(batch.data.values, k),
+            }
+            for k, pair in enumerate(batch.pairs)
+        )
+        self.store.add_batch(
+            hypothesis,
+            prompts,
+            number=batch.number,
             seed=str(test.seed),
-            drawn_at=drawn_at,
+            drawn_at=batch.drawn_at,
             e_after=e,
             engine="simulated",
             forwards=0.0,
             seconds=0.0,
         )
-        self.store.add_batch(
-            batch,
-            (
-                m.Effect(
-                    claim_hash=test.identity,
-                    place=k,
-                    uid=pair.uid,
-                    template=pair.template,
-                    prompt={name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
-                    measured=from_values(values, k),
-                )
-                for k, pair in enumerate(pairs)
-            ),
-        )
-        return data, e
+        return e
 
 
 def calibrated(

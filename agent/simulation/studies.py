@@ -23,8 +23,7 @@ from lakatos.agent.simulation.agents import AGENTS
 from lakatos.agent.simulation.freehand import Freehand
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import NOISES, World
-from lakatos.experiments_db.correction import OFFICIAL, confirmed, groups
-from lakatos.experiments_db.records import Slot
+from lakatos.experiments_db.verdict import OFFICIAL, Slot, confirmed, groups
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION

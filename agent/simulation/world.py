@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lakatos.tools.behaviour import Behaviour, PromptPair
 from lakatos.tools.claim import NodeEffect
+from lakatos.tools.claim.measures import CLEAN, CORRUPTED
 from lakatos.tools.component import Component, Shape
 from lakatos.tools.evidence import Values
 
@@ -125,7 +126,7 @@ class World:
         """What a model would have shown: the metric of every run of the claim's battery on these prompts."""
         at = np.asarray(places)
         corrupted = 0.25 * GAP * self._baseline[split][at]
-        values = {"clean": GAP + corrupted, "corrupted": corrupted}
+        values = {CLEAN: GAP + corrupted, CORRUPTED: corrupted}
         for arm in claim.arms(matched):
             values[arm.name] = corrupted + self.effect(arm.components, split)[at]
         return values

@@ -1,28 +1,36 @@
 """The log as records for people and programs. Tables, JSON, files and pages are made of these.
 
 documents   runs, hypotheses, corrections, reviews
+line        one hypothesis as a flat row: the columns of tables, files and the index
+cell        a place in the model, and what was found of it
 provenance  what lies behind a hypothesis: its proposal, its kin, its deviations
 transcript  what a language model was asked and answered
 """
 
 from __future__ import annotations
 
+from lakatos.experiments_db.documents.cell import Cell
 from lakatos.experiments_db.documents.documents import (
-    COLUMNS,
     correction_document,
-    entry_line,
     hypothesis_document,
     log_document,
-    own_run,
     run_document,
     runs_document,
     study_document,
 )
+from lakatos.experiments_db.documents.line import COLUMNS, FILTERS, KEPT, LACKING, SORTS, TYPES, Line, entry_line
 from lakatos.experiments_db.documents.provenance import deviations, kin, proposal_document
 from lakatos.experiments_db.documents.transcript import as_markdown, transcript_document
 
 __all__ = [
     "COLUMNS",
+    "FILTERS",
+    "KEPT",
+    "LACKING",
+    "SORTS",
+    "TYPES",
+    "Cell",
+    "Line",
     "as_markdown",
     "correction_document",
     "deviations",
@@ -30,7 +38,6 @@ __all__ = [
     "hypothesis_document",
     "kin",
     "log_document",
-    "own_run",
     "proposal_document",
     "run_document",
     "runs_document",

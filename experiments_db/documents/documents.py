@@ -6,74 +6,19 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.corrected import correct, family_of
-from lakatos.experiments_db.correction import OFFICIAL
-from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.records import STATES, Entry, Interval, Judgement, RunRecord
-from lakatos.experiments_db.reviews import agreement
+from lakatos.experiments_db.documents.line import entry_line, few_templates
+from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.unreadable import reading
-from lakatos.tools.claim import AttentionRole
+from lakatos.experiments_db.verdict import OFFICIAL, STATES, Judgement, correct, family_of
 from lakatos.tools.component import Component
-from lakatos.tools.errors import NotThere, UserError
+from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import e_process, parts_of
-from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
-
-_OF_GAP = (
-    "node_effect",
-    "necessity",
-    "no_effect",
-    "minimality",
-    "mediation",
-)  # main effects that are shares of the gap
-COLUMNS = (  # of `entry_line`
-    "id",
-    "slot",
-    "run",
-    "state",
-    "text",
-    "kind",
-    "group",
-    "reading",
-    "of_these_templates",
-    "role",
-    "components",
-    "behaviour",
-    "model",
-    "proposer",
-    "effect",
-    "unit",
-    "low",
-    "high",
-    "level",
-    "fraction",
-    "gap",
-    "margin",
-    "predicted",
-    "weakest",
-    "e",
-    "p",
-    "n",
-    "stop",
-    "error",
-    "flagged",
-    "forwards",
-    "registered_at",
-    "claim_hash",
-    "contradicted_by",
-    "replicated_by",
-    "review",
-)
-UNSELECTED = 0.95  # level of intervals that were not selected for being confirmed
 
 
 def study_document(store: Store) -> dict[str, Any]:
     """The study: over what error is controlled, how, and the ledger's head."""
     study = store.study
-    others = [other.name for other in store.all(m.Study) if other.id != study.id]
+    others = [other for other in store.studies() if other != study.name]
     return {
         "name": study.name,
         "alpha": study.alpha,
@@ -115,11 +60,11 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
     Raises:
         UserError: there is no such run in this study.
     """
-    row, record = own_run(store, run_id), store.run(run_id)
-    timeline = store.all(m.Event, m.Event.run_id == run_id)
+    row, record = store.own_run(run_id), store.run(run_id)
+    timeline = store.events(run_id)
     payloads = {event.kind: event.payload for event in timeline}
     definition = row.behaviour_definition
-    calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
+    calls = store.calls(run_id)
     return {
         **_run_line(store, record, store.judgements()),
         "study": study_document(store),
@@ -143,60 +88,6 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
     }
 
 
-def own_run(store: Store, run_id: int) -> m.Run:
-    """A run's row. Raises UserError: there is no such run in this study."""
-    row = store.run_row(run_id)
-    if row.study_id != store.study.id:
-        other = store.study_of(run_id)
-        raise NotThere(f"Run {run_id} is of another study, {other}: `--study {other}` shows it.")
-    return row
-
-
-def entry_line(entry: Entry) -> dict[str, Any]:
-    """One hypothesis as a flat row."""
-    effect = entry.evidence.effect if entry.evidence else None
-    interval = entry.selected or (Interval(effect.low, effect.high, UNSELECTED) if effect else None)
-    claim = entry.claim.tested
-    return {
-        "id": entry.id,
-        "slot": entry.slot,
-        "run": entry.run_id,
-        "state": entry.state,
-        "text": entry.text,
-        "kind": entry.claim.kind,
-        "group": entry.judgement.group,
-        "reading": entry.reading,
-        "of_these_templates": entry.record["templates"] if _few_templates(entry) else None,
-        "role": entry.record["role"],
-        "components": list(claim.components),
-        "behaviour": entry.behaviour,
-        "model": entry.record["model"],
-        "proposer": entry.proposer,
-        "effect": effect.mean if effect else None,
-        "unit": effect.unit if effect else None,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        "level": interval.level if interval else None,
-        "fraction": effect.mean / entry.battery.gap if effect and claim.kind in _OF_GAP else None,
-        "gap": entry.battery.gap,
-        "margin": entry.battery.lines[0].delta / entry.battery.gap,
-        "predicted": entry.record["predicted"],
-        "weakest": _weakest(entry),
-        "e": entry.evidence.e if entry.evidence else None,
-        "p": entry.evidence.p if entry.evidence else None,
-        "n": entry.evidence.n if entry.evidence else BATCH * entry.batches,
-        "stop": entry.evidence.stop if entry.evidence else None,
-        "error": entry.evidence.error if entry.evidence else None,
-        "flagged": any(line.flagged for line in entry.evidence.lines if line.decides) if entry.evidence else False,
-        "forwards": entry.forwards,
-        "registered_at": entry.registered_at,
-        "claim_hash": entry.claim_hash,
-        "contradicted_by": entry.judgement.contradicted_by,
-        "replicated_by": entry.judgement.replicated_by,
-        "review": entry.standing,
-    }
-
-
 def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
     """One hypothesis whole: the frozen record, every line of its battery, every prompt with its numbers."""
     with reading(f"hypotheses row {entry.id}, or what belongs to it,"):
@@ -211,7 +102,7 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
         **entry_line(entry),
         "scope": scope(entry),
         "rationale": entry.rationale,
-        "record": entry.record,
+        "record": entry.prediction.record(),
         "reviews": [review_line(r) for r in store.reviews([entry.id])],
         "evidence": entry.evidence.model_dump(mode="json") if entry.evidence else None,
         "batches": [
@@ -226,7 +117,7 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
         ],
         "e_path": e_process(entry.claim, entry.battery, data).tolist() if effects else [],
         "explored": _explored(store, entry),
-        "runs": _runs(entry, effects[0].measured) if effects else [],
+        "runs": entry.claim.tested.shown(entry.battery.matched) if effects else [],
         "prompts": [
             {
                 "uid": effect.uid,
@@ -240,13 +131,13 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
     }
 
 
-def review_line(review: m.Review) -> dict[str, Any]:
+def review_line(review: Review) -> dict[str, Any]:
     """One review as a flat row."""
     names = ("id", "hypothesis_id", "at", "author", "decision", "score", "reason", "blind")
     return {name: getattr(review, name) for name in names}
 
 
-def call_line(call: m.LLMCall) -> dict[str, Any]:
+def call_line(call: LLMCall) -> dict[str, Any]:
     """One request to a language model as a flat row."""
     return {
         "purpose": call.purpose,
@@ -305,14 +196,14 @@ def correction_document(store: Store, method: str, alpha: float | None, family: 
 
 def scope(entry: Entry) -> str:
     """What a verdict speaks of: prompts of which kind, and of which templates."""
-    battery, templates = entry.battery, entry.record["templates"]
-    corpus, family = entry.record["corpus"], entry.claim.family
+    battery, templates = entry.battery, entry.prediction.templates
+    corpus, family = entry.prediction.corpus, entry.claim.family
     if corpus is not None:
-        return f"the {corpus['pairs']} pairs of a given list, and nothing beyond it"
+        return f"the {corpus.pairs} pairs of a given list, and nothing beyond it"
     where = f"the family {family}" if family else "the behaviour"
     if battery.unit == "template":
         return f"templates like the {templates} of {where}: each is one bet"
-    if _few_templates(entry):
+    if few_templates(entry):
         few = "effects differ by template, and there are too few to bet on"
         return f"prompts of these {templates} templates of {where}; {few}"
     return f"prompts like those of {where}"
@@ -348,7 +239,7 @@ def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> 
         "proposer": run.proposer,
         "status": run.status,
         "seed": run.seed,
-        "counts": asdict(store.counts(run.id, judged)),
+        "counts": asdict(store.counted(judged, run.id)),
         "forwards": run.forwards,
         "seconds": run.seconds,
         "tokens": run.tokens,
@@ -359,7 +250,7 @@ def _run_line(store: Store, run: RunRecord, judged: Mapping[int, Judgement]) -> 
 
 def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
     """Task selection: every run in this database before this one, whatever its study, and what became of it."""
-    studies = [Store(store.engine, study.name) for study in store.all(m.Study)]
+    studies = store.every_study()
     judged = {key: judgement for study in studies for key, judgement in study.judgements().items()}
     return [
         {
@@ -372,34 +263,12 @@ def _looked_at_before(store: Store, run_id: int) -> list[dict[str, Any]]:
         }
         for r in sorted((r for study in studies for r in study.runs()), key=lambda r: r.id)
         if r.id < run_id
-        for counts in [store.counts(r.id, judged)]
+        for counts in [store.counted(judged, r.id)]
     ]
 
 
 def _explored(store: Store, entry: Entry) -> dict[str, Any]:
     """The main effect on the exploration pairs that the battery's constants come from: seen before registration."""
-    seen = store.all(m.HypothesisRow, m.HypothesisRow.id == entry.id)[0].calibration
-    values = {name: np.array(column) for name, column in seen["values"].items()}
-    main = parts_of(entry.claim, entry.battery, values)[0]
-    return {"mean": float(main.effect.mean()), "effects": main.effect.tolist(), "templates": seen["templates"]}
-
-
-def _weakest(entry: Entry) -> str | None:
-    """The line of the battery that the e-value is of; None before the test has finished."""
-    lines = [line for line in entry.evidence.lines if line.decides] if entry.evidence else []
-    return min(lines, key=lambda line: line.e).name if lines else None
-
-
-def _few_templates(entry: Entry) -> bool:
-    """Whether templates differ and are too few to be bet on, so that the verdict is about these."""
-    correlation, unit = entry.battery.intraclass_correlation, entry.battery.unit
-    return unit == "prompt" and correlation is not None and correlation > TEMPLATES_DIFFER
-
-
-def _runs(entry: Entry, measured: Mapping[str, float]) -> list[str]:
-    """Which of a battery's numbers stand beside a prompt's effect: the runs that the main effect is made of."""
-    claim = entry.claim.tested
-    if isinstance(claim, AttentionRole):
-        roles = (claim.attends_to, *entry.battery.matched["positions"])
-        return [f"attention.{role}" for role in roles]
-    return [name for name in ("clean", "corrupted", "intervened", "circuit", "path") if name in measured]
+    seen = store.calibration(entry.id)
+    main = parts_of(entry.claim, entry.battery, seen.values)[0]
+    return {"mean": float(main.effect.mean()), "effects": main.effect.tolist(), "templates": list(seen.templates)}

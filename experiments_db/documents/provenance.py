@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.store import Store
-from lakatos.tools.claim import CLAIM, AnyClaim, AttentionRole, Generalisation, opposes
+from lakatos.tools.claim import AnyClaim, Arms, opposes
 from lakatos.tools.evidence import PLANNED_D
 from lakatos.tools.statistics import sample_size
 
@@ -36,31 +33,20 @@ class Kin:
 
 def kin(store: Store, entry: Entry) -> Kin:
     """Whom a hypothesis is related to. Of each sort, at most the first fifty."""
-    h, p = m.HypothesisRow, m.Proposal
-    record = entry.record
-    about = [
-        h.study_id == store.study.id,
-        h.behaviour_hash == record["behaviour_hash"],
-        h.weights == record["weights"],
-        h.subject == "+".join(entry.claim.tested.components),
-        h.id != entry.id,
-    ]
-    own_round = sa.select(p.round).join(h, h.proposal_id == p.id).where(h.id == entry.id).scalar_subquery()
-    beside = sa.select(p.id).where(p.run_id == entry.run_id, p.round == own_round)
-    claims = {row.id: CLAIM.validate_python(row.record["claim"]) for row in store.all(h, *about)}
-    fellows = store.all(h, h.proposal_id.in_(beside), h.id != entry.id)
-    wanted = "main" if record["role"] == "rival" else "rival"
     sorts: dict[str, list[int]] = {"parents": [], "replications": [], "opposites": [], "same_place": []}
-    for key, claim in claims.items():
+    for key, claim in store.about_the_same(entry.id, entry.prediction).items():
         sorts[_sort(entry.claim, claim)].append(key)
-    rivals = [row.id for row in fellows if row.record["role"] == wanted and record["role"] != "null"]
+    role = entry.prediction.role
+    wanted = "main" if role == "rival" else "rival"
+    beside = store.proposed_beside(entry.id) if role != "null" else {}
+    rivals = [key for key, fellow in beside.items() if fellow.role == wanted]
     return Kin(rivals=tuple(rivals[:_MOST]), **{name: tuple(ids[:_MOST]) for name, ids in sorts.items()})
 
 
 def proposal_document(store: Store, entry: Entry) -> dict[str, Any]:
     """The proposal word for word, and the requests to a language model of its round, failed attempts too."""
-    proposal = store.all(m.Proposal, m.Proposal.id.in_(_proposal_of(entry)))[0]
-    calls = store.all(m.LLMCall, m.LLMCall.run_id == entry.run_id, m.LLMCall.round == proposal.round)
+    proposal = store.proposal_of(entry.id)
+    calls = store.calls(entry.run_id, proposal.round)
     return {
         "round": proposal.round,
         "place": proposal.place,
@@ -93,14 +79,13 @@ def deviations(store: Store, entry: Entry) -> list[str]:
     failed = [call for call in calls if call["error"]]
     if failed:
         found.append(f"{len(failed)} of {len(calls)} requests to the language model failed and were repeated")
-    evidence = store.all(m.EvidenceRow, m.EvidenceRow.hypothesis_id == entry.id)
-    until = evidence[0].at if evidence else "9"
-    for event in store.all(m.Event, m.Event.run_id == entry.run_id, m.Event.kind.in_(("stopped", "resumed", "failed"))):
+    until = store.frozen_at(entry.id) or "9"
+    for event in store.events(entry.run_id, "stopped", "resumed", "failed"):
         if entry.registered_at < event.at < until:
             reason = f": {event.payload['reason']}" if event.payload.get("reason") else ""
             found.append(f"between registration and evidence the run was {event.kind}{reason}")
     engines = {batch.engine for batch in store.batches(entry.id)}
-    if "reference" in engines and not isinstance(entry.claim.tested, AttentionRole):
+    if "reference" in engines and isinstance(entry.claim.tested.measured(entry.battery.matched), Arms):
         found.append(
             "measured by the reference engine, one forward pass at a time: the fast one does not fit the model"
         )
@@ -121,12 +106,8 @@ def deviations(store: Store, entry: Entry) -> list[str]:
 
 
 def _sort(claim: AnyClaim, other: AnyClaim) -> str:
-    if isinstance(claim, Generalisation) and claim.parent == other:
+    if claim.generalises(other):
         return "parents"
-    if isinstance(other, Generalisation) and other.parent == claim:
+    if other.generalises(claim):
         return "replications"
     return "opposites" if opposes(claim, other) else "same_place"
-
-
-def _proposal_of(entry: Entry) -> Any:
-    return sa.select(m.HypothesisRow.proposal_id).where(m.HypothesisRow.id == entry.id)

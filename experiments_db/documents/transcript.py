@@ -7,9 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.documents.documents import own_run
-from lakatos.experiments_db.records import Entry
+from lakatos.experiments_db.log import Event, LLMCall, Run
 from lakatos.experiments_db.store import Store
 from lakatos.tools.claim import claim_of
 
@@ -30,11 +28,11 @@ def transcript_document(store: Store, run_id: int) -> dict[str, Any]:
     Raises:
         UserError: there is no such run in this study.
     """
-    row, record = own_run(store, run_id), store.run(run_id)
-    events = store.all(m.Event, m.Event.run_id == run_id)
+    row, record = store.own_run(run_id), store.run(run_id)
+    events = store.events(run_id)
     how = {e.payload["call"]: e.payload for e in events if e.kind in ("answered", "unanswered")}
     proposals = _proposals(store, row)
-    calls = store.all(m.LLMCall, m.LLMCall.run_id == run_id)
+    calls = store.calls(run_id)
     requests = [
         {
             "at": call.at,
@@ -121,15 +119,13 @@ def _request(request: dict[str, Any], before: list[dict[str, str]]) -> list[str]
     return lines
 
 
-def _proposals(store: Store, run: m.Run) -> dict[int, list[dict[str, Any]]]:
+def _proposals(store: Store, run: Run) -> dict[int, list[dict[str, Any]]]:
     """The proposals of each call, in their order, with what became of each."""
-    rows = store.all(m.Proposal, m.Proposal.run_id == run.id)
+    rows = store.proposals(run.id)
     ids = [row.id for row in rows]
-    registered: dict[int, Entry] = {}
     entries = {entry.id: entry for entry in store.hypotheses(run.id)}
-    for hypothesis in store.all(m.HypothesisRow, m.HypothesisRow.proposal_id.in_(ids)):
-        registered[hypothesis.proposal_id] = entries[hypothesis.id]
-    refused = {refusal.proposal_id: refusal for refusal in store.all(m.Refusal, m.Refusal.proposal_id.in_(ids))}
+    registered = {proposal: entries[hypothesis] for proposal, hypothesis in store.of_proposals(ids).items()}
+    refused = store.refusals(ids)
     found: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         if row.llm_call_id is None:
@@ -147,7 +143,7 @@ def _proposals(store: Store, run: m.Run) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def _without_end(asking: list[m.Event], calls: list[m.LLMCall]) -> list[dict[str, Any]]:
+def _without_end(asking: list[Event], calls: list[LLMCall]) -> list[dict[str, Any]]:
     """Requests that were logged before they were sent, and of which no end is in the log."""
     ended = Counter((call.round, call.purpose, call.attempt) for call in calls)
     found = []

@@ -1,9 +1,11 @@
 """A file beside the log that answers lists and searches, and can be thrown away.
 
-index       lists, searches, corrections over a whole study
-file        the file;  seal: what shows that nobody edited it;  refresh: how it is brought up to date
-query       the SQL of a question
-comparison  two runs or two models, side by side
+index        lists and searches;  corrections: over a whole study
+file         the file;  schema: its tables, and where it lies;  seal: what shows that nobody edited it
+refresh      how the file is brought up to date
+query        the SQL of a question
+records      what the index says of itself, and what it finds
+comparison   two runs or two models, side by side
 """
 
 from __future__ import annotations

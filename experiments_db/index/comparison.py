@@ -6,7 +6,6 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from lakatos.experiments_db.documents import own_run
 from lakatos.experiments_db.index.index import Index
 from lakatos.experiments_db.index.query import Query, selection
 from lakatos.tools.errors import UserError
@@ -72,7 +71,7 @@ def compare(index: Index, first: Side, second: Side, *, by: str = "claim", page:
     """
     for side in (first, second):
         if side.kind == "run":
-            own_run(index.store, int(side.name))
+            index.store.own_run(int(side.name))
     if by not in WAYS:
         raise UserError(f"Pairs are made by {' or '.join(WAYS)}, not by {by!r}.")
     outcomes, ids = index.ask(lambda connection: _pairs(connection, first.query, second.query, by, page))

@@ -14,64 +14,22 @@ import sqlite3
 import tempfile
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lakatos.experiments_db.documents import COLUMNS
+from lakatos.experiments_db.index.schema import SCHEMA, TABLES, default_path
 from lakatos.experiments_db.index.seal import Seal, user_key
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
-from lakatos.tools.records import content_hash
 
 _APPLICATION: Final = 0x6C616B69  # "laki": no other program's file is ever thrown away
 _PATIENCE: Final = 600.0  # seconds that a refresh waits for another one
 _SOON: Final = 5.0  # seconds to look at a file
 _PAUSE: Final = 0.01  # seconds between two tries to write
-_TABLES: Final = """
-CREATE TABLE meta (
-    ledger INTEGER NOT NULL, hash TEXT NOT NULL, study TEXT NOT NULL, at TEXT NOT NULL,
-    revision INTEGER NOT NULL, evidence INTEGER NOT NULL, level REAL NOT NULL, born TEXT NOT NULL,
-    weight TEXT NOT NULL, seal TEXT NOT NULL
-);
-CREATE TABLE hypotheses (
-    id INTEGER PRIMARY KEY, slot INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL,
-    grp INTEGER NOT NULL, contradicted_by INTEGER, replicated_by INTEGER, behaviour TEXT NOT NULL, model TEXT NOT NULL,
-    proposer TEXT NOT NULL, effect REAL, fraction REAL, e REAL, p REAL, n INTEGER NOT NULL, stop TEXT,
-    forwards REAL NOT NULL, registered_at TEXT NOT NULL, claim_hash TEXT NOT NULL, review TEXT
-);
-CREATE INDEX by_slot ON hypotheses (slot);
-CREATE INDEX by_hash ON hypotheses (claim_hash);
-CREATE INDEX by_run ON hypotheses (run, state);
-CREATE INDEX by_state ON hypotheses (state);
-CREATE INDEX by_behaviour ON hypotheses (behaviour, state);
-CREATE INDEX by_review ON hypotheses (review);
-CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL);
-CREATE TABLE components (
-    hypothesis INTEGER NOT NULL, layer INTEGER NOT NULL, kind TEXT NOT NULL, number INTEGER, position TEXT,
-    first INTEGER NOT NULL
-);
-CREATE INDEX components_of ON components (hypothesis);
-CREATE INDEX components_at ON components (layer, kind, number, hypothesis);
-CREATE TABLE reviewers (hypothesis INTEGER NOT NULL, author TEXT NOT NULL, PRIMARY KEY (author, hypothesis))
-    WITHOUT ROWID;
-CREATE INDEX reviewers_of ON reviewers (hypothesis);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, behaviour TEXT NOT NULL, proposed INTEGER NOT NULL, refused INTEGER NOT NULL
-);
-CREATE VIRTUAL TABLE search USING fts5 (body, tokenize = 'unicode61', prefix = '1 2');
-"""
 
 
-def schema_of(release: str) -> int:
-    """A number of the tables, of the lines in them, and of the release that worked them out."""
-    return zlib.crc32(repr((_TABLES, COLUMNS, release)).encode()) >> 1
-
-
-SCHEMA: Final = schema_of(version("lakatos"))
 T = TypeVar("T")
 
 
@@ -101,7 +59,7 @@ class IndexFile:
         self._writing = threading.RLock()
         self._writer: tuple[sqlite3.Connection, int] | None = None  # the one connection that changes the file
         self._certified: int | None = None  # its `data_version` when all of the file was last known to be sealed
-        self.seal = Seal(user_key(), store.study.digest, _TABLES)
+        self.seal = Seal(user_key(), store.study.digest, TABLES)
         self.path = path or beside or self._temporary()
         try:
             self._connection()
@@ -251,7 +209,7 @@ class IndexFile:
             connection = sqlite3.connect(fresh)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(_TABLES)
+                connection.executescript(TABLES)
                 connection.execute(f"PRAGMA application_id = {_APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
             finally:
@@ -296,27 +254,6 @@ class IndexFile:
     def _temporary(self) -> Path:
         self._folder = tempfile.TemporaryDirectory(prefix="lakatos-index-")
         return Path(self._folder.name) / "lakatos.index"
-
-
-def default_path(store: Store) -> Path | None:
-    """`<db>.index`, for the second study of a log `<db>.2.index`; of a server's log in the working folder.
-
-    None for a log that is only in memory.
-    """
-    number = "" if store.study.id == 1 else f".{store.study.id}"
-    url = store.engine.url
-    if store.engine.dialect.name != "sqlite":
-        place = content_hash([url.host, url.port, url.database])
-        return Path(f"lakatos-{place.removeprefix('sha256:')[:8]}{number}.index")
-    if in_memory(store):
-        return None
-    return Path(f"{url.database}{number}.index")
-
-
-def in_memory(store: Store) -> bool:
-    """Whether the log is in memory, so that only the thread that opened it can read it."""
-    url = store.engine.url
-    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:

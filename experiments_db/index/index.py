@@ -15,23 +15,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-import sqlalchemy as sa
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.corrected import Corrected, check, correct
-from lakatos.experiments_db.correction import OFFICIAL
-from lakatos.experiments_db.index.file import Damaged, IndexFile, in_memory
+from lakatos.experiments_db.documents import Cell
+from lakatos.experiments_db.index.corrections import Corrections
+from lakatos.experiments_db.index.file import Damaged, IndexFile
 from lakatos.experiments_db.index.query import NOT_REVIEWED, Query, limits, order, selection
-from lakatos.experiments_db.index.refresh import NOTHING, Read, appended, ledger_head, read_state, update
-from lakatos.experiments_db.records import STATES, Cell, Counts, Entry, Freshness, Interval, Judgement, Page
+from lakatos.experiments_db.index.records import Freshness, Page
+from lakatos.experiments_db.index.refresh import NOTHING, Read, appended, read_state, update
+from lakatos.experiments_db.index.schema import in_memory
+from lakatos.experiments_db.log import Counts, Entry
 from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.verdict import OFFICIAL, STATES, Corrected, Interval, Judgement
 from lakatos.tools.errors import NotThere, UserError
 
-__all__ = ["Cell", "Freshness", "Index", "Page", "Query"]
+__all__ = ["Freshness", "Index", "Page", "Query"]
 
 AT_ONCE: Final = 2000  # hypotheses up to which everything is done at once
 _MOST_NEW: Final = 300  # ledger entries that are read at once in a large study
-_LAST: Final = 8  # corrections that are remembered
 _MOST_NUMBERS: Final = 2000  # counts, facets and cells that are remembered
 _FACETS: Final = ("state", "kind", "behaviour", "model", "run", "proposer")
 
@@ -52,9 +51,7 @@ class Index:
         self._one = threading.Lock()  # one refresh in this process
         self._progress = (0, 0)
         self._error: BaseException | None = None
-        self._correcting = threading.Lock()  # one correction at a time
-        self._computed: set[str] = set()  # corrections that are being computed
-        self._last: dict[str, tuple[int, Corrected]] = {}  # the last few, with the evidence that they are of
+        self._corrections = Corrections(store, lambda: (self._state() or NOTHING).evidence)
         self._known: dict[str, tuple[tuple[str, int], Any]] = {}  # counts, facets, cells: with the revision they are of
         self._known_intervals: dict[int, Interval] = {}
 
@@ -84,7 +81,7 @@ class Index:
         """How far it has read."""
         known = self._state() or NOTHING
         done, of = self._progress
-        return Freshness(known.ledger, ledger_head(self.store)[0], known.at or None, self._one.locked(), done, of)
+        return Freshness(known.ledger, self.store.newest_entry()[0], known.at or None, self._one.locked(), done, of)
 
     def rebuild(self) -> Freshness:
         """Throw the file away and read the log again."""
@@ -99,13 +96,13 @@ class Index:
             return None
 
     def _current(self, known: Read) -> bool:
-        return (known.ledger, known.hash) == ledger_head(self.store) and known.study == self.store.study.digest
+        return (known.ledger, known.hash) == self.store.newest_entry() and known.study == self.store.study.digest
 
     def _is_little(self, known: Read | None) -> bool:
         """Whether what is new is read in no time."""
-        if self._registered() < AT_ONCE:
+        if self.store.registered() < AT_ONCE:
             return True
-        if known is None or ledger_head(self.store)[0] - known.ledger > _MOST_NEW:
+        if known is None or self.store.newest_entry()[0] - known.ledger > _MOST_NEW:
             return False
         return not appended(self.store, known).judges and not self._one.locked()
 
@@ -238,7 +235,7 @@ class Index:
             )
             hypotheses = index.execute(
                 "SELECT COUNT(*), COUNT(stop), COUNT(*) FILTER (WHERE state = 'confirmed'), "
-                "COUNT(DISTINCT CASE WHEN state = 'confirmed' THEN grp END), "
+                "COUNT(DISTINCT CASE WHEN state = 'confirmed' THEN \"group\" END), "
                 "COUNT(*) FILTER (WHERE state = 'refuted'), COUNT(*) FILTER (WHERE state = 'inconclusive'), "
                 f"COUNT(*) FILTER (WHERE stop = 'crashed') FROM hypotheses WHERE {where}",
                 values,
@@ -255,7 +252,7 @@ class Index:
         Raises:
             UserError: there is no such hypothesis.
         """
-        select = "SELECT state, grp, contradicted_by, replicated_by FROM hypotheses WHERE id = ?"
+        select = 'SELECT state, "group", contradicted_by, replicated_by FROM hypotheses WHERE id = ?'
         row = self._ask(lambda index: index.execute(select, (hypothesis_id,)).fetchone())
         if row is None:
             raise self._nothing(str(hypothesis_id))
@@ -272,7 +269,7 @@ class Index:
             UserError: none, or several.
         """
         number = self._number(key)
-        entry = self.store.entries({number: self.judgement(number)}, None, [m.HypothesisRow.id == number])[0]
+        entry = self.store.entries({number: self.judgement(number)}, [number])[0]
         if entry.state != "confirmed":
             return entry
         level = self.level()
@@ -308,7 +305,7 @@ class Index:
     def corrected(
         self, method: str = OFFICIAL, alpha: float | None = None, family: str = "study", wait: bool = False
     ) -> Corrected | None:
-        """A correction over all hypotheses: see `lakatos.experiments_db.corrected`. None: it is being computed.
+        """A correction over all hypotheses: see `lakatos.experiments_db.verdict.views`. None: it is being computed.
 
         Args:
             alpha: the study's own if None.
@@ -317,32 +314,8 @@ class Index:
         Raises:
             UserError: no such method or family, or alpha is none.
         """
-        used = self.store.study.alpha if alpha is None else alpha
-        check(method, used, family)
-        key = f"corrected {method} {used!r} {family}"
-        evidence, found = self._last.get(key, (None, None))
-        if found is not None and evidence == (self._state() or NOTHING).evidence:
-            return found
-        if wait or in_memory(self.store) or self._registered() < AT_ONCE:
-            return self._correct(key, method, used, family)
-        if key not in self._computed:
-            self._computed.add(key)
-            threading.Thread(target=self._correct, args=(key, method, used, family), daemon=True).start()
-        return None
-
-    def _correct(self, key: str, method: str, alpha: float, family: str) -> Corrected:
-        try:
-            with self._correcting:
-                evidence = (self._state() or NOTHING).evidence
-                found = correct(self.store.slots(), self.store.study.alpha, method, alpha, family)
-            self._last = dict([*self._last.items(), (key, (evidence, found))][-_LAST:])
-            return found
-        finally:
-            self._computed.discard(key)
-
-    def _registered(self) -> int:
-        count = sa.select(sa.func.count(m.HypothesisRow.id)).where(m.HypothesisRow.study_id == self.store.study.id)
-        return self.store._read(lambda s: s.scalar(count) or 0)
+        at_once = wait or in_memory(self.store) or self.store.registered() < AT_ONCE
+        return self._corrections.of(method, alpha, family, at_once)
 
     # -- what is remembered ------------------------------------------------------------------------------------------
 
@@ -356,7 +329,7 @@ class Index:
         judged = dict.fromkeys(missing, Judgement("confirmed", 0))
         fresh = {
             entry.id: interval
-            for entry in self.store.entries(judged, None, [m.HypothesisRow.id.in_(missing)])
+            for entry in self.store.entries(judged, missing)
             if (interval := self.store.interval(entry, level)) is not None
         }
         kept |= fresh

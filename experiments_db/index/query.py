@@ -9,33 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from lakatos.experiments_db.records import STATES
+from lakatos.experiments_db.documents import FILTERS, SORTS
+from lakatos.experiments_db.verdict import STATES
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 
 NOT_REVIEWED: Final = "none"  # the filter `review` of hypotheses without a standing
 _MOST_WORDS, _MOST_CHARACTERS = 32, 1000
 _LARGEST: Final = 2**62
-_PLAIN: Final = {  # filter -> column
-    "state": "state",
-    "kind": "kind",
-    "behaviour": "behaviour",
-    "model": "model",
-    "run": "run",
-    "proposer": "proposer",
-    "group": "grp",
-}
 _PARTS: Final[dict[str, tuple[str, ...]]] = {  # what lies within an attention layer, a head, an MLP
     "attention": ("attention", "head", "query", "pattern", "key", "value"),
     "head": ("head", "query", "pattern"),
     "mlp": ("mlp", "neuron"),
 }
-SORTS: Final = {
-    "slot": "h.slot",
-    "state": "CASE h.state " + " ".join(f"WHEN '{state}' THEN {k}" for k, state in enumerate(STATES)) + " END",
-    **{name: f"h.{name}" for name in ("kind", "run", "behaviour", "model", "proposer", "review", "stop")},
-    **{name: f"h.{name}" for name in ("effect", "fraction", "e", "p", "n", "forwards", "registered_at")},
-}
+_BY_STATE: Final = "CASE h.state " + " ".join(f"WHEN '{state}' THEN {k}" for k, state in enumerate(STATES)) + " END"
 
 
 @dataclass(frozen=True)
@@ -58,14 +45,20 @@ class Query:
     per_page: int = 50
 
     @property
+    def asks(self) -> dict[str, Any]:
+        """What it asks for, whatever the order and the page: filter -> value, None where it leaves one open."""
+        names = (f.name for f in fields(self) if f.name not in ("sort", "page", "per_page"))
+        return {name: getattr(self, name) or None for name in names}
+
+    @property
     def narrows(self) -> bool:
         """Whether it asks for less than everything."""
-        return any(getattr(self, f.name) for f in fields(self) if f.name not in ("sort", "page", "per_page"))
+        return any(self.asks.values())
 
     @property
     def filters(self) -> str:
-        """What it asks for, whatever the order and the page; the same text for the same hypotheses."""
-        return repr([getattr(self, f.name) or None for f in fields(self) if f.name not in ("sort", "page", "per_page")])
+        """What it asks for, as the same text for the same hypotheses."""
+        return repr(list(self.asks.values()))
 
 
 @dataclass(frozen=True)
@@ -92,10 +85,10 @@ def selection(query: Query) -> Selection:
             tables = "search CROSS JOIN hypotheses h ON h.id = search.rowid"  # in this order
             conditions.append("search MATCH ?")
             values.append(words)
-    for name, column in _PLAIN.items():
+    for name in FILTERS:
         value = getattr(query, name)
         if value not in (None, ""):
-            conditions.append(f"h.{column} = ?")
+            conditions.append(f'h."{name}" = ?')
             values.append(_bound(value))
     if query.component and query.component.strip():
         condition, wanted = within(query.component.strip())
@@ -122,7 +115,8 @@ def order(query: Query) -> str:
     way = "DESC" if query.sort.startswith("-") else "ASC"
     if name == "slot":
         return f"h.id {way}"  # slots are given in the order of ids
-    return f"{SORTS[name]} {way} NULLS LAST, h.id"
+    by = _BY_STATE if name == "state" else f'h."{name}"'
+    return f"{by} {way} NULLS LAST, h.id"
 
 
 def limits(query: Query) -> tuple[int, int]:

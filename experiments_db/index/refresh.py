@@ -15,23 +15,16 @@ from dataclasses import astuple, dataclass, field, replace
 from secrets import token_hex
 from typing import Any, Final
 
-import sqlalchemy as sa
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.documents import entry_line
+from lakatos.experiments_db.documents import KEPT, entry_line
 from lakatos.experiments_db.index.seal import MODULUS, Seal
-from lakatos.experiments_db.reading import GENESIS, Reader
-from lakatos.experiments_db.records import Entry, Judgement
-from lakatos.experiments_db.store import now
+from lakatos.experiments_db.log import GENESIS, Entry, now
+from lakatos.experiments_db.store import StudyReader
+from lakatos.experiments_db.verdict import Judgement, selected_level
 from lakatos.tools.claim import in_words
 from lakatos.tools.component import Component
 
 AT_ONCE: Final = 500  # ids in one query, rows in one insert
 JUDGED: Final = ("hypotheses", "evidence")  # what an append to makes the study be judged again
-_COLUMNS: Final = (
-    *("id", "slot", "run", "state", "kind", "grp", "contradicted_by", "replicated_by", "behaviour", "model"),
-    *("proposer", "effect", "fraction", "e", "p", "n", "stop", "forwards", "registered_at", "claim_hash", "review"),
-)
 
 Progress = Callable[[int, int], None]
 
@@ -46,7 +39,7 @@ class Read:
     at: str
     revision: int  # grows with every change that counts and cells may show; reviews change neither
     evidence: int  # the ledger entry that last touched what corrections are made of
-    level: float  # `Reader.selected_level`
+    level: float  # `verdict.selected_level`
     born: str  # drawn when it was begun: revisions of another beginning are others
     weight: str  # of all rows; see `seal.py`
 
@@ -81,21 +74,13 @@ def read_state(index: sqlite3.Connection) -> Read | None:
     return Read(*row[:-1]) if row else None
 
 
-def ledger_head(log: Reader) -> tuple[int, str]:
-    """Id and hash of the newest ledger entry."""
-    newest = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
-    row = log._read(lambda s: s.execute(newest).one_or_none())
-    return (row[0], row[1]) if row else (0, GENESIS)
-
-
-def appended(log: Reader, known: Read | None) -> Appended:
+def appended(log: StudyReader, known: Read | None) -> Appended:
     """What was appended since the index last read."""
-    found = Appended(ledger_head(log))
+    found = Appended(log.newest_entry())
     if known is None or known.study != log.study.digest or not _follows(log, known):
         found.anew, found.judged = True, found.head[0]
         return found
-    since = sa.select(m.LedgerEntry.id, m.LedgerEntry.rows).where(m.LedgerEntry.id > known.ledger)
-    for number, rows in log.rows_of(since.order_by(m.LedgerEntry.id)):
+    for number, rows in log.appended_since(known.ledger):
         found.entries += 1
         for table, key, _ in rows:
             if table in JUDGED:
@@ -105,10 +90,12 @@ def appended(log: Reader, known: Read | None) -> Appended:
     return found
 
 
-def update(index: sqlite3.Connection, log: Reader, seal: Seal, progress: Progress = lambda _done, _of: None) -> None:
+def update(
+    index: sqlite3.Connection, log: StudyReader, seal: Seal, progress: Progress = lambda _done, _of: None
+) -> None:
     """Bring the index to the state of the log. In one transaction of the index and one of the log."""
     known = read_state(index)
-    if known and (known.ledger, known.hash) == ledger_head(log) and known.study == log.study.digest:
+    if known and (known.ledger, known.hash) == log.newest_entry() and known.study == log.study.digest:
         return
     new = appended(log, known)
     known = known or NOTHING
@@ -123,7 +110,7 @@ def update(index: sqlite3.Connection, log: Reader, seal: Seal, progress: Progres
         slots = log.slots()
         known_all = all(slot.id in before for slot in slots)
         judged = log.judgements(slots, {key: j.group for key, j in before.items()} if known_all else None)
-        level = log.selected_level(len(judged), judged.values())
+        level = selected_level(judged.values(), log.study.alpha)
         changed |= {key for key, judgement in judged.items() if before.get(key) != judgement}
     runs = _runs_touched(log, new)
     weight = (0 if new.anew else int(known.weight, 16)) - seal.weigh_runs(index)
@@ -153,18 +140,17 @@ def update(index: sqlite3.Connection, log: Reader, seal: Seal, progress: Progres
     index.execute(f"INSERT INTO meta VALUES ({marks})", (*read.told, seal.close(read.told)))
 
 
-def _follows(log: Reader, known: Read) -> bool:
+def _follows(log: StudyReader, known: Read) -> bool:
     """Whether the log still has the entry that the index read last: it is the log that the index is of."""
     if known.ledger == 0:
         return known.hash == GENESIS
-    entry = sa.select(m.LedgerEntry.entry_hash).where(m.LedgerEntry.id == known.ledger)
-    return log._read(lambda s: s.scalar(entry)) == known.hash
+    return log.entry_hash(known.ledger) == known.hash
 
 
 def _judgements(index: sqlite3.Connection, ids: Collection[int] | None) -> dict[int, Judgement]:
     """Where these hypotheses (all, if None) stood when the index last read."""
     some = "" if ids is None else "WHERE id IN (SELECT value FROM json_each(?))"
-    select = f"SELECT id, state, grp, contradicted_by, replicated_by FROM hypotheses {some}"
+    select = f'SELECT id, state, "group", contradicted_by, replicated_by FROM hypotheses {some}'
     rows = index.execute(select, () if ids is None else (json.dumps(list(ids)),))
     return {key: Judgement(*rest) for key, *rest in rows}
 
@@ -174,51 +160,41 @@ def _begun(judgement: Judgement) -> Judgement:
     return replace(judgement, state="testing") if judgement.state == "registered" else judgement
 
 
-def _touched(log: Reader, new: Appended) -> tuple[set[int], set[int]]:
+def _touched(log: StudyReader, new: Appended) -> tuple[set[int], set[int]]:
     """The hypotheses of which a batch was appended, and those of which anything was."""
-    batched, reviewed, frozen = (
-        set(_of_ids(log, row.hypothesis_id, row.id, new.ids[row.__tablename__]))
-        for row in (m.Batch, m.Review, m.EvidenceRow)
-    )
-    return batched, batched | reviewed | frozen
+    batched = set(_of_ids(log.batched, new.ids["batches"]))
+    said = {*_of_ids(log.reviewed, new.ids["reviews"]), *_of_ids(log.frozen, new.ids["evidence"])}
+    return batched, batched | said
 
 
-def _runs_touched(log: Reader, new: Appended) -> set[int]:
+def _runs_touched(log: StudyReader, new: Appended) -> set[int]:
     """The runs of the study of which something is counted anew: what was proposed and refused."""
-    mine = set(log._read(lambda s: s.scalars(sa.select(m.Run.id).where(m.Run.study_id == log.study.id)).all()))
+    mine = set(log.run_ids())
     if new.anew:
         return mine
-    refused = _of_ids(log, m.Refusal.proposal_id, m.Refusal.id, new.ids["refusals"])
-    runs = _of_ids(log, m.Proposal.run_id, m.Proposal.id, [*new.ids["proposals"], *refused])
+    refused = _of_ids(log.proposals_refused, new.ids["refusals"])
+    runs = _of_ids(log.runs_of_proposals, [*new.ids["proposals"], *refused])
     return mine & {*runs, *new.ids["runs"]}
 
 
-def _of_ids(log: Reader, column: Any, key: Any, ids: Sequence[int]) -> Iterator[int]:
-    """A column of the rows with these ids."""
+def _of_ids(find: Callable[[Sequence[int]], list[int]], ids: Sequence[int]) -> Iterator[int]:
+    """What the rows with these ids are about."""
     for some in _parts(ids):
-        yield from (value for (value,) in log.rows_of(sa.select(column).where(key.in_(some))))
+        yield from find(some)
 
 
 def _parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
     return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
 
 
-def _write_runs(index: sqlite3.Connection, log: Reader, runs: Collection[int]) -> None:
+def _write_runs(index: sqlite3.Connection, log: StudyReader, runs: Collection[int]) -> None:
     for some in _parts(sorted(runs)):
-        proposed = sa.select(m.Proposal.run_id, sa.func.count()).where(m.Proposal.run_id.in_(some))
-        refused = proposed.join(m.Refusal, m.Refusal.proposal_id == m.Proposal.id)
-        by_run = [dict(log.rows_of(q.group_by(m.Proposal.run_id))) for q in (proposed, refused)]
-        names = sa.select(m.Run.id, m.Run.behaviour).where(m.Run.id.in_(some))
-        rows = log.rows_of(names)
-        index.executemany(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
-            [(key, behaviour, *(counts.get(key, 0) for counts in by_run)) for key, behaviour in rows],
-        )
+        index.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", log.proposed_and_refused(some))
 
 
 def _write(
     index: sqlite3.Connection,
-    log: Reader,
+    log: StudyReader,
     judged: Mapping[int, Judgement],
     ids: Sequence[int],
     before: Mapping[int, Judgement],
@@ -228,9 +204,9 @@ def _write(
     counted = _counted(index, ids)
     for table, column in (("search", "rowid"), ("components", "hypothesis"), ("reviewers", "hypothesis")):
         index.executemany(f"DELETE FROM {table} WHERE {column} = ?", old)
-    entries = log.entries(judged, None, [m.HypothesisRow.id.in_(ids)])
+    entries = log.entries(judged, ids)
     lines = [entry_line(entry) for entry in entries]
-    marks = ", ".join("?" * len(_COLUMNS))
+    marks = ", ".join("?" * len(KEPT))
     index.executemany(f"INSERT OR REPLACE INTO hypotheses VALUES ({marks})", map(_row, lines))
     index.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?)", ((x["id"], json.dumps(x)) for x in lines))
     index.executemany("INSERT INTO components VALUES (?, ?, ?, ?, ?, ?)", (c for x in lines for c in _components(x)))
@@ -243,12 +219,12 @@ def _write(
 
 def _counted(index: sqlite3.Connection, ids: Sequence[int]) -> list[Any]:
     """Of some rows, the columns that may change and that something is counted by."""
-    select = "SELECT id, state, grp, stop, fraction FROM hypotheses WHERE id IN (SELECT value FROM json_each(?))"
+    select = 'SELECT id, state, "group", stop, fraction FROM hypotheses WHERE id IN (SELECT value FROM json_each(?))'
     return index.execute(select, (json.dumps(list(ids)),)).fetchall()
 
 
 def _row(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(line["group" if name == "grp" else name] for name in _COLUMNS)
+    return tuple(line[name] for name in KEPT)
 
 
 def _components(line: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

@@ -16,8 +16,8 @@ from lakatos.tools.lazy import lazily
 if TYPE_CHECKING:
     from lakatos.experiments_db.regression.drift import drift_document
     from lakatos.experiments_db.regression.file import SUFFIX, HypothesisFile, read, to_text
-    from lakatos.experiments_db.regression.ledger import append_rerun, explored, file_of, regressions
-    from lakatos.experiments_db.regression.running import Outcome, data_of, prompt_seed, rerun
+    from lakatos.experiments_db.regression.ledger import append_rerun, file_of, regressions
+    from lakatos.experiments_db.regression.running import Outcome, rerun
     from lakatos.experiments_db.regression.text import headline, reason, report, share_left
 
 __all__ = [
@@ -25,12 +25,9 @@ __all__ = [
     "HypothesisFile",
     "Outcome",
     "append_rerun",
-    "data_of",
     "drift_document",
-    "explored",
     "file_of",
     "headline",
-    "prompt_seed",
     "read",
     "reason",
     "regressions",
@@ -47,12 +44,9 @@ __getattr__ = lazily(
         "Outcome": "running",
         "SUFFIX": "file",
         "append_rerun": "ledger",
-        "data_of": "running",
         "drift_document": "drift",
-        "explored": "ledger",
         "file_of": "ledger",
         "headline": "text",
-        "prompt_seed": "running",
         "read": "file",
         "reason": "text",
         "regressions": "ledger",

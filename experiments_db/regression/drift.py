@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.records import Entry
-from lakatos.experiments_db.regression.ledger import SHARES, file_of
+from lakatos.experiments_db.log import Entry, Rerun, reading
+from lakatos.experiments_db.regression.ledger import file_of
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.unreadable import reading
 from lakatos.tools.evidence import decide, effects_of
 
 
@@ -24,26 +22,26 @@ def drift_document(store: Store, entries: Sequence[Entry]) -> list[dict[str, Any
     return [_history(store, entry, [r for r in reruns if r.hypothesis_id == entry.id]) for entry in entries]
 
 
-def _history(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str, Any]:
+def _history(store: Store, entry: Entry, reruns: Sequence[Rerun]) -> dict[str, Any]:
     with reading(f"hypotheses row {entry.id}, its evidence or one of its re-runs"):
         return _told(store, entry, reruns)
 
 
-def _told(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str, Any]:
+def _told(store: Store, entry: Entry, reruns: Sequence[Rerun]) -> dict[str, Any]:
     file = file_of(store, entry)
     main = file.tolerance[0]
-    gap = entry.battery.gap if entry.claim.tested.kind in SHARES else None
+    gap = entry.battery.gap if entry.claim.tested.of_gap else None
     began = _versions(store.run_row(entry.run_id).environment)
-    [evidence] = store.all(m.EvidenceRow, m.EvidenceRow.hypothesis_id == entry.id)
+    assert entry.evidence is not None  # `file_of` takes no other
     effects = effects_of(entry.claim, entry.battery, store.data(entry.id))
     line = decide(file.tolerance, effects).lines[0]  # as a re-run of these prompts would be summed up
     confirmation = {
-        "at": evidence.at,
+        "at": store.frozen_at(entry.id),
         "model": file.model.name,
         "weights": file.model.weights,
         "same_weights": True,
         "differs": {},
-        "n": evidence.record["n"],
+        "n": entry.evidence.n,
         "outcome": "confirmed",
         "seed": None,
         **_effect(line.mean, line.low, line.high, gap),
@@ -62,14 +60,14 @@ def _told(store: Store, entry: Entry, reruns: Sequence[m.Rerun]) -> dict[str, An
     }
 
 
-def _rerun(rerun: m.Rerun, entry: Entry, began: Mapping[str, str], gap: float | None) -> dict[str, Any]:
+def _rerun(rerun: Rerun, entry: Entry, began: Mapping[str, str], gap: float | None) -> dict[str, Any]:
     line = rerun.record["lines"][0]
     now = _versions(rerun.environment)
     return {
         "at": rerun.at,
         "model": rerun.model,
         "weights": rerun.weights,
-        "same_weights": rerun.weights == entry.record["weights"],
+        "same_weights": rerun.weights == entry.prediction.weights,
         "differs": {name: now.get(name) for name in sorted({*began, *now}) if now.get(name) != began.get(name)},
         "n": rerun.n,
         "outcome": rerun.outcome,

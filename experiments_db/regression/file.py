@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
-from lakatos.tools.claim import AnyClaim, AttentionRole, claim_hash, describe, parse_claim
+from lakatos.tools.claim import AnyClaim, Arms, claim_hash, parse_claim
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import BEHAVIOUR, Battery, Tolerance
@@ -116,10 +116,7 @@ class HypothesisFile(_Frozen):
     @property
     def title(self) -> str:
         """The claim in a few words: where, what, of which behaviour, how."""
-        text = describe(self.typed, self.behaviour.name)
-        head, _, options = text.partition(" (")
-        first = options.split(",")[0].rstrip(")")
-        return head if isinstance(self.typed.tested, AttentionRole) else f"{head} ({first})"
+        return self.typed.title(self.behaviour.name)
 
     @property
     def file_name(self) -> str:
@@ -161,15 +158,11 @@ class HypothesisFile(_Frozen):
 
     def _check_battery(self, claim: AnyClaim) -> None:
         try:
-            arms = claim.tested.arms(self.battery.matched)
-            for arm in arms:
+            measured = claim.tested.measured(self.battery.matched)
+            for arm in measured.arms if isinstance(measured, Arms) else ():
                 for component in (*arm.components, *(place for place in arm.to if place != "logits")):
                     Component.parse(component)
-            names = ["clean", "corrupted", *(arm.name for arm in arms)]
-            names += [f"control.{c.name}.{arm.name}" for c in self.controls for arm in arms if arm.elsewhere]
-            names += [f"control.{c.name}.clean" for c in self.controls]
-            if isinstance(claim.tested, AttentionRole):
-                names = [f"attention.{r}" for r in (claim.tested.attends_to, *self.battery.matched["positions"])]
+            names = measured.names([c.name for c in self.controls])
             parts = claim.tested.parts(self.battery, {name: np.zeros(1) for name in names})
         except (KeyError, ValueError) as error:
             raise UserError(f"battery: does not fit the claim ({error}); {_AGAIN}.") from error

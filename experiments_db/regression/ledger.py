@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import numpy as np
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.records import Entry, Interval
+from lakatos.experiments_db.log import Entry, Rerun, Unreadable, reading
 from lakatos.experiments_db.regression.file import FORMAT, Confirmed, HypothesisFile, ModelId, Prompts
 from lakatos.experiments_db.regression.running import Outcome
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.unreadable import Unreadable, reading
+from lakatos.experiments_db.verdict import Interval
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
 from lakatos.tools.claim import claim_hash, control_names
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import ALPHA, Data, Evidence, pairs_needed, short, tolerances
-
-SHARES = ("node_effect", "necessity", "no_effect", "minimality", "mediation")  # kinds whose main effect is of the gap
+from lakatos.tools.evidence import ALPHA, Evidence, pairs_needed, short, tolerances
 
 
 def regressions(store: Store, accepted_only: bool = False) -> list[Entry]:
@@ -26,7 +21,7 @@ def regressions(store: Store, accepted_only: bool = False) -> list[Entry]:
     Not those of runs whose model did not show the behaviour (`--allow-absent`): what is confirmed there is that nothing
     has an effect, and the behaviour itself is noise.
     """
-    checked = store.all(m.Event, m.Event.kind == "checked")
+    checked = store.every_event("checked")
     absent = {event.run_id for event in checked if not event.payload.get("present", True)}
     held = [e for e in store.hypotheses() if e.state == "confirmed" and e.run_id not in absent]
     confirmed = [e for e in held if e.standing != "retracted"]
@@ -51,23 +46,22 @@ def file_of(store: Store, entry: Entry) -> HypothesisFile:
 
 def _file(store: Store, entry: Entry, evidence: Evidence, main: Interval) -> HypothesisFile:
     run = store.run_row(entry.run_id)
-    [row] = store.all(m.HypothesisRow, m.HypothesisRow.id == entry.id)
     behaviour = Behaviour.model_validate(run.behaviour_definition)
     facts = {"weights": run.weights, "behaviour": behaviour.hash}
-    identity = claim_hash(entry.claim, **facts, controls=entry.record["controls"], study=store.study.name)
+    identity = claim_hash(entry.claim, **facts, controls=entry.prediction.controls, study=store.study.name)
     if identity != entry.claim_hash:
         raise Unreadable(f"hypotheses row {entry.id} has not the hash of its claim, weights and behaviour")
     wanted = control_names(entry.claim, behaviour)
     confirmed = store.data(entry.id)
-    levels = tolerances(entry.claim, entry.battery, explored(row), confirmed)
+    levels = tolerances(entry.claim, entry.battery, store.calibration(entry.id), confirmed)
     line = evidence.lines[0]
-    share = short(line.mean / entry.battery.gap) if entry.claim.tested.kind in SHARES else None
+    share = short(line.mean / entry.battery.gap) if entry.claim.tested.of_gap else None
     return HypothesisFile(
         lakatos=FORMAT,
         claim=entry.text,
         hash=entry.claim_hash,
         study=store.study.name,
-        model=ModelId(name=entry.record["model"], weights=entry.record["weights"]),
+        model=ModelId(name=entry.prediction.model, weights=entry.prediction.weights),
         confirmed=Confirmed(
             registered_at=entry.registered_at,
             slot=entry.slot,
@@ -90,32 +84,24 @@ def _file(store: Store, entry: Entry, evidence: Evidence, main: Interval) -> Hyp
     )
 
 
-def append_rerun(store: Store, hypothesis_id: int, outcome: Outcome) -> m.Rerun:
+def append_rerun(store: Store, hypothesis_id: int, outcome: Outcome) -> Rerun:
     """Put a re-run into the log."""
-    return store.add(
-        m.Rerun(
-            hypothesis_id=hypothesis_id,
-            model=outcome.model,
-            weights=outcome.weights,
-            outcome=outcome.outcome,
-            n=outcome.n,
-            seed=str(outcome.seed),
-            environment=outcome.environment,
-            record={
-                "alpha": outcome.alpha,
-                "pairs": outcome.pairs,
-                "exhausted": outcome.exhausted,
-                "tolerance": [t.model_dump(mode="json") for t in outcome.hypothesis.tolerance],
-                "lines": [asdict(line) for line in outcome.decision.lines],
-            },
-            prompts=list(outcome.prompts),
-            forwards=outcome.forwards,
-            seconds=outcome.seconds,
-        )
+    return store.add_rerun(
+        hypothesis_id,
+        model=outcome.model,
+        weights=outcome.weights,
+        outcome=outcome.outcome,
+        n=outcome.n,
+        seed=str(outcome.seed),
+        environment=outcome.environment,
+        record={
+            "alpha": outcome.alpha,
+            "pairs": outcome.pairs,
+            "exhausted": outcome.exhausted,
+            "tolerance": [t.model_dump(mode="json") for t in outcome.hypothesis.tolerance],
+            "lines": [asdict(line) for line in outcome.decision.lines],
+        },
+        prompts=list(outcome.prompts),
+        forwards=outcome.forwards,
+        seconds=outcome.seconds,
     )
-
-
-def explored(row: m.HypothesisRow) -> Data:
-    """The exploration values that a claim's constants come from."""
-    values = {name: np.array(column) for name, column in row.calibration["values"].items()}
-    return Data(values, tuple(row.calibration["templates"]))

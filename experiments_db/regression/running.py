@@ -7,22 +7,33 @@ exploration never saw. Everything a re-run showed is in its `Outcome`, per promp
 
 from __future__ import annotations
 
-import hashlib
 import math
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lakatos.experiments_db.log import from_values, rerun_data, rerun_seed
 from lakatos.experiments_db.regression.file import HypothesisFile, read
 from lakatos.tools.behaviour import Exhausted
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.environment import environment
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import ALPHA, MOST_PAIRS, Battery, Data, Decision, Tolerance, decide, effects_of, fail_bar
+from lakatos.tools.evidence import (
+    ALPHA,
+    MOST_PAIRS,
+    Battery,
+    Data,
+    Decision,
+    Tolerance,
+    decide,
+    effects_of,
+    fail_bar,
+    run_test,
+)
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
@@ -76,7 +87,7 @@ class Outcome:
     @property
     def templates(self) -> list[TemplateFound]:
         """The effect of the telling line by template, the smallest first."""
-        return by_template(self.hypothesis.typed, self.hypothesis.battery, data_of(self.prompts), self.telling.line)
+        return by_template(self.hypothesis.typed, self.hypothesis.battery, rerun_data(self.prompts), self.telling.line)
 
 
 def rerun(
@@ -104,7 +115,7 @@ def rerun(
         UserError: the file or the model cannot be read, or the model has not what the claim is about, or gives numbers
             that are not finite.
     """
-    from lakatos.tools.experiment import draw_prompts, measure, needs_donors
+    from lakatos.tools.experiment import Batch, Measured, measure_batch
     from lakatos.tools.model import load_model
 
     file = hypothesis if isinstance(hypothesis, HypothesisFile) else read(hypothesis)
@@ -114,36 +125,39 @@ def rerun(
     key = secrets.randbits(63) if seed is None else seed
     loaded = load_model(model or file.model.name, device=device) if model is None or isinstance(model, str) else model
     _check_fits(file, loaded)
-    began, forwards = time.monotonic(), 0.0
+    began, forwards, exhausted = time.monotonic(), 0.0, False
     prompts: list[dict[str, Any]] = []
-    decision, exhausted = decide(file.tolerance, effects_of_nothing(file), level), False
-    while decision.outcome == "undecided" and len(prompts) < most and not exhausted:
-        progress(len(prompts), most)
-        try:
-            sample = draw_prompts(
-                behaviour,
-                [control.behaviour for control in file.controls],
-                loaded.tokenizer,
-                n=BATCH,
-                skip=len(prompts),
-                split="confirmation",
-                seeds=lambda purpose: prompt_seed(key, file.hash, purpose),
-                donors=needs_donors(claim),
-                family=claim.family,
-            ).on(loaded.bridge)
-            measured = measure(claim, battery.matched, loaded.bridge, sample)
-        except FloatingPointError as error:
-            raise UserError(f"{loaded.name} cannot be measured on {behaviour.name}: {error}") from error
-        except Exhausted:
-            exhausted = True
-            if not prompts:
-                raise
-            continue
-        forwards += measured.forwards
-        for place, pair in enumerate(sample.runs.pairs):
-            numbers = {name: float(column[place]) for name, column in measured.values.items()}
+    controls = [control.behaviour for control in file.controls]
+
+    def seed_of(purpose: str) -> int:
+        return rerun_seed(key, file.hash, purpose)
+
+    def stops(so_far: Sequence[Data]) -> str | None:
+        if not so_far:
+            return None
+        outcome = decide(file.tolerance, effects_of(claim, battery, Data.join(so_far)), level).outcome
+        return None if outcome == "undecided" and len(prompts) < most else outcome
+
+    def measured(number: int) -> Measured:
+        progress(BATCH * number, most)
+        return measure_batch(Batch.of(claim, battery, behaviour, controls, number, seed_of, unit="prompt"), loaded)
+
+    def keep(found: Measured, _so_far: Sequence[Data]) -> None:
+        nonlocal forwards
+        forwards += found.measurement.forwards
+        for place, pair in enumerate(found.prompts):
+            numbers = from_values(found.measurement.values, place)
             prompts.append({"uid": pair.uid, "template": pair.template, "measured": numbers})
-        decision = decide(file.tolerance, effects_of(claim, battery, data_of(prompts)), level)
+
+    try:
+        run_test(stops, measured, keep)
+    except FloatingPointError as error:
+        raise UserError(f"{loaded.name} cannot be measured on {behaviour.name}: {error}") from error
+    except Exhausted:
+        if not prompts:
+            raise
+        exhausted = True
+    decision = decide(file.tolerance, effects_of(claim, battery, rerun_data(prompts)), level)
     progress(len(prompts), most)
     return Outcome(
         hypothesis=file,
@@ -177,27 +191,6 @@ def pairs_to_use(file: HypothesisFile, alpha: float, max_pairs: int | None) -> i
     lines = len(file.tolerance)
     planned = file.pairs * max(1.0, math.log(fail_bar(lines, alpha)) / math.log(fail_bar(lines, ALPHA)))
     return min(BATCH * math.ceil(planned / BATCH), MOST_PAIRS)
-
-
-def prompt_seed(seed: int, claim_hash: str, purpose: str) -> int:
-    """The seed of one stream of a re-run: each claim has its own, whatever else runs with the same seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}|{claim_hash}|rerun|{purpose}".encode()).digest()[:16], "big")
-
-
-def data_of(prompts: Any) -> Data:
-    """The stored numbers of a re-run."""
-    import numpy as np
-
-    names = prompts[0]["measured"] if prompts else {}
-    values = {name: np.array([p["measured"][name] for p in prompts]) for name in names}
-    return Data(values, tuple(p["template"] for p in prompts))
-
-
-def effects_of_nothing(file: HypothesisFile) -> dict[str, Any]:
-    """The effects before the first prompt."""
-    import numpy as np
-
-    return {tolerance.line: np.zeros(0) for tolerance in file.tolerance}
 
 
 def by_template(claim: AnyClaim, battery: Battery, data: Data, line: str) -> list[TemplateFound]:

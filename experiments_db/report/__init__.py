@@ -1,10 +1,12 @@
 """Documents as pictures, pages and files.
 
-files      the report as one HTML file, CSV, Parquet, JSON Lines
-rendering  templates (in templates/, with what is in static/)
-charts     marks, scales and axes in SVG
-figures    batteries, exploration, maps of components
-drift_chart a claim over models and versions
+files        the report as one HTML file, CSV, Parquet, JSON Lines
+rendering    templates (in templates/, with what is in static/)
+svg          scales, lines, text, numbers as people read them
+charts       one hypothesis: its interval, its e-value, its effect on every prompt
+heat_map     every component of a run
+figures      batteries, exploration and confirmation, maps of components, two sides compared
+drift_chart  a claim over models and versions
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Small charts as inline SVG, drawn from the numbers of `documents.py`. Nothing is computed here that decides anything.
 
-    heat_map    every component: how strong exploration found it, and what became of the claims about it
     interval    an effect and its interval as a share of the gap, beside the smallest effect of interest
     e_path      the e-value after each prompt and batch, on a log scale, with the lines at which a test stops
     strip       the effect on every single prompt, by template: failures as visible as successes
@@ -13,90 +12,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.tools.component import Component
-from lakatos.tools.errors import UserError
+from lakatos.experiments_db.report.svg import Scale, anchored, line, number, percent, signed, svg, text
+from lakatos.tools.component import KINDS, Component
 from lakatos.tools.statistics import BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY
 
 MARKS = {"confirmed": "✓", "refuted": "✕", "inconclusive": "?", "testing": "…", "registered": "…"}
-_MINUS, _TIMES, _NOTHING = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{EN DASH}"
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_MOST_TELLING = tuple(MARKS)
-_COLUMNS_AFTER_HEADS = {"attention": 0, "mlp": 1, "residual": 2}
-SHOWN_AS = {
-    "query": "head",
-    "pattern": "head",
-    "key": "attention",
-    "value": "attention",
-    "neuron": "mlp",
-    "embedding": "residual",
-}
+SHOWN_AS: dict[str, str] = {kind: known.shown_as for kind, known in KINDS.items()}
 _MAX_ROWS = 24  # templates that get a row of their own in a strip
 _LABEL = 17  # characters of a template's name that fit beside a strip
-
-
-def number(value: float | None, *, short: bool = False) -> str:
-    """Three significant digits, as people write them: 0.0120, 9,062, a power of ten; a dash for what is not there.
-
-    Args:
-        short: leave out final zeros, as on an axis.
-    """
-    if value is None:
-        return _NOTHING
-    rounded = float(f"{value:.3g}") if math.isfinite(value) else value
-    size = abs(rounded)
-    if not math.isfinite(value):
-        text = f"{value}".replace("inf", "∞")
-    elif 1000 <= size < 1e6:
-        text = f"{value:,.0f}"
-    elif value == 0 or 1e-3 <= size < 1000:
-        text = f"{value:.3g}" if short or value == 0 else f"{value:#.3g}".rstrip(".")
-    else:
-        mantissa, power = f"{value:.2e}".split("e")
-        text = f"{float(mantissa):g}{_TIMES}10{str(int(power)).translate(_RAISED)}"
-    return text.replace("-", _MINUS)
-
-
-def signed(value: float | None) -> str:
-    """Two decimals with their sign."""
-    return _NOTHING if value is None else f"{value:+.2f}".replace("-", _MINUS)
-
-
-def percent(value: float | None, decimals: int | None = None) -> str:
-    """A share, never broken across lines; with a decimal where it is small."""
-    if value is None:
-        return _NOTHING
-    if decimals is None:
-        decimals = 1 if abs(value) < 0.0995 else 0
-    return f"{100 * value:.{decimals}f}\u202f%".replace("-", _MINUS)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A linear map from values to pixels."""
-
-    low: float
-    high: float
-    left: float
-    right: float
-
-    def __call__(self, value: float) -> float:
-        inside = min(max(value, self.low), self.high)
-        return round(self.left + (inside - self.low) / (self.high - self.low) * (self.right - self.left), 2)
-
-    def ticks(self, about: int = 5) -> list[float]:
-        """Round numbers inside the scale."""
-        span = self.high - self.low
-        raw = span / about
-        power = 10.0 ** math.floor(math.log10(raw))
-        step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def common_scale(hypotheses: Sequence[dict[str, Any]]) -> tuple[float, float]:
@@ -224,7 +152,7 @@ def strip(h: dict[str, Any]) -> Markup:
         parts.append(line(x(h["effect"]), top - 2, x(h["effect"]), bottom, "mean"))
     parts.append(line(x(0), top - 2, x(0), bottom, "zero"))
     parts.append(line(x(delta), top - 6, x(delta), bottom, "delta"))
-    parts.append(text(x(delta), top - 10, f"null: at most {number(delta)}", _anchor(x(delta), left, width), "delta"))
+    parts.append(text(x(delta), top - 10, f"null: at most {number(delta)}", anchored(x(delta), left, width), "delta"))
     for place, (template, dots) in enumerate(ranked):
         middle = top + row * place + row / 2 + 2
         shown = template if len(template) <= _LABEL else template[: _LABEL - 1] + "…"
@@ -252,116 +180,6 @@ def main_effect(prompt: dict[str, Any]) -> float:
     return float(next(iter(prompt["effects"].values())))
 
 
-def heat_map(cells: Sequence[dict[str, Any]], attributions: Sequence[dict[str, Any]]) -> Markup:
-    """Layers down, heads and then attention, MLP and residual stream across; nothing where there is nothing to show.
-
-    Args:
-        cells: `documents.heat_map`.
-        attributions: rows of exploration: component and score.
-    """
-    scores = _strengths(attributions)
-    tested: dict[tuple[int, str, int | None], list[dict[str, Any]]] = defaultdict(list)
-    for cell in cells:
-        kind = SHOWN_AS.get(cell["kind"], cell["kind"])
-        tested[cell["layer"], kind, cell["index"] if kind == "head" else None].append(cell)
-    places = [*scores, *tested]
-    if not places:
-        return Markup("")
-    heads = max([0, *(i + 1 for _, kind, i in places if kind == "head" and i is not None)])
-    layers = max(layer + 1 for layer, _, _ in places)
-    size = 26 if heads <= 16 else 19 if heads <= 32 else 15
-    left, top, space = 30, 22, 8
-    strongest = max((abs(s) for s in scores.values()), default=0.0) or 1.0
-
-    def at(layer: int, kind: str, index: int | None) -> tuple[int, int]:
-        if kind == "head":
-            return left + size * (index or 0), top + size * layer
-        return left + space + size * (heads + _COLUMNS_AFTER_HEADS[kind]), top + size * layer
-
-    parts = []
-    for head in range(heads):
-        parts.append(text(left + size * (head + 0.5), top - 7, str(head), "middle"))
-    for kind, name in (("attention", "at"), ("mlp", "m"), ("residual", "r")):
-        x, _ = at(0, kind, None)
-        parts.append(text(x + size / 2, top - 7, name, "middle"))
-    for layer in range(layers):
-        parts.append(text(left - 8, top + size * (layer + 0.5) + 4, str(layer), "end"))
-        kinds: list[tuple[str, int | None]] = [("head", i) for i in range(heads)]
-        for kind, index in [*kinds, ("attention", None), ("mlp", None), ("residual", None)]:
-            x, y = at(layer, kind, index)
-            score = scores.get((layer, kind, index))
-            box = Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="2" class="{}"')
-            parts.append(box.format(x + 1, y + 1, size - 2, size - 2, "empty" if score is None else "heat"))
-            if score is None:
-                parts.append(Markup("/>"))
-            else:
-                strength = round(0.04 + 0.96 * math.sqrt(abs(score) / strongest), 3)
-                name = place_name(layer, kind, index)
-                parts.append(
-                    Markup(' fill-opacity="{}"><title>{}: attribution {} (exploration)</title></rect>').format(
-                        strength, name, signed(score)
-                    )
-                )
-    for (layer, kind, index), claims in sorted(tested.items(), key=lambda item: str(item[0])):
-        parts += _claims_of_cell(claims, *at(layer, kind, index), size)
-    width = left + space + size * (heads + 3) + 4
-    height = top + size * layers + 4
-    opening = Markup('<svg class="heat-map" width="{}" height="{}" viewBox="0 0 {} {}" role="group" aria-label="{}">')
-    said = "Components by layer; links lead to hypotheses"
-    return opening.format(width, height, width, height, said) + Markup("").join(parts) + Markup("</svg>")
-
-
-def _claims_of_cell(claims: Sequence[dict[str, Any]], x: int, y: int, size: int) -> Iterable[Markup]:
-    """An outline in the colour of the most telling verdict, and a mark that links to each claim, side by side."""
-    best = min((c["state"] for c in claims), key=_MOST_TELLING.index)
-    outline = Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="3" class="outline v-{}"/>')
-    yield outline.format(x + 1, y + 1, size - 2, size - 2, best)
-    inner, tall = size - 8, size - 10
-    share = inner / len(claims)
-    for k, claim in enumerate(claims):
-        left = x + 4 + share * k
-        said = f"{claim['component']}: hypothesis {claim['id']}, {claim['state']}"
-        if claim["fraction"] is not None:
-            said += f", {percent(claim['fraction'])} of the gap"
-        yield Markup(
-            '<a href="#h{}" aria-label="{}"><rect x="{}" y="{}" width="{}" height="{}" rx="2" class="chip"/>'
-            '<text x="{}" y="{}" text-anchor="middle" class="mark v-{}{}">{}</text><title>{}</title></a>'
-        ).format(
-            claim["id"],
-            said,
-            round(left + 0.5, 2),
-            y + 5,
-            round(share - 1, 2),
-            tall,
-            round(left + share / 2, 2),
-            round(y + size / 2 + 4, 2),
-            claim["state"],
-            " many" if len(claims) > 1 else "",
-            MARKS[claim["state"]] if len(claims) <= 3 else "",
-            said,
-        )
-
-
-def _strengths(attributions: Sequence[dict[str, Any]]) -> dict[tuple[int, str, int | None], float]:
-    """A score per component: that over all positions, or else that of its strongest position."""
-    whole: dict[tuple[int, str, int | None], float] = {}
-    strongest: dict[tuple[int, str, int | None], float] = {}
-    for row in attributions:
-        try:
-            component = Component.parse(str(row["component"]))
-        except UserError:
-            continue
-        if component.kind in SHOWN_AS:
-            continue
-        key = (component.layer, component.kind, component.index)
-        score = float(row["score"])
-        if component.position is None:
-            whole[key] = score
-        elif abs(score) > abs(strongest.get(key, 0.0)):
-            strongest[key] = score
-    return strongest | whole
-
-
 def place_name(layer: int, kind: str, index: int | None) -> str:
     kinds: dict[str, Any] = {"head": "head", "attention": "attention", "mlp": "mlp", "residual": "residual"}
     return str(Component(layer, kinds[kind], index))
@@ -370,24 +188,3 @@ def place_name(layer: int, kind: str, index: int | None) -> str:
 def _log(e: float) -> float:
     """log10, kept on paper: an e-value of 0 is drawn at 1e-9."""
     return math.log10(min(max(e, 1e-9), 1e300))
-
-
-def _anchor(x: float, left: float, right: float) -> str:
-    return "start" if x < left + 50 else "end" if x > right - 60 else "middle"
-
-
-def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
-    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(
-        *(round(v, 2) for v in (x1, y1, x2, y2)), kind
-    )
-
-
-def text(x: float, y: float, text: str, anchor: str, kind: str = "") -> Markup:
-    return Markup('<text x="{}" y="{}" text-anchor="{}" class="{}">{}</text>').format(
-        round(x, 2), round(y, 2), anchor, kind, text
-    )
-
-
-def svg(width: float, height: float, said: str, parts: Iterable[Markup], kind: str) -> Markup:
-    opening = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">')
-    return opening.format(kind, width, height, said) + Markup("").join(parts) + Markup("</svg>")

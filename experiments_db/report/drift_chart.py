@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.report.charts import Scale, line, number, percent, text
+from lakatos.experiments_db.report.svg import Scale, line, number, percent, text
 
 _WIDTH, _PANEL, _LEFT, _TOP, _STEP = 760, 190, 70, 34, 56
 _STYLE = """text{font:11px sans-serif;fill:#333}.title{font-weight:bold}.bar{stroke:#555;stroke-width:1.5}

@@ -14,19 +14,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.records import Cell
-from lakatos.experiments_db.report.charts import (
-    MARKS,
-    SHOWN_AS,
-    Scale,
-    line,
-    number,
-    percent,
-    place_name,
-    signed,
-    svg,
-    text,
-)
+from lakatos.experiments_db.documents import Cell
+from lakatos.experiments_db.report.charts import MARKS, SHOWN_AS, place_name
+from lakatos.experiments_db.report.svg import Scale, line, number, percent, signed, svg, text
 
 _LABEL = 25  # characters beside a line of the battery
 _WIDTH = 400
@@ -111,7 +101,7 @@ def components(cells: Sequence[Cell], href: Callable[[str], str], chosen: str = 
     """
     places: dict[tuple[int, str, int | None], Counter[str]] = defaultdict(Counter)
     for cell in cells:
-        kind = SHOWN_AS.get(cell.kind, cell.kind)
+        kind = SHOWN_AS[cell.kind]
         places[cell.layer, kind, cell.index if kind == "head" else None].update(cell.counts)
     if not places:
         return Markup("")

@@ -19,16 +19,15 @@ from typing import IO, Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.documents import COLUMNS, documents
+from lakatos.experiments_db.documents import COLUMNS, TYPES, documents, entry_line
 from lakatos.experiments_db.regression import file_of, regressions, to_text
 from lakatos.experiments_db.report import charts
 from lakatos.experiments_db.report.drift_chart import drift_svg
+from lakatos.experiments_db.report.heat_map import heat_map
 from lakatos.experiments_db.report.rendering import render, static
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
-_WHOLE = ("id", "slot", "run", "group", "of_these_templates", "n", "contradicted_by", "replicated_by")
-_REAL = ("effect", "low", "high", "level", "fraction", "gap", "margin", "predicted", "e", "p", "forwards")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -125,16 +124,14 @@ def write_drift(histories: list[dict[str, Any]], path: Path) -> Path:
 
 
 def _lines(store: Store) -> Lines:
-    return (documents.entry_line(entry) for entry in store.hypotheses())
+    return (entry_line(entry) for entry in store.hypotheses())
 
 
 def _parquet_type(column: str, pa: Any) -> Any:
     """Types stand beforehand, so that a log without a single effect has the same columns."""
     if column == "components":
         return pa.list_(pa.string())
-    if column in _WHOLE:
-        return pa.int64()
-    return pa.bool_() if column == "flagged" else pa.float64() if column in _REAL else pa.string()
+    return {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}[TYPES[column]]
 
 
 def _render(store: Store, run_id: int) -> str:
@@ -145,7 +142,7 @@ def _render(store: Store, run_id: int) -> str:
         run=run,
         study_counts=asdict(store.counts()),
         scale=charts.common_scale(run["hypotheses"]),
-        heat_map=charts.heat_map(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
+        heat_map=heat_map(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
         link=lambda key: f"#h{key}" if key in own else None,
         css=Markup(static("report.css")),
     )

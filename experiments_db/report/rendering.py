@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lakatos.experiments_db.report import charts
+from lakatos.experiments_db.report import charts, svg
 from lakatos.tools.claim import CLAIM, in_words
 
 _PACKAGE = "lakatos.experiments_db.report"
@@ -39,9 +39,9 @@ def environment() -> jinja2.Environment:
     )
     made.globals["charts"] = charts
     made.filters |= {
-        "number": _exactly(charts.number),
-        "signed": _exactly(charts.signed),
-        "percent": _exactly(charts.percent),
+        "number": _exactly(svg.number),
+        "signed": _exactly(svg.signed),
+        "percent": _exactly(svg.percent),
         "claim_in_words": lambda record: in_words(CLAIM.validate_python(record["claim"]), record["behaviour"]),
         "by_quantile": by_quantile,
         "at_random": at_random,
@@ -72,7 +72,7 @@ def by_quantile(prompts: Sequence[dict[str, Any]], how_many: int = _PROMPTS_SHOW
     for k in range(how_many):
         share = k / (how_many - 1)
         if ranked:
-            chosen.setdefault(round(share * last), names.get(share, charts.percent(share)))
+            chosen.setdefault(round(share * last), names.get(share, svg.percent(share)))
     return [(name, ranked[place]) for place, name in chosen.items()]
 
 

@@ -2,7 +2,8 @@
 
 app        the routes;  pages: what each shows
 addresses  what an address asks for
-safety     who may ask
+blind      who visits, and what a blind visitor may not see yet
+safety     who may ask;  pulse: telling an open page that its run has gone on
 downloads  files
 """
 

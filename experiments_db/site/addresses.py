@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Depends, Path, Query, Request
 
 from lakatos.experiments_db.index import query as queries
-from lakatos.experiments_db.reviews import MOST_AUTHOR
-from lakatos.experiments_db.site.pages import Correction, Reader
+from lakatos.experiments_db.log import MOST_AUTHOR
+from lakatos.experiments_db.site.blind import Visitor
+from lakatos.experiments_db.site.pages import Correction
 from lakatos.experiments_db.site.safety import int_or
 
 _MOST_PAGES = 10**6
@@ -47,10 +47,11 @@ def chosen(
     """The hypotheses that an address asks for.
 
     Raises:
-        Problem: a run or group that is no number, or a blind reader asks by what others said.
+        Problem: a run or group that is no number.
+        Hidden: a blind visitor asks by what others said.
     """
-    if reader(request).blind and (review or reviewer or sort.removeprefix("-") == "review"):
-        raise hidden("Which hypotheses these are tells what others said of them.")
+    if review or reviewer or sort.removeprefix("-") == "review":
+        visitor(request).may_not_see("Which hypotheses these are tells what others said of them.")
     return queries.Query(
         text=q,
         state=state or None,
@@ -85,25 +86,15 @@ Chosen = Annotated[queries.Query, Depends(chosen)]
 Corrected = Annotated[Correction, Depends(corrected)]
 
 
-def reader(request: Request) -> Reader:
-    """Who reads, from the cookies that they had us set."""
+def visitor(request: Request) -> Visitor:
+    """Who visits, from the cookies that they had us set."""
     cookies = request.cookies
     theme = cookies.get("lakatos_theme", "")
-    return Reader(
+    return Visitor(
         name=unquote(cookies.get("lakatos_name", ""))[:MOST_AUTHOR],
         blind=cookies.get("lakatos_blind") == "1",
         theme=theme if theme in ("light", "dark") else "",
     )
-
-
-def hidden(why: str) -> Problem:
-    """What a blind reader is told in place of something."""
-    return Problem(403, "Hidden in blind mode", f"{why} Or leave blind mode: under your name, above.")
-
-
-def unreviewed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lines of hypotheses without what people said of them."""
-    return [{**row, "review": None} for row in rows]
 
 
 def _whole(name: str, text: str) -> int | None:

@@ -6,9 +6,7 @@ whom is in `safety.py`, what pages show in `pages.py`, how they look in template
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -20,30 +18,19 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from lakatos.experiments_db.control import ask
 from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.index import Index
+from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, ask
 from lakatos.experiments_db.report import figures, render
-from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, SCORES, add_review
-from lakatos.experiments_db.site.addresses import (
-    Chosen,
-    Corrected,
-    Number,
-    PageNumber,
-    Problem,
-    Word,
-    hidden,
-    reader,
-    unreviewed,
-)
+from lakatos.experiments_db.site.addresses import Chosen, Corrected, Number, PageNumber, Problem, Word, visitor
+from lakatos.experiments_db.site.blind import Hidden
 from lakatos.experiments_db.site.downloads import downloads
 from lakatos.experiments_db.site.pages import Site
+from lakatos.experiments_db.site.pulse import pulse
 from lakatos.experiments_db.site.safety import Safety, genuine, int_or, preference
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import NotThere, UserError
 
-PULSE_SECONDS = 1.0  # between two looks whether the log has grown
-_QUIET_PULSES = 15  # after so many without news, a sign of life
 Text = Annotated[str, Form()]
 
 
@@ -94,7 +81,7 @@ class _Pages:
     def __call__(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         frame = {
-            "reader": reader(request),
+            "reader": visitor(request),
             "csrf": request.state.csrf,
             "here": here if request.method == "GET" else "/",
             "searched": "",
@@ -111,7 +98,7 @@ class _Pages:
 
     def claim(self, request: Request, key: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page of one hypothesis."""
-        document = self.site.hypothesis(key, reader(request))
+        document = self.site.hypothesis(key, visitor(request))
         more = {"link": lambda number: f"/hypotheses/{number}", "command_text": document.pop("command")}
         typed = {"author": "", "score": "", "reason": ""}
         return self(request, "claim.html", status, **{**document, **more, "typed": typed, **values})
@@ -150,8 +137,8 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
     @app.get("/runs/{run_id}/events")
     async def events(run_id: Number, since: Word = "") -> Response:
-        await run_in_threadpool(documents.own_run, site.store, run_id)
-        return StreamingResponse(_pulse(site.store, run_id, since), media_type="text/event-stream")
+        await run_in_threadpool(site.store.own_run, run_id)
+        return StreamingResponse(pulse(site.store, run_id, since), media_type="text/event-stream")
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(request: Request, a: Word = "", b: Word = "", by: Word = "claim", page: PageNumber = 1) -> Response:
@@ -182,7 +169,9 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         _genuine(request, csrf)
         entry = site.index.entry(key)
         own = decision == "score"
-        unseen = blind == "1" and site.hides(entry.id, reader(request))  # what the form says, it may say too late
+        unseen = blind == "1" and visitor(request).waits_for(
+            site.store, entry.id
+        )  # what the form says, it may say too late
         try:
             add_review(
                 site.store,
@@ -203,8 +192,8 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
     @app.post("/runs/{run_id}/ask")
     def ask_run(request: Request, run_id: Number, csrf: Text = "", wish: Text = "") -> Response:
         _genuine(request, csrf)
-        documents.own_run(site.store, run_id)
-        ask(site.store, run_id, wish, reader(request).name)
+        site.store.own_run(run_id)
+        ask(site.store, run_id, wish, visitor(request).name)
         return RedirectResponse(f"/runs/{run_id}", 303)
 
     @app.post("/preferences")
@@ -235,20 +224,19 @@ def _documents(app: FastAPI, site: Site) -> None:
     @api.get("/hypotheses")
     def hypotheses(request: Request, query: Chosen) -> Response:
         page = site.index.page(query)
-        rows = unreviewed(page.rows) if reader(request).blind else page.rows
+        rows = visitor(request).lines(page.rows)
         return _json({"total": page.total, "page": page.page, "pages": page.pages, "hypotheses": rows})
 
     @api.get("/hypotheses/{key}")
     def hypothesis(request: Request, key: str) -> Response:
         entry = site.index.entry(key)
-        if site.hides(entry.id, reader(request)):
-            raise hidden("It holds the rationale and what others said: score the hypothesis first.")
+        if visitor(request).waits_for(site.store, entry.id):
+            raise Hidden("It holds the rationale and what others said: score the hypothesis first.")
         return _json(documents.hypothesis_document(site.store, entry))
 
     @api.get("/reviews")
     def reviews(request: Request) -> Response:
-        if reader(request).blind:
-            raise hidden("It holds what others said.")
+        visitor(request).may_not_see("It holds what others said.")
         return _json(documents.reviews_document(site.store))
 
     app.include_router(api)
@@ -269,6 +257,10 @@ def _problems(app: FastAPI, page_of: _Pages) -> None:
     def problem(request: Request, error: Problem) -> Response:
         return page(request, error.status, error.heading, error.message)
 
+    @app.exception_handler(Hidden)
+    def hidden(request: Request, error: Hidden) -> Response:
+        return page(request, 403, "Hidden in blind mode", str(error))
+
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> Response:
         told = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
@@ -277,31 +269,6 @@ def _problems(app: FastAPI, page_of: _Pages) -> None:
     @app.exception_handler(StarletteHTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         return page(request, error.status_code, "Not here" if error.status_code == 404 else "No", str(error.detail))
-
-
-async def _pulse(store: Store, run_id: int, since: str = "") -> AsyncIterator[str]:
-    """Server-sent events: `grown` whenever the log has new entries, `over` when the run has come to an end.
-
-    Args:
-        since: the ledger's head that the page shows.
-    """
-
-    def look() -> tuple[str, str]:
-        return store.ledger_head(), store.run(run_id).status
-
-    shown, quiet, status = since, 0, "running"
-    yield "retry: 3000\n\n"
-    while status == "running":
-        head, status = await run_in_threadpool(look)
-        if shown and head != shown:
-            yield f"event: grown\ndata: {json.dumps(head)}\n\n"
-        elif quiet % _QUIET_PULSES == 0:
-            yield ": still here\n\n"
-        quiet = 0 if head != shown else quiet + 1
-        shown = head
-        if status == "running":
-            await asyncio.sleep(PULSE_SECONDS)
-    yield "event: over\ndata: 1\n\n"
 
 
 def _json(document: Any) -> Response:

@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from lakatos.experiments_db.index import Query
 from lakatos.experiments_db.regression import file_of, to_text
 from lakatos.experiments_db.report import files as export
-from lakatos.experiments_db.site.addresses import Chosen, Number, hidden, reader, unreviewed
+from lakatos.experiments_db.site.addresses import Chosen, Number, visitor
 from lakatos.experiments_db.site.pages import Site
 
 Write = Callable[[Path], Path]
@@ -27,7 +27,7 @@ def downloads(site: Site) -> APIRouter:
 
     def lines(request: Request, query: Query) -> export.Lines:
         rows = site.index.page(replace(query, page=1, per_page=_ALL)).rows
-        return unreviewed(rows) if reader(request).blind else rows
+        return visitor(request).lines(rows)
 
     @router.get("/log.csv")
     def csv(request: Request, query: Chosen) -> Response:
@@ -52,8 +52,7 @@ def downloads(site: Site) -> APIRouter:
 
     @router.get("/run-{run_id}.html")
     def report(request: Request, run_id: Number) -> Response:
-        if reader(request).blind:
-            raise hidden("The report holds rationales and what language models said.")
+        visitor(request).may_not_see("The report holds rationales and what language models said.")
         name = f"lakatos-run-{run_id}.html"
         return _file(lambda path: export.write_report(site.store, run_id, path), name, "text/html; charset=utf-8")
 

@@ -7,44 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.control import asked
-from lakatos.experiments_db.corrected import FAMILIES
 from lakatos.experiments_db.documents import deviations, documents, kin, proposal_document
 from lakatos.experiments_db.index import Index, Query, Side, compare
-from lakatos.experiments_db.records import Entry, Refused
+from lakatos.experiments_db.log import Entry, asked
 from lakatos.experiments_db.regression import drift_document
 from lakatos.experiments_db.report import charts, figures
+from lakatos.experiments_db.site.blind import Visitor, without_opinions
 from lakatos.experiments_db.store import Store
+from lakatos.experiments_db.verdict import FAMILIES
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS, slot_weights
 
 RUNS_SHOWN = 25
-_FILTERS = (
-    "text",
-    "state",
-    "kind",
-    "behaviour",
-    "model",
-    "run",
-    "component",
-    "reviewer",
-    "review",
-    "proposer",
-    "group",
-)
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Who looks at the site: a name that nobody checks, and what they asked not to see yet."""
-
-    name: str = ""
-    blind: bool = False
-    theme: str = ""  # light, dark, or as the system has it
 
 
 @dataclass(frozen=True)
@@ -74,7 +48,7 @@ class Site:
 
     def overview(self, page: int) -> dict[str, Any]:
         """Denominators of the study, of each behaviour, of each run; what was looked at and dropped."""
-        facets, counts, n_runs = self.index.facets(), self.index.counts(), self._n_runs()
+        facets, counts, n_runs = self.index.facets(), self.index.counts(), len(self.store.run_ids())
         held = slot_weights(counts.registered).sum() if counts.registered else 0.0
         return {
             "counts": counts,
@@ -101,7 +75,7 @@ class Site:
         corrected = None
         if correction.method:
             corrected = self.index.corrected(correction.method, correction.alpha, correction.family)
-        filters = {name: value for name in _FILTERS if (value := getattr(query, name)) not in (None, "")}
+        filters = {name: value for name, value in query.asks.items() if value is not None}
         return {
             "rows": rows,
             "scale": charts.common_scale(rows),
@@ -126,7 +100,7 @@ class Site:
 
     def link(self, query: Query, correction: Correction, **changes: Any) -> str:
         """The query string of a table with these things changed; None leaves one out."""
-        values: dict[str, Any] = {("q" if n == "text" else n): getattr(query, n) for n in _FILTERS}
+        values: dict[str, Any] = {("q" if name == "text" else name): value for name, value in query.asks.items()}
         values |= {"sort": query.sort if query.sort != "slot" else None}
         values |= {"page": query.page if query.page > 1 else None}
         values |= {"correction": correction.method, "alpha": correction.alpha}
@@ -139,7 +113,7 @@ class Site:
         filters = {"behaviour": {"behaviour": name}, "kind": {"kind": name}, "run": {"run": name.removeprefix("run ")}}
         return self.link(Query(), correction, **filters.get(correction.family, {}))
 
-    def hypothesis(self, key: str, reader: Reader) -> dict[str, Any]:
+    def hypothesis(self, key: str, visitor: Visitor) -> dict[str, Any]:
         """One hypothesis whole; what a blind reviewer must not see yet is left out.
 
         Raises:
@@ -148,12 +122,12 @@ class Site:
         since = self.store.ledger_head()
         entry = self.index.entry(key)
         h = documents.hypothesis_document(self.store, entry)
-        hidden = self.hides(entry.id, reader)
+        hidden = visitor.waits_for(self.store, entry.id)
         again, unable = self._again(entry)
         related = kin(self.store, entry)
         lines = self._lines(related.all)
         if hidden:
-            h = {**h, "rationale": "", "reviews": [], "review": None}
+            h = without_opinions(h)
         return {
             "since": since,
             "h": h,
@@ -170,10 +144,6 @@ class Site:
             "needed": h["record"]["threshold"],
         }
 
-    def hides(self, hypothesis_id: int, reader: Reader) -> bool:
-        """Whether a blind reader has yet to say something of a hypothesis before they may see what others say."""
-        return reader.blind and all(r.author != reader.name for r in self.store.reviews([hypothesis_id]))
-
     def run(self, run_id: int) -> dict[str, Any]:
         """One investigation: denominators, selection, exploration, where it stands now.
 
@@ -181,11 +151,11 @@ class Site:
             UserError: there is no such run in this study.
         """
         since = self.store.ledger_head()
-        row, record = documents.own_run(self.store, run_id), self.store.run(run_id)
-        events = self.store.all(m.Event, m.Event.run_id == run_id)
+        row, record = self.store.own_run(run_id), self.store.run(run_id)
+        events = self.store.events(run_id)
         payloads = {event.kind: event.payload for event in events}
         definition = row.behaviour_definition
-        calls = self.store.all(m.LLMCall, m.LLMCall.run_id == run_id)
+        calls = self.store.calls(run_id)
         query = Query(run=run_id)
         explored = payloads.get("explored")
         cells = self.index.cells(query)
@@ -203,7 +173,7 @@ class Site:
                 "selected_because": definition["selected_because"],
                 "considered": definition["considered"],
                 "looked_at_before": (before := self._before(run_id)),
-                "unlisted_before": self._runs_before(run_id) - len(before),
+                "unlisted_before": self.store.runs_before(run_id) - len(before),
                 "weights": row.weights,
                 "presence": payloads.get("checked"),
                 "explored": explored,
@@ -223,7 +193,7 @@ class Site:
                 cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})
             ),
             "asked": asked(self.store, run_id) if record.status == "running" else None,
-            "last_heard": self._last_heard(run_id),
+            "last_heard": self.store.last_heard(run_id),
         }
 
     def comparison(self, first: str, second: str, by: str, page: int) -> dict[str, Any]:
@@ -265,20 +235,9 @@ class Site:
 
     def refused(self, page: int) -> dict[str, Any]:
         """Proposals that were not registered, newest first."""
-        join = (
-            sa.select(m.Refusal, m.Proposal)
-            .join(m.Proposal, m.Proposal.id == m.Refusal.proposal_id)
-            .join(m.Run, m.Run.id == m.Proposal.run_id)
-            .where(m.Run.study_id == self.store.study.id)
-            .order_by(m.Refusal.id.desc())
-            .limit(RUNS_SHOWN)
-            .offset(RUNS_SHOWN * (page - 1))
-        )
-        with Session(self.store.engine) as session:
-            rows = session.execute(join).all()
         counts = self.index.counts()
         return {
-            "shown": {"refused": [Refused(p.proposal, r.kind, r.reason, r.duplicate_of) for r, p in rows]},
+            "shown": {"refused": self.store.newest_refused(RUNS_SHOWN, RUNS_SHOWN * (page - 1))},
             "proposed": counts.proposed,
             "total": counts.refused,
             "page": page,
@@ -296,36 +255,14 @@ class Site:
     def _lines(self, ids: set[int]) -> dict[int, dict[str, Any]]:
         return {line["id"]: line for line in self.index.lines(sorted(ids))}
 
-    def _n_runs(self) -> int:
-        with Session(self.store.engine) as session:
-            mine = sa.select(sa.func.count(m.Run.id)).where(m.Run.study_id == self.store.study.id)
-            return int(session.scalars(mine).one())
-
-    def _runs_before(self, run_id: int) -> int:
-        """How many runs of this database came before one, whatever their study."""
-        with Session(self.store.engine) as session:
-            return int(session.scalars(sa.select(sa.func.count(m.Run.id)).where(m.Run.id < run_id)).one())
-
-    def _newest_runs(self, *where: Any, page: int = 1) -> list[int]:
-        """A page of the study's runs that match, the newest first."""
-        newest = (
-            sa.select(m.Run.id)
-            .where(m.Run.study_id == self.store.study.id, *where)
-            .order_by(m.Run.id.desc())
-            .limit(RUNS_SHOWN)
-            .offset(RUNS_SHOWN * (page - 1))
-        )
-        with Session(self.store.engine) as session:
-            return list(session.scalars(newest))
-
     def _runs(self, page: int) -> list[dict[str, Any]]:
-        ids = self._newest_runs(page=page)
+        ids = self.store.newest_runs(RUNS_SHOWN, RUNS_SHOWN * (page - 1))
         return [{**asdict(self.store.run(key)), "counts": self.index.counts(run=key)} for key in ids]
 
     def _before(self, run_id: int) -> list[dict[str, Any]]:
         """What was looked at before this run, in this study: the last runs, and what became of them."""
         found = []
-        for key in reversed(self._newest_runs(m.Run.id < run_id)):
+        for key in reversed(self.store.newest_runs(RUNS_SHOWN, before=run_id)):
             record, counts = self.store.run(key), self.index.counts(run=key)
             found.append(
                 {
@@ -341,42 +278,15 @@ class Site:
 
     def _selection(self, behaviour: str) -> dict[str, Any]:
         """Why this behaviour: the statement of the newest run about it."""
-        newest = (
-            sa.select(m.Run.behaviour_definition)
-            .where(m.Run.study_id == self.store.study.id, m.Run.behaviour == behaviour)
-            .order_by(m.Run.id.desc())
-            .limit(1)
-        )
-        with Session(self.store.engine) as session:
-            definition = session.scalars(newest).one()
+        definition = self.store.definition(behaviour)
         return {name: definition[name] for name in ("question", "selected_because", "considered")}
 
     def _dropped(self) -> list[dict[str, Any]]:
         """Runs that were begun and given up: a behaviour that the model did not show is part of the record."""
-        failed = (
-            sa.select(m.Event, m.Run)
-            .join(m.Run, m.Run.id == m.Event.run_id)
-            .where(m.Event.kind == "failed", m.Run.study_id == self.store.study.id)
-            .order_by(m.Event.id.desc())
-            .limit(RUNS_SHOWN)
-        )
-        with Session(self.store.engine) as session:
-            rows = session.execute(failed).all()
         return [
             {"run": run.id, "behaviour": run.behaviour, "model": run.model, "reason": event.payload.get("reason")}
-            for event, run in rows
+            for event, run in self.store.failures(RUNS_SHOWN)
         ]
-
-    def _last_heard(self, run_id: int) -> str:
-        """When the run last appended anything."""
-        events = sa.select(sa.func.max(m.Event.at)).where(m.Event.run_id == run_id)
-        batches = (
-            sa.select(sa.func.max(m.Batch.at))
-            .join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
-            .where(m.HypothesisRow.run_id == run_id)
-        )
-        with Session(self.store.engine) as session:
-            return max(filter(None, (session.scalars(select).one() for select in (events, batches))), default="")
 
     def _again(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
         """A confirmed claim over its re-runs; or why it cannot be run again."""

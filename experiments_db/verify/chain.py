@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import GENESIS
+from lakatos.experiments_db.log import GENESIS
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.log import Log, names
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import Reader
-from lakatos.experiments_db.records import Judgement
+from lakatos.experiments_db.log import Reader
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.verdict import Judgement, judge
 from lakatos.experiments_db.verify.chain import chain_lies, order_lies
 from lakatos.experiments_db.verify.comparing import UNREADABLE
 from lakatos.experiments_db.verify.log import Log
@@ -93,7 +93,7 @@ def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
     """No confirmation that a run reported has been undone."""
     reader.study = study
     try:
-        judged = reader.judgements()
+        judged = judge(reader.slots(), study.alpha, reader.claims)
     except UserError:  # a row or a table that has been named
         return
     for event in log["events"].values():
@@ -106,13 +106,13 @@ def _verdicts(reader: Reader, study: m.Study, log: Log) -> Iterator[str]:
                 yield f"events row {event.id}: reported hypothesis {hypothesis_id} as confirmed; its rows do not say so"
         silent = [h for h in sorted(own - set(event.payload["confirmed"])) if judged[h].state == "confirmed"]
         if silent:
-            then = _judged_at(reader, event.payload["ledger_head"], log)
+            then = _judged_at(reader, study, event.payload["ledger_head"], log)
             for hypothesis_id in silent:
                 if hypothesis_id in then and then[hypothesis_id].state == "confirmed":
                     yield f"events row {event.id}: did not report hypothesis {hypothesis_id}, which was confirmed then"
 
 
-def _judged_at(reader: Reader, head: str, log: Log) -> dict[int, Judgement]:
+def _judged_at(reader: Reader, study: m.Study, head: str, log: Log) -> dict[int, Judgement]:
     """Where the hypotheses of a study stood when the ledger had this head."""
     newest = {entry.entry_hash: entry.id for entry in log.entries}[head]
 
@@ -122,4 +122,5 @@ def _judged_at(reader: Reader, head: str, log: Log) -> dict[int, Judgement]:
     slots = [slot for slot in reader.slots() if there("hypotheses", slot.id)]
     pending = {s.id for s in slots if not any(there("evidence", e.id) for e in log.evidence_of.get(s.id, []))}
     untested: dict[str, Any] = {"stop": None, "frozen_e": None, "frozen_p": None}
-    return reader.judgements([replace(slot, **untested) if slot.id in pending else slot for slot in slots])
+    then = [replace(slot, **untested) if slot.id in pending else slot for slot in slots]
+    return judge(then, study.alpha, reader.claims)

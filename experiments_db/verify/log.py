@@ -9,9 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.store import exploration_seed
-from lakatos.experiments_db.stored import Stored, read_table
+from lakatos.experiments_db.log import Stored, exploration_seed, read_table
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.behaviour import Behaviour, PromptPair
 
 Named = tuple[str, int]  # table and id

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.verify.comparing import same
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.log import Log
 from lakatos.prompts import version_of
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import (
-    Hypothesis,
-    claim_fields,
-    claim_hash,
-    control_names,
-    describe,
-    read_hypothesis,
-    read_proposals,
-)
+from lakatos.tools.claim import Hypothesis, claim_hash, control_names, describe, read_hypothesis, read_proposals
 from lakatos.tools.errors import ProposalError, UserError
+from lakatos.tools.evidence import Prediction
 
 _KINDS = ("malformed", "duplicate", "untestable")
 _AROUND = 3  # since this version of the prompt, JSON is read from within fences and prose
@@ -50,15 +42,14 @@ def proposal_lies(run: m.Run, log: Log) -> Iterator[str]:
             yield from _answer(run, number, rounds.get(number, []), log)
 
 
-def registered_lies(row: m.HypothesisRow, proposal: m.Proposal, run: m.Run) -> Iterator[str]:
+def registered_lies(row: m.HypothesisRow, told: Prediction, proposal: m.Proposal, run: m.Run) -> Iterator[str]:
     """What was registered is what was proposed."""
     read = read_hypothesis(proposal.proposal, run.behaviour)
     if proposal.run_id != row.run_id:
         yield f"hypotheses row {row.id}: comes from a proposal of run {proposal.run_id}, not of run {row.run_id}"
-    if not same(claim_fields(read.claim), row.record["claim"]):
+    if read.claim != told.claim:
         yield f"hypotheses row {row.id}: its claim is not the one of proposals row {proposal.id}"
-    told = {"role": read.role, "predicted": read.predicted}
-    differ = [name for name, value in told.items() if not same(value, row.record[name])]
+    differ = [name for name in ("role", "predicted") if getattr(read, name) != getattr(told, name)]
     if differ or read.rationale != row.rationale:
         yield f"hypotheses row {row.id}: its {', '.join(differ) or 'rationale'} is not that of its proposal"
 

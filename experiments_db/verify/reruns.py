@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.regression import data_of, explored, prompt_seed
+from lakatos.experiments_db.log import explored_data, rerun_data, rerun_seed, to_data
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import CLAIM
-from lakatos.tools.evidence import Battery, Tolerance, decide, decided_after, effects_of, tolerances
+from lakatos.tools.evidence import Tolerance, decide, decided_after, effects_of, tolerances
 from lakatos.tools.statistics import BATCH
 
 
@@ -24,13 +22,14 @@ def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, effects: Sequen
         effects: of its confirmation, in order.
     """
     here = f"reruns row {rerun.id} (hypothesis {row.id})"
-    claim, battery = CLAIM.validate_python(row.record["claim"]), Battery.model_validate(row.record["battery"])
+    prediction = row.prediction()
+    claim, battery = prediction.claim, prediction.battery
     behaviour = Behaviour.model_validate(run.behaviour_definition)
     stored = [Tolerance.model_validate(t) for t in rerun.record["tolerance"]]
-    levels = tolerances(claim, battery, explored(row), to_data(list(effects)))
+    levels = tolerances(claim, battery, explored_data(row.calibration), to_data(list(effects)))
     if not same([t.model_dump() for t in levels], [t.model_dump() for t in stored]):
         yield f"{here}: its tolerances do not follow from the claim's confirmation"
-    expected = behaviour.stream(prompt_seed(int(rerun.seed), row.claim_hash, "pairs"), "confirmation", claim.family)
+    expected = behaviour.stream(rerun_seed(int(rerun.seed), row.claim_hash, "pairs"), "confirmation", claim.family)
     drawn = [(pair.uid, pair.template) for pair, _ in zip(expected, rerun.prompts, strict=False)]
     if drawn != [(p["uid"], p["template"]) for p in rerun.prompts]:
         yield f"{here}: its prompts are not those that its seed gives"
@@ -38,7 +37,7 @@ def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, effects: Sequen
         yield f"{here}: has {len(rerun.prompts)} prompts, and says {rerun.n} of at most {rerun.record['pairs']}"
     alpha = float(rerun.record["alpha"])
 
-    data = data_of(rerun.prompts)
+    data = rerun_data(rerun.prompts)
     again = decide(levels, effects_of(claim, battery, data), alpha)
     if again.outcome != rerun.outcome or not same([asdict(f) for f in again.lines], rerun.record["lines"]):
         yield f"{here}: {rerun.outcome} does not follow from its prompts ({again.outcome})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lakatos.experiments_db.reviews import DECISIONS, MOST_AUTHOR, MOST_REASON, SCORE, SCORES
+from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, MOST_REASON, SCORE, SCORES
 from lakatos.experiments_db.verify.log import Log
 
 

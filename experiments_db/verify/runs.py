@@ -6,17 +6,17 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.control import WISHES
-from lakatos.experiments_db.reading import GENESIS
+from lakatos.experiments_db.log import GENESIS, WISHES
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import Log, names
 from lakatos.prompts import load_prompt, version_of
 from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.claim import AnyClaim
 from lakatos.tools.records import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
@@ -162,7 +162,7 @@ def _checked(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
         yield f"{here}: run {run.id} went on without the behaviour, and was not told to"
     for row in log.of_run("hypotheses", run.id):
         values = row.calibration["values"]
-        if not _of_the_pair(row.record["claim"]) or len(values["clean"]) != told["n"]:
+        if not _of_the_pair(row.prediction().claim) or len(values["clean"]) != told["n"]:
             continue
         clean, corrupted = np.array(values["clean"]), np.array(values["corrupted"])
         derived = {"clean": clean.mean(), "corrupted": corrupted.mean(), "gap": (clean - corrupted).mean()}
@@ -182,9 +182,9 @@ def _explored(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
             yield f"events row {event.id}: shows a pair that the seed of run {run.id} does not give"
 
 
-def _of_the_pair(claim: dict[str, Any]) -> bool:
+def _of_the_pair(claim: AnyClaim) -> bool:
     """Whether a claim is measured in the logit difference of the behaviour itself."""
-    return claim["kind"] in ("node_effect", "necessity") and claim.get("metric", "logit_diff") == "logit_diff"
+    return claim.kind in ("node_effect", "necessity") and claim.tested.metric == "logit_diff"
 
 
 def _finished(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:

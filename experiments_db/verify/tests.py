@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from lakatos.experiments_db import models as m
-from lakatos.experiments_db.reading import to_data
-from lakatos.experiments_db.store import derive_seed
+from lakatos.experiments_db.log import derive_seed, seed_key, to_data
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import Log
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import CLAIM
-from lakatos.tools.evidence import Battery, Evidence, conclude, crashed, e_process
+from lakatos.tools.evidence import Evidence, conclude, crashed, e_process
 from lakatos.tools.statistics import BATCH, PER_TEMPLATE, stop_reason
 
 
 def batch_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
     """What of a test's batches does not follow from its claim's seed, its numbers and its rule."""
-    claim, battery = CLAIM.validate_python(row.record["claim"]), Battery.model_validate(row.record["battery"])
+    prediction = row.prediction()
+    claim, battery = prediction.claim, prediction.battery
     behaviour = Behaviour.model_validate(log.row("runs", row.run_id).behaviour_definition)
-    seed = derive_seed(log.row("studies", row.study_id).secret, f"{row.claim_hash}|{row.record['nonce']}", "pairs")
+    seed = derive_seed(log.row("studies", row.study_id).secret, seed_key(row.claim_hash, prediction.nonce), "pairs")
     blocks = PER_TEMPLATE if battery.unit == "template" else None
     expected = behaviour.stream(seed, "confirmation", claim.family, blocks)
-    threshold, measures = row.record["threshold"], set(row.record["measures"])
+    threshold, measures = prediction.threshold, set(prediction.measures)
     batches, effects = log.batches_of.get(row.id, []), list[m.Effect]()
     for number, batch in enumerate(batches):
         here, own = f"batches row {batch.id}", log.effects_of.get(batch.id, [])
@@ -53,7 +52,8 @@ def batch_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
 
 def evidence_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
     """What of a claim's evidence does not follow from its prompts."""
-    claim, battery = CLAIM.validate_python(row.record["claim"]), Battery.model_validate(row.record["battery"])
+    prediction = row.prediction()
+    claim, battery = prediction.claim, prediction.battery
     effects = log.prompts_of(row.id)
     for stored in log.evidence_of.get(row.id, []):
         here = f"evidence row {stored.id}"
@@ -64,7 +64,7 @@ def evidence_lies(row: m.HypothesisRow, log: Log) -> Iterator[str]:
             if frozen != crashed(frozen.error or "", n=len(effects)) or not frozen.error:
                 yield f"{here} (hypothesis {row.id}): claims a crash and something else too"
             continue
-        again = conclude(claim, battery, row.record["threshold"], to_data(effects), row.claim_hash)
+        again = conclude(claim, battery, prediction.threshold, to_data(effects), row.claim_hash)
         names = [k for k, v in again.model_dump().items() if not same(v, frozen.model_dump()[k])]
         if names:
             yield f"{here} (hypothesis {row.id}): {', '.join(names)} do not follow from its prompts"

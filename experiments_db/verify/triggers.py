@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
 
-from lakatos.experiments_db.migrations import guards
+from lakatos.experiments_db.log.migrations import guards
 
 _POSTGRESQL = """
 SELECT t.tgname, c.relname, t.tgenabled, t.tgtype, p.proname, p.prosrc, t.tgqual IS NULL

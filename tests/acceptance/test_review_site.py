@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.index import Index
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY, statements, triggers
-from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.log import add_review
+from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY, statements, triggers
 from lakatos.experiments_db.site import create_app
 
 pytestmark = pytest.mark.heavy
@@ -136,7 +136,7 @@ def poison(db, text):
 @pytest.fixture
 def many_sided(toy_copy):
     """A log with a row in every table."""
-    from lakatos.experiments_db import models as m
+    from lakatos.experiments_db.log import tables as m
 
     store = open_store(str(toy_copy), create=False)
     call = {

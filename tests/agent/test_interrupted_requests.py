@@ -17,7 +17,7 @@ from misbehaving import Held, Mode, Server, say
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.llm import ScriptedLLM
 from lakatos.experiments_db import Store, open_store
-from lakatos.experiments_db import models as m
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop
 
 pytestmark = pytest.mark.heavy

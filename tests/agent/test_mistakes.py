@@ -264,7 +264,7 @@ def test_a_limit_that_is_raised_later_is_held_to_what_there_is(toy, place, tmp_p
         investigate(str(path), RunConfig(model=toy[1], max_pairs=79, max_tests=1, **options), db=db)
     resume(1, db=db, limits={"max_pairs": 128, "max_tests": None})
     store = open_store(db)
-    caps = [entry.record["cap"] for entry in store.hypotheses()]
+    caps = [entry.prediction.cap for entry in store.hypotheses()]
     assert (caps[:2], set(caps[2:])) == ([64, 64], {80})
     assert store.counts().crashed == 0
     assert store.verify() == []

@@ -10,7 +10,7 @@ import yaml
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, entry_line
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import battery
@@ -78,7 +78,7 @@ def test_a_fixed_list_that_tests_use_up_serves_one_round(toy, tmp_path):
         **dict.fromkeys(("templates", *GENERATOR)),
     )
     store = run(own, model, tmp_path / "l.db", "m0@END carries toy", "m1@END carries toy")
-    assert [e.record["corpus"] for e in store.hypotheses()] == [{"pairs": 64, "whole": True}] * 2
+    assert [e.prediction.record()["corpus"] for e in store.hypotheses()] == [{"pairs": 64, "whole": True}] * 2
     assert "nothing beyond it" in documents.scope(store.hypotheses()[0])
     pairs["exploration"] = pairs["exploration"][:-1] + pairs["exploration"][:1]
     pairs["exploration"][-1] = (
@@ -110,7 +110,7 @@ def test_what_is_confirmed_is_replicated_on_a_family(toy, tmp_path):
     for entry in second:
         assert {effect.template for effect in store.effects(entry.id)} == {"far1"}
         assert "/far" in entry.text
-        assert entry.record["templates"] == 1
+        assert entry.prediction.templates == 1
     for entry in store.hypotheses():
         mine = [e.id for e in second if e.claim.parent == entry.claim and e.state == "confirmed"]
         assert entry.judgement.replicated_by == (mine[0] if mine else None)
@@ -165,5 +165,5 @@ def test_the_interval_of_a_confirmed_claim_is_adjusted_for_selection(toy_log):
         line = entry.evidence.effect
         assert entry.selected.level == pytest.approx(1 - 0.05 * len(chosen) / len(entries))
         assert entry.selected.low < line.low < line.high < entry.selected.high
-        assert documents.entry_line(entry)["low"] == entry.selected.low
+        assert entry_line(entry)["low"] == entry.selected.low
     assert all(e.selected is None for e in entries if e.state != "confirmed")

@@ -9,8 +9,8 @@ import sqlite3
 import pytest
 from tampering import rechain, tell
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.log import tables as m
 
 pytestmark = pytest.mark.heavy
 

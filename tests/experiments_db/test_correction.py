@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.correction import confirmed, groups, judge
 from lakatos.experiments_db.documents import correction_document
-from lakatos.experiments_db.records import Slot
+from lakatos.experiments_db.verdict import Slot, confirmed, groups, judge
 from lakatos.tools.claim import atoms, parse_claim
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import online_ebh, slot_weights

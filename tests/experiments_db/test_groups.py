@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakatos.experiments_db.correction import OVERLAP, groups
-from lakatos.experiments_db.records import Slot
+from lakatos.experiments_db.verdict import OVERLAP, Slot, groups
 
 ATOMS = [f"a0.h{k}" for k in range(8)]
 

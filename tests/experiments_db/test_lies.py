@@ -10,7 +10,7 @@ from lies import LIES
 from tampering import TABLES, rechain, tell
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.seal import broken_seals, make_seal
+from lakatos.experiments_db.log import broken_seals, make_seal
 
 # What is found only by somebody who kept the ledger's head: no other row says anything of it.
 SILENT = {

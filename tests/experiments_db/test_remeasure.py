@@ -14,11 +14,11 @@ from tampering import rechain, unguarded
 
 from lakatos.agent import RunConfig, investigate
 from lakatos.agent.cli import app
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db import remeasure as module
-from lakatos.experiments_db.measured import numbers_of
-from lakatos.experiments_db.remeasure import FEW, forgeries_found, how_many_of, remeasure
+from lakatos.experiments_db.audit import remeasure as module
+from lakatos.experiments_db.audit.measured import numbers_of
+from lakatos.experiments_db.audit.remeasure import FEW, forgeries_found, how_many_of, remeasure
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.model import load_model

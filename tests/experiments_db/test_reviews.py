@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
-from lakatos.experiments_db.reviews import DECISIONS, add_review, agreement, kappa, standing
+from lakatos.experiments_db.documents import documents, entry_line
+from lakatos.experiments_db.log import DECISIONS, add_review, agreement, kappa, standing
 from lakatos.tools.errors import UserError
 
 
@@ -32,7 +32,7 @@ def test_a_review_stands_beside_the_verdict_and_never_overwrites_it(store):
     assert [(e.id, e.state, e.e, e.p) for e in store.hypotheses()] == before
     entry = store.hypothesis("1")
     assert entry.standing == "retracted"
-    assert documents.entry_line(entry)["review"] == "retracted"
+    assert entry_line(entry)["review"] == "retracted"
     assert [r["author"] for r in documents.hypothesis_document(store, entry)["reviews"]] == ["Ada", "Bob"]
     assert store.verify() == []
 

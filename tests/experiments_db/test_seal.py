@@ -13,10 +13,9 @@ from lies import LIES
 from tampering import rechain, tell, unguarded
 
 from lakatos.agent.cli import app
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.reviews import add_review
-from lakatos.experiments_db.seal import Seal, append_seal, broken_seals, make_seal, read_seals, seal_file
+from lakatos.experiments_db.log import Seal, add_review, append_seal, broken_seals, make_seal, read_seals, seal_file
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import UserError
 
 

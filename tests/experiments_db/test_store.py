@@ -10,14 +10,13 @@ from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from lakatos.agent.simulation.world import BEHAVIOUR
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.store import Burned, StoreError, derive_seed, seed_commitment
+from lakatos.experiments_db.log import Burned, Conflict, StoreError, derive_seed
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import crashed
+from lakatos.tools.evidence import crashed, seed_commitment
 
 
 def add_run(store, **changes):
@@ -42,22 +41,29 @@ def add_proposal(store, run, place=0):
 
 
 def unregistered(store, run, proposal, claim_hash="sha256:c"):
-    return m.HypothesisRow(
-        study_id=store.study.id,
-        run_id=run.id,
-        proposal_id=proposal.id,
-        claim_hash=claim_hash,
-        kind="node_effect",
-        behaviour="toy",
-        behaviour_hash="sha256:b",
-        weights="sha256:w",
-        subject="m0",
-        atoms=["m0"],
-        rationale="",
-        calibration={},
-        forwards=0.0,
-        seconds=0.0,
-    )
+    """What `Log.register` takes."""
+
+    def row(slot, _nonce):
+        return m.HypothesisRow(
+            study_id=store.study.id,
+            run_id=run.id,
+            proposal_id=proposal.id,
+            claim_hash=claim_hash,
+            slot=slot,
+            record={**RECORD, "slot": slot},
+            kind="node_effect",
+            behaviour="toy",
+            behaviour_hash="sha256:b",
+            weights="sha256:w",
+            subject="m0",
+            atoms=["m0"],
+            rationale="",
+            calibration={},
+            forwards=0.0,
+            seconds=0.0,
+        )
+
+    return row, claim_hash, "toy"
 
 
 @pytest.fixture
@@ -124,50 +130,50 @@ MEASURED = {"clean": 1.0, "intervened": 0.5}
 def registered(store):
     """A claim whose battery measures two runs."""
     run = add_run(store)
-    return store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: RECORD)
+    return store.register(*unregistered(store, run, add_proposal(store, run)))
 
 
 def batch(row, number=0, drawn_at="9999-01-01", e_after=1.0):
     fields = {"hypothesis_id": row.id, "number": number, "seed": "1", "drawn_at": drawn_at, "e_after": e_after}
-    return m.Batch(**fields, engine="suffix", forwards=0.0, seconds=0.0)
+    return {**fields, "engine": "suffix", "forwards": 0.0, "seconds": 0.0}
 
 
 def effect(row, uid="one", measured=None, **changes):
     fields = {"claim_hash": row.claim_hash, "place": 0, "uid": uid, "template": "t", "prompt": {}}
-    return m.Effect(**fields | changes, measured=MEASURED if measured is None else measured)
+    return {**fields, **changes, "measured": MEASURED if measured is None else measured}
 
 
 @pytest.mark.parametrize("drawn_at", ["2000-01-01T00:00:00.000000+00:00", None])
 def test_a_batch_cannot_be_drawn_before_registration(store, registered, drawn_at):
-    with pytest.raises(IntegrityError, match="after its hypothesis was registered"):
-        store.add_batch(batch(registered, drawn_at=drawn_at or registered.registered_at), [])
+    with pytest.raises(Conflict, match="after its hypothesis was registered"):
+        store.add_batch(prompts=[], **batch(registered, drawn_at=drawn_at or registered.registered_at))
 
 
 def test_one_bet_per_claim_and_prompt(store, registered):
-    store.add_batch(batch(registered), [effect(registered, "same")])
-    with pytest.raises(IntegrityError, match="uid"):
-        store.add_batch(batch(registered, 1), [effect(registered, "same")])
+    store.add_batch(prompts=[effect(registered, "same")], **batch(registered))
+    with pytest.raises(Conflict, match="uid"):
+        store.add_batch(prompts=[effect(registered, "same")], **batch(registered, 1))
     assert len(store.batches(registered.id)) == 1, "a refused batch leaves nothing behind"
 
 
 def test_a_prompt_without_its_whole_battery_is_refused(store, registered):
     for measured in ({"clean": 1.0}, {"clean": 1.0, "other": 1.0}, {}):
-        with pytest.raises(IntegrityError, match="whole battery"):
-            store.add_batch(batch(registered), [effect(registered, measured=measured)])
-    with pytest.raises(IntegrityError, match="belongs to the claim"):
-        store.add_batch(batch(registered), [effect(registered, claim_hash="sha256:other")])
+        with pytest.raises(Conflict, match="whole battery"):
+            store.add_batch(prompts=[effect(registered, measured=measured)], **batch(registered))
+    with pytest.raises(Conflict, match="belongs to the claim"):
+        store.add_batch(prompts=[effect(registered, claim_hash="sha256:other")], **batch(registered))
     assert store.batches(registered.id) == []
 
 
 def test_batches_follow_one_another_until_the_evidence_is_frozen(store, registered):
-    with pytest.raises(IntegrityError, match="follow one another"):
-        store.add_batch(batch(registered, 1), [])
-    store.add_batch(batch(registered), [effect(registered)])
-    with pytest.raises(IntegrityError, match="follow one another"):
-        store.add_batch(batch(registered), [])
+    with pytest.raises(Conflict, match="follow one another"):
+        store.add_batch(prompts=[], **batch(registered, 1))
+    store.add_batch(prompts=[effect(registered)], **batch(registered))
+    with pytest.raises(Conflict, match="follow one another"):
+        store.add_batch(prompts=[], **batch(registered))
     store.freeze(registered.id, crashed("it failed", n=16))
-    with pytest.raises(IntegrityError, match="frozen"):
-        store.add_batch(batch(registered, 1), [effect(registered, "two")])
+    with pytest.raises(Conflict, match="frozen"):
+        store.add_batch(prompts=[effect(registered, "two")], **batch(registered, 1))
 
 
 def frozen_at(e, stop="success"):
@@ -175,10 +181,10 @@ def frozen_at(e, stop="success"):
 
 
 def test_evidence_is_what_its_last_batch_says(store, registered):
-    with pytest.raises(IntegrityError, match=r"last prompt|has not stopped"):
+    with pytest.raises(Conflict, match=r"last prompt|has not stopped"):
         store.freeze(registered.id, frozen_at(5000.0))  # no prompt at all
-    store.add_batch(batch(registered, e_after=5000.0), [effect(registered)])
-    with pytest.raises(IntegrityError, match="after the last prompt"):
+    store.add_batch(prompts=[effect(registered)], **batch(registered, e_after=5000.0))
+    with pytest.raises(Conflict, match="after the last prompt"):
         store.freeze(registered.id, frozen_at(6000.0))
     store.freeze(registered.id, frozen_at(5000.0))
     assert store.slots()[0].e == 5000.0
@@ -197,19 +203,19 @@ def test_evidence_is_what_its_last_batch_says(store, registered):
 )
 def test_a_test_is_frozen_when_its_rule_stops_it_and_not_before_or_after(store, registered, path, fires):
     for number, e in enumerate(path):
-        store.add_batch(batch(registered, number, e_after=e), [effect(registered, str(number))])
+        store.add_batch(prompts=[effect(registered, str(number))], **batch(registered, number, e_after=e))
     if fires:
-        with pytest.raises(IntegrityError, match="has stopped this test"):
-            store.add_batch(batch(registered, len(path), e_after=9.0), [effect(registered, "more")])
+        with pytest.raises(Conflict, match="has stopped this test"):
+            store.add_batch(prompts=[effect(registered, "more")], **batch(registered, len(path), e_after=9.0))
         store.freeze(registered.id, frozen_at(path[-1]))
     else:
-        with pytest.raises(IntegrityError, match="has not stopped this test"):
+        with pytest.raises(Conflict, match="has not stopped this test"):
             store.freeze(registered.id, frozen_at(path[-1]))
-        store.add_batch(batch(registered, len(path), e_after=9.0), [effect(registered, "more")])
+        store.add_batch(prompts=[effect(registered, "more")], **batch(registered, len(path), e_after=9.0))
 
 
 def test_a_crash_has_no_e_value(store, registered):
-    with pytest.raises(IntegrityError, match="after the last prompt"):
+    with pytest.raises(Conflict, match="after the last prompt"):
         store.freeze(registered.id, crashed("it failed", n=0).model_copy(update={"e": 1e9}))
     store.freeze(registered.id, crashed("it failed", n=0))
     assert store.slots()[0].e == 0.0
@@ -218,34 +224,35 @@ def test_a_crash_has_no_e_value(store, registered):
 def test_a_slot_cannot_be_left_out_or_taken_twice(store, registered):
     run = store.all(m.Run)[0]
     for slot, number in ((1, 5), (3, 6)):
-        row = unregistered(store, run, add_proposal(store, run, number), f"sha256:{slot}")
-        row.slot, row.record, row.registered_at = slot, {}, "2000"
-        with pytest.raises(IntegrityError, match="next slot"):
+        build, *_ = unregistered(store, run, add_proposal(store, run, number), f"sha256:{slot}")
+        row = build(slot, "")
+        row.record, row.registered_at = {}, "2000"
+        with pytest.raises(Conflict, match="next slot"):
             store.add(row)
 
 
 def test_a_list_of_pairs_is_burned_once_its_numbers_are_seen(store, registered):
     run = store.all(m.Run)[0]
     early = unregistered(store, run, add_proposal(store, run, 1), "sha256:2")
-    store.register(early, lambda slot, nonce: RECORD, unburned=["A prompt"])
-    store.add_batch(batch(registered), [effect(registered, prompt={"clean": "A prompt"})])
+    store.register(*early, unburned=["A prompt"])
+    store.add_batch(prompts=[effect(registered, prompt={"clean": "A prompt"})], **batch(registered))
     late = unregistered(store, run, add_proposal(store, run, 2), "sha256:3")
     with pytest.raises(Burned, match="fixed list"):
-        store.register(late, lambda slot, nonce: RECORD, unburned=["Another", "A prompt"])
-    store.register(late, lambda slot, nonce: RECORD, unburned=["Another"])
+        store.register(*late, unburned=["Another", "A prompt"])
+    store.register(*late, unburned=["Another"])
     assert [s.slot for s in store.slots()] == [1, 2, 3]
 
 
 def test_studies_have_their_own_slots_error_and_secret(store, tmp_path):
     path = str(tmp_path / "log.db")
     run = add_run(store)
-    store.register(unregistered(store, run, add_proposal(store, run)), lambda slot, nonce: RECORD)
+    store.register(*unregistered(store, run, add_proposal(store, run)))
     second = open_store(path, study="second", alpha=0.2)
     assert (second.study.alpha, store.study.alpha) == (0.2, 0.05)
     assert second.study.secret != store.study.secret
     assert second.slots() == []
     other = add_run(second)
-    second.register(unregistered(second, other, add_proposal(second, other), "sha256:d"), lambda slot, nonce: RECORD)
+    second.register(*unregistered(second, other, add_proposal(second, other), "sha256:d"))
     assert [s.slot for s in second.slots()] == [1]
     assert len(open_store(path).slots()) == 1
     assert (len(store.runs()), len(second.runs()), second.runs()[0].study) == (1, 1, "second")
@@ -264,16 +271,11 @@ def test_the_only_study_is_the_default(tmp_path):
 
 def test_slots_are_given_in_order_and_a_claim_has_one(store):
     run = add_run(store)
-    rows = [
-        store.register(
-            unregistered(store, run, add_proposal(store, run, k), f"sha256:{k}"), lambda slot, nonce: {"slot": slot}
-        )
-        for k in range(3)
-    ]
+    rows = [store.register(*unregistered(store, run, add_proposal(store, run, k), f"sha256:{k}")) for k in range(3)]
     assert [row.slot for row in rows] == [1, 2, 3]
     assert [row.record["slot"] for row in rows] == [1, 2, 3]
     with pytest.raises(Exception, match="registered already, as hypothesis 2") as caught:
-        store.register(unregistered(store, run, add_proposal(store, run, 3), "sha256:1"), lambda slot, nonce: {})
+        store.register(*unregistered(store, run, add_proposal(store, run, 3), "sha256:1"))
     assert caught.value.duplicate_of == 2
 
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from lakatos.agent.cli import app
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.index import Index
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY
+from lakatos.experiments_db.log import Unreadable
+from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY
 from lakatos.experiments_db.regression import file_of
 from lakatos.experiments_db.site import create_app
-from lakatos.experiments_db.unreadable import Unreadable
 from lakatos.tools.errors import UserError
 
 pytestmark = pytest.mark.heavy

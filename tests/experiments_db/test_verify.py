@@ -8,9 +8,9 @@ import sqlite3
 import pytest
 from tampering import rechain, tamper
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.migrations.guards import APPEND_ONLY, triggers
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY, triggers
 from lakatos.experiments_db.verify.triggers import trigger_lies
 
 
@@ -181,7 +181,7 @@ def test_white_space_in_a_trigger_is_no_lie(toy_copy):
 
 def test_a_clock_that_is_set_back_makes_no_liar_of_the_log(toy_copy, monkeypatch):
     store = open_store(str(toy_copy))
-    monkeypatch.setattr("lakatos.experiments_db.store.now", lambda: "2001-01-01T00:00:00.000000+00:00")
+    monkeypatch.setattr("lakatos.experiments_db.log.log.now", lambda: "2001-01-01T00:00:00.000000+00:00")
     before = store.all(m.Event)[-1].at
     store.event(1, "note", {})
     store.event(1, "note", {})

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from lakatos.tools.errors import UserError
 
@@ -25,8 +25,12 @@ _SYNTAX = re.compile(
 )
 
 
+PieceKind = Literal["text", "variable", "open", "close"]
+_PIECES: dict[str, PieceKind] = {name: name for name in get_args(PieceKind)}
+
+
 class Piece(NamedTuple):
-    kind: Literal["text", "variable", "open", "close"]
+    kind: PieceKind
     value: str
 
 
@@ -93,8 +97,8 @@ def parse_markup(text: str) -> Markup:
             inside = None
         if kind == "escape":
             pieces.append(Piece("text", value[0]))
-        elif kind in ("open", "close", "variable", "text"):
-            pieces.append(Piece(kind, value))  # type: ignore[arg-type]  # lastgroup is one of the names above
+        elif known := _PIECES.get(kind or ""):
+            pieces.append(Piece(known, value))
     if inside:
         raise UserError(f"[{inside}:...] is never closed in {text!r}; ']]' is the character, ']' closes")
     return Markup(tuple(pieces))

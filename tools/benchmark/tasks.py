@@ -99,7 +99,6 @@ def build_task(
     def ours(cells: Sequence[int]) -> Values:
         return run_interventions(model, drawn, [plan[cell] for cell in cells]).values
 
-    by_path = name == "e"
     base = run_interventions(model, drawn, [])
     return Task(
         name=name,
@@ -107,12 +106,12 @@ def build_task(
         pairs=n,
         cells=len(plan),
         ours=ours,
-        peer=lambda cell: (peer.path if by_path else peer.patched)(plan[cell]),
+        peer=lambda cell: (peer.path if name == "e" else peer.patched)(plan[cell]),
         scale=_gap(base),
         needed=needed(model, Runs(model, drawn), plan, "corrupted"),
         peer_needs=forward_pass(model, peer.lengths),
         running=_running(model, drawn, plan),
-        around=peer.split_queries if by_path else nullcontext,
+        around=peer.split_queries if name == "e" else nullcontext,
     )
 
 

@@ -1,57 +1,40 @@
 """A claim as it is put forward, told apart from every other, and fixed for its test.
 
-A claim is typed and closed (`claims.py` has the kinds): what it says is in its fields and nowhere else. Its hash covers
+A claim is typed and closed (`kinds` has the kinds): what it says is in its fields and nowhere else. Its hash covers
 the model's weights, the behaviour's version, its controls, and the claim in canonical form: components sorted, synonyms
 resolved, fields at their defaults left out, and no prose. So rewording a claim does not make a new one.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim.base import Frozen
-from lakatos.tools.claim.circuits import Mediation, Minimality, Sufficiency
-from lakatos.tools.claim.claims import AnyParent, AttentionRole, Generalisation, Necessity, NodeEffect, NoEffect
-from lakatos.tools.component import Component
+from lakatos.tools.claim.base import BaseClaim, Frozen
+from lakatos.tools.claim.generalisation import Generalisation
+from lakatos.tools.claim.kinds import PLAIN, AnyParent
+from lakatos.tools.claim.vocabulary import plain
+from lakatos.tools.component import Component, Shape
 from lakatos.tools.errors import UserError
 from lakatos.tools.records import content_hash
 
 Role = Literal["main", "rival", "null"]
 
 AnyClaim = AnyParent | Generalisation
-KINDS: tuple[type[AnyClaim], ...] = (
-    NodeEffect,
-    Necessity,
-    Sufficiency,
-    Minimality,
-    Mediation,
-    AttentionRole,
-    NoEffect,
-    Generalisation,
-)
-_KIND_SYNONYMS = {
-    "activation_patching": "node_effect",
-    "attention": "attention_role",
-    "patching": "node_effect",
-    "ablation": "necessity",
-    "circuit": "sufficiency",
-    "path": "mediation",
-    "path_patching": "mediation",
-    "equivalence": "no_effect",
-    "generalization": "generalisation",
-}
+KINDS: tuple[type[BaseClaim] | type[Generalisation], ...] = (*PLAIN, Generalisation)
+_SYNONYMS = {synonym: kind.name() for kind in KINDS for synonym in kind.synonyms}
 
 
 def _kind(claim: Any) -> Any:
     if not isinstance(claim, dict) or not isinstance(claim.get("kind"), str):
         return claim
-    kind = claim["kind"].strip().lower().replace(" ", "_").replace("-", "_")
+    kind = plain(claim["kind"])
     nested = {"parent": _kind(claim["parent"])} if "parent" in claim else {}
-    return {**claim, **nested, "kind": _KIND_SYNONYMS.get(kind, kind)}
+    return {**claim, **nested, "kind": _SYNONYMS.get(kind, kind)}
 
 
 Claim = Annotated[Annotated[AnyClaim, Field(discriminator="kind")], BeforeValidator(_kind)]
@@ -82,8 +65,7 @@ def claim_hash(
 
 def claim_fields(claim: AnyClaim) -> dict[str, Any]:
     """The canonical form, JSON-ready: the kind, and every field that is not at its default."""
-    fields = {"kind": claim.kind, **claim.model_dump(mode="json", exclude_defaults=True)}
-    return fields | {"parent": claim_fields(claim.parent)} if isinstance(claim, Generalisation) else fields
+    return claim.canonical_fields()
 
 
 def control_names(claim: AnyClaim, behaviour: Behaviour) -> list[str]:
@@ -96,7 +78,7 @@ def control_names(claim: AnyClaim, behaviour: Behaviour) -> list[str]:
         return []
     if not behaviour.controls:
         raise UserError(
-            f"{behaviour.name} names no control, and necessity is nothing without one: controls: [plain_text]"
+            f"{behaviour.name} names no control, and {claim.tested.kind} is nothing without one: controls: [plain_text]"
         )
     return list(behaviour.controls)
 
@@ -108,38 +90,24 @@ def atoms(claim: AnyClaim, n_heads: int) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for component in claim.tested.parsed():
-        bare = Component(component.layer, component.kind, component.index)
-        if bare.kind == "attention":
-            found |= {f"a{bare.layer}.h{head}" for head in range(n_heads)}
+        if component.kind == "attention":
+            found |= {Component(component.layer, "head", head).atom() for head in range(n_heads)}
         else:
-            found.add(str(bare).removesuffix(".q").removesuffix(".pattern").removesuffix(".k").removesuffix(".v"))
+            found.add(component.atom())
     return tuple(sorted(found))
 
 
 def opposes(claim: AnyClaim, other: AnyClaim) -> bool:
     """Whether `other`, if it is confirmed, refutes `claim`: its opposite, or equivalence within its threshold."""
-    if isinstance(claim, Generalisation) or isinstance(other, Generalisation):
-        families = (getattr(claim, "family", None), getattr(other, "family", None))
-        return families[0] == families[1] and opposes(claim.tested, other.tested)
-    if claim.components != other.components:
+    if claim.family != other.family or claim.tested.components != other.tested.components:
         return False
-    if isinstance(claim, NoEffect):
-        claim, other = other, claim  # either contradicts the other
-    if isinstance(other, NoEffect):
-        how = claim.intervention if isinstance(claim, NodeEffect) else getattr(claim, "ablation", None)
-        return (
-            isinstance(claim, NodeEffect | Necessity)
-            and (other.intervention, other.metric) == (how, claim.metric)
-            and other.threshold <= claim.threshold
-        )
-    if isinstance(claim, NodeEffect) and isinstance(other, NodeEffect):
-        return (claim.intervention, claim.metric) == (other.intervention, other.metric) and (
-            claim.direction != other.direction
-        )
-    if isinstance(claim, Mediation) and isinstance(other, Mediation):
-        return (claim.intervention, claim.metric, claim.receivers) == (
-            other.intervention,
-            other.metric,
-            other.receivers,
-        ) and claim.direction != other.direction
-    return False
+    return claim.tested.refutes(other.tested) or other.tested.refutes(claim.tested)
+
+
+def draw_matched(claim: BaseClaim, shape: Shape, seed: str) -> dict[str, tuple[str, ...]]:
+    """Whatever of the battery's opponents follows from the shape of the model: role -> components joined by "+".
+
+    Raises:
+        UserError: the model has not enough others to compare with.
+    """
+    return claim.draw(random.Random(f"matched:{seed}"), shape)

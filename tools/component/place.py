@@ -21,48 +21,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from lakatos.tools.component.kinds import KINDS, ComponentKind, Kind
 from lakatos.tools.errors import UserError
 
-Kind = Literal[
-    "head", "query", "pattern", "key", "value", "attention", "mlp", "neuron", "residual", "embedding"
-]  # fmt: skip
-
 _NUMBER = r"\d{1,9}"
-_PLACE: dict[Kind, str] = {
-    "head": "a{layer}.h{index}",
-    "query": "a{layer}.h{index}.q",
-    "pattern": "a{layer}.h{index}.pattern",
-    "key": "a{layer}.g{index}.k",
-    "value": "a{layer}.g{index}.v",
-    "attention": "a{layer}",
-    "mlp": "m{layer}",
-    "neuron": "m{layer}.n{index}",
-    "residual": "r{layer}",
-    "embedding": "e",
-}
-_HOOK: dict[Kind, str] = {
-    "head": "attn.hook_z",
-    "query": "attn.hook_q",
-    "pattern": "attn.hook_pattern",
-    "key": "attn.hook_k",
-    "value": "attn.hook_v",
-    "attention": "hook_attn_out",
-    "mlp": "hook_mlp_out",
-    "neuron": "mlp.hook_post",
-    "residual": "hook_resid_pre",
-}
-_FORMS = {
-    kind: re.compile(
-        re.escape(place).replace(r"\{layer\}", f"(?P<layer>{_NUMBER})").replace(r"\{index\}", f"(?P<index>{_NUMBER})")
-        + rf"(?:@(?P<position>[A-Za-z][A-Za-z0-9_]*|{_NUMBER}))?",
-        re.ASCII,
-    )
-    for kind, place in _PLACE.items()
-}
-_IN_GROUPS = ("key", "value")
-_OF_HEADS = ("head", "query", "pattern")
+
+
+def _form(text: str) -> re.Pattern[str]:
+    layer, index = (f"(?P<{name}>{_NUMBER})" for name in ("layer", "index"))
+    place = re.escape(text).replace(r"\{layer\}", layer).replace(r"\{index\}", index)
+    return re.compile(place + rf"(?:@(?P<position>[A-Za-z][A-Za-z0-9_]*|{_NUMBER}))?", re.ASCII)
+
+
+_FORMS = {kind: _form(known.form) for kind, known in KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -100,21 +73,30 @@ class Component:
             "r3 (residual stream before block 3) or e (embeddings), and a position after @ if you want one: a9.h6@END."
         )
 
+    @property
+    def known(self) -> ComponentKind:
+        """What there is to know of its kind."""
+        return KINDS[self.kind]
+
+    def atom(self) -> str:
+        """The text of the head, group, MLP, neuron or stream that it is part of, at every position."""
+        return self.known.atom.format(layer=self.layer, index=self.index)
+
     def __str__(self) -> str:
-        place = _PLACE[self.kind].format(layer=self.layer, index=self.index)
+        place = self.known.form.format(layer=self.layer, index=self.index)
         return place if self.position is None else f"{place}@{self.position}"
 
     def hook_name(self, n_layers: int) -> str:
         """The TransformerLens hook point whose activation this is (a slice of), in a model of `n_layers`."""
-        if self.kind == "embedding":
-            return "hook_embed"
-        if self.kind == "residual" and self.layer == n_layers:
+        if not self.known.in_a_block:
+            return self.known.hook
+        if self.known.after_the_last and self.layer == n_layers:
             return f"blocks.{n_layers - 1}.hook_resid_post"
-        return f"blocks.{self.layer}.{_HOOK[self.kind]}"
+        return f"blocks.{self.layer}.{self.known.hook}"
 
     def block(self, n_layers: int) -> int:
         """The block that this component is in or comes before; -1 for the embeddings."""
-        return -1 if self.kind == "embedding" else min(self.layer, n_layers - 1)
+        return min(self.layer, n_layers - 1) if self.known.in_a_block else -1
 
     def check(self, cfg: Any, positions: set[str] | None = None) -> None:
         """Ask whether a model (its TransformerLens `cfg`) and a behaviour (its named positions) have this place.
@@ -122,13 +104,12 @@ class Component:
         Raises:
             UserError: naming what is missing and what there is instead.
         """
-        layers = cfg.n_layers + (self.kind == "residual")
+        layers = self.layers(cfg)
         if not 0 <= self.layer < layers:
             raise UserError(f"{self}: the model has layers 0 to {cfg.n_layers - 1}, not {self.layer}.")
         width = self.width(cfg)
         if width is not None and self.index is not None and not 0 <= self.index < width:
-            unit = "key-value group" if self.kind in _IN_GROUPS else "neuron" if self.kind == "neuron" else "head"
-            raise UserError(f"{self}: layer {self.layer} has {unit}s 0 to {width - 1}, not {self.index}.")
+            raise UserError(f"{self}: layer {self.layer} has {self.known.unit}s 0 to {width - 1}, not {self.index}.")
         if positions is not None and isinstance(self.position, str) and self.position not in positions:
             raise UserError(
                 f"{self}: the behaviour has no position {self.position!r}; it has {', '.join(sorted(positions))}."
@@ -136,11 +117,11 @@ class Component:
 
     def width(self, cfg: Any) -> int | None:
         """How many components of this kind a layer of the model has; None where there is one a layer."""
-        if self.kind in _IN_GROUPS:
-            return groups_of(cfg)
-        if self.kind in _OF_HEADS:
-            return int(cfg.n_heads)
-        return int(cfg.d_mlp or 0) if self.kind == "neuron" else None
+        return self.known.width(cfg)
+
+    def layers(self, cfg: Any) -> int:
+        """How many layers have components of this kind: one more than the model, where one comes after the last."""
+        return int(cfg.n_layers) + self.known.after_the_last
 
     def check_shape(self, cfg: Any, shape: tuple[int, ...] | None, trial: tuple[int, int]) -> None:
         """Ask whether the activation of some prompts and tokens (`trial`) at the hook point is this component's.
@@ -152,20 +133,16 @@ class Component:
         if shape is None:
             raise UserError(f"{self}: this model never reaches {hook}, so it cannot be replaced.")
         prompts, tokens = trial
-        width = None if self.kind == "neuron" else self.width(cfg)
+        flat = self.known.each == "neuron"  # an index into the activation's last dimension
+        width = None if flat else self.width(cfg)
         expected = (*trial, *shape[2:3]) if width is None else (*trial, width, *shape[3:4])
-        if shape != ((prompts, width, tokens, tokens) if self.kind == "pattern" else expected):
+        if shape != ((prompts, width, tokens, tokens) if self.known.heads_first else expected):
             raise UserError(
                 f"{self}: {hook} is {list(shape)} for {prompts} prompts of {tokens} tokens, which is not one "
                 f"{self.kind} for each of {width}; this model's cannot be told apart."
             )
-        if self.kind == "neuron" and self.index is not None and self.index >= shape[2]:
+        if flat and self.index is not None and self.index >= shape[2]:
             raise UserError(f"{self}: layer {self.layer} has neurons 0 to {shape[2] - 1}, not {self.index}.")
-
-
-def groups_of(cfg: Any) -> int:
-    """How many key-value groups a layer has: as many as heads, without grouped-query attention."""
-    return int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
 
 
 def canonical(components: tuple[str, ...]) -> tuple[str, ...]:
@@ -187,6 +164,6 @@ def _holds(whole: Component, part: Component) -> bool:
     """Whether replacing `whole` replaces `part`: the same at all positions, or a head within its layer's attention."""
     if whole.layer != part.layer or whole.position not in (None, part.position):
         return False
-    if whole.kind == "attention" and part.kind == "head":
+    if whole.kind == part.known.whole:
         return True
     return (whole.kind, whole.index) == (part.kind, part.index)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lakatos.tools.component.kinds import groups_of
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -18,5 +20,4 @@ class Shape:
     @classmethod
     def of(cls, cfg: Any) -> Shape:
         """The shape of a model, from its TransformerLens configuration."""
-        groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
-        return cls(int(cfg.n_layers), int(cfg.n_heads), groups, int(cfg.d_mlp or 0))
+        return cls(int(cfg.n_layers), int(cfg.n_heads), groups_of(cfg), int(cfg.d_mlp or 0))

@@ -1,7 +1,8 @@
 """What numbers say of a claim: the constants of a test, its e-values, its conclusion, and how it is tested again.
 
-constants  what is fixed before any confirmation prompt exists
+constants  what is fixed before any confirmation prompt exists;  prediction: the record of it, with the claim
 battery    constants chosen, e-processes, the registered rule, the conclusion
+sequential  the one loop of a sequential test
 evidence   what a frozen test has shown
 tolerance  when a re-run fails;  retest: what a re-run shows
 """
@@ -22,7 +23,9 @@ from lakatos.tools.evidence.battery import (
 )
 from lakatos.tools.evidence.constants import Battery, Unit
 from lakatos.tools.evidence.evidence import Evidence, crashed
+from lakatos.tools.evidence.prediction import Corpus, Prediction, seed_commitment, uses_up
 from lakatos.tools.evidence.retest import Decision, LineFound, decide, decided_after
+from lakatos.tools.evidence.sequential import run_test
 from lakatos.tools.evidence.tolerance import (
     ALPHA,
     BEHAVIOUR,
@@ -43,10 +46,12 @@ __all__ = [
     "MOST_PAIRS",
     "PLANNED_D",
     "Battery",
+    "Corpus",
     "Data",
     "Decision",
     "Evidence",
     "LineFound",
+    "Prediction",
     "Tolerance",
     "Unit",
     "Values",
@@ -61,8 +66,11 @@ __all__ = [
     "gaps",
     "pairs_needed",
     "parts_of",
+    "run_test",
     "scale_of",
+    "seed_commitment",
     "short",
     "stopped",
     "tolerances",
+    "uses_up",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakatos.tools.claim import AnyClaim, Part
+from lakatos.tools.claim.measures import CLEAN, CORRUPTED, of_control
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence.constants import Battery, Line, Unit
 from lakatos.tools.evidence.evidence import Evidence, LineEvidence
@@ -88,11 +89,11 @@ def gaps(values: Values, unigram: Mapping[str, float]) -> tuple[float, dict[str,
         UserError: the metric is the same on every prompt, so that there is nothing to explain.
     """
     gap = 1.0
-    if "clean" in values:
-        gap = max(float(np.mean(values["clean"] - values["corrupted"])), float(np.std(values["clean"], ddof=1)))
+    if CLEAN in values:
+        gap = max(float(np.mean(values[CLEAN] - values[CORRUPTED])), float(np.std(values[CLEAN], ddof=1)))
     controls = {}
     for name, ceiling in unigram.items():
-        clean = values[f"control.{name}.clean"]
+        clean = values[of_control(name)]
         controls[name] = max(ceiling - float(clean.mean()), float(clean.std(ddof=1)))
     if min(gap, *controls.values(), gap) <= 0:
         raise UserError("The metric is the same on every exploration prompt: there is nothing to explain.")

@@ -31,6 +31,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lakatos.tools.claim import AnyClaim, Floats, Part
+from lakatos.tools.claim.measures import CLEAN, CORRUPTED
 from lakatos.tools.evidence.battery import Data, parts_of, scale_of
 from lakatos.tools.evidence.constants import Battery
 from lakatos.tools.statistics import BATCH, FRACTIONS, clip
@@ -109,7 +110,7 @@ def fail_bar(lines: int, alpha: float = ALPHA) -> float:
 def _parts(claim: AnyClaim, battery: Battery, data: Data) -> list[Part]:
     found = [part for part in parts_of(claim, battery, data.values) if part.decides]
     if any(part.delta < 0 for part in found):
-        gap = data.values["clean"] - data.values["corrupted"]
+        gap = data.values[CLEAN] - data.values[CORRUPTED]
         found.append(Part(BEHAVIOUR, gap, 0.0, found[0].unit))
     return found
 

@@ -7,18 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lakatos.tools.claim import (
-    AnyClaim,
-    Arm,
-    AttentionRole,
-    Sufficiency,
-    draw_matched,
-    roles_to_compare,
-    shuffled_circuits,
-)
+from lakatos.tools.claim import AnyClaim, Arms, SearchedClaim, draw_matched
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, Data, fixed, gaps
-from lakatos.tools.experiment.measuring import Measurement, _run, measure, unigram_loss
+from lakatos.tools.experiment.measuring import Measurement, measure, run_arms, unigram_loss
 from lakatos.tools.experiment.sampling import Sample
 from lakatos.tools.intervention import Runs
 
@@ -39,10 +31,9 @@ def calibrate(
     """
     tested, spent = claim.tested, 0.0
     matched = draw_matched(tested, Shape.of(model.cfg), seed)
-    if isinstance(tested, Sufficiency):
+    if isinstance(tested, SearchedClaim):
         matched["shuffled"], spent = _best_shuffled(tested, model, sample, seed)
-    if isinstance(tested, AttentionRole):
-        matched["positions"] = roles_to_compare(tested, _positions(sample.runs))
+    matched |= tested.match_positions(_positions(sample.runs))
     measured = measure(claim, matched, model, sample)
     unigram = {name: unigram_loss(runs.pairs, model) for name, runs in sample.controls.items()}
     gap, control_gaps = gaps(measured.values, unigram)
@@ -51,19 +42,19 @@ def calibrate(
     return battery, replace(measured, unigram=unigram, forwards=measured.forwards + spent)
 
 
-def _best_shuffled(claim: Sufficiency, model: Any, sample: Sample, seed: str) -> tuple[tuple[str, ...], float]:
+def _best_shuffled(claim: SearchedClaim, model: Any, sample: Sample, seed: str) -> tuple[tuple[str, ...], float]:
     """The circuit from shuffled labels that keeps most of the true behaviour on the exploration pairs, and the cost."""
     from lakatos.tools.exploration import node_scores
 
     pairs = sample.runs.pairs
+    searched = 3.0 * len(pairs)  # two forward passes and one backward for each pair
     positions = [c.position for c in claim.parsed()]
-    circuits = shuffled_circuits(claim, node_scores(model, pairs, claim.metric, positions), seed)
-    if not circuits:
-        return (), 3.0 * len(pairs)
-    arms = [Arm(str(k), circuit, claim.ablation, keep=True) for k, circuit in enumerate(circuits)]
-    values, _, forwards = _run(model, sample.runs, arms, claim.metric)
-    best = max(range(len(circuits)), key=lambda k: float(values[str(k)].mean()))
-    return ("+".join(circuits[best]),), forwards + 3.0 * len(pairs)  # two forward passes and one backward for each pair
+    found = claim.found_by_search(node_scores(model, pairs, claim.metric, positions), seed)
+    if not found:
+        return (), searched
+    values, _, forwards = run_arms(model, sample.runs, Arms(claim.metric, tuple(found)))
+    best = max(found, key=lambda arm: float(values[arm.name].mean()))
+    return ("+".join(best.components),), forwards + searched
 
 
 def _positions(runs: Runs) -> dict[str, np.ndarray]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lakatos.tools.behaviour import PromptPairs, encode
-from lakatos.tools.claim import AnyClaim, Arm, AttentionRole, Matched
+from lakatos.tools.claim import AnyClaim, Arm, Arms, Look, Matched
+from lakatos.tools.claim.measures import CLEAN, CORRUPTED, of_control, of_role
 from lakatos.tools.evidence import Values
 from lakatos.tools.experiment.attention import attention_masses
 from lakatos.tools.experiment.sampling import Sample
@@ -34,22 +34,19 @@ def measure(claim: AnyClaim, matched: Matched, model: Any, sample: Sample) -> Me
         matched: what the battery compares with (`Battery.matched`).
 
     Returns:
-        Values named clean, corrupted, the claim's arms, control.NAME.clean and control.NAME.ARM for those arms that run
-        elsewhere too; or attention.ROLE.
+        Values under the names of `lakatos.tools.claim.measures`.
     """
-    tested = claim.tested
-    if isinstance(tested, AttentionRole):
-        masses = attention_masses(model, sample.runs.pairs, tested.parsed(), tested.attends_from)
-        wanted = (tested.attends_to, *matched["positions"])
+    wanted = claim.tested.measured(matched)
+    if isinstance(wanted, Look):
+        masses = attention_masses(model, sample.runs.pairs, claim.tested.parsed(), wanted.source)
         spent = float(len(sample.runs.pairs))
-        return Measurement({f"attention.{role}": masses[role] for role in wanted}, "reference", spent, {})
-    arms = tested.arms(matched)
-    values, engine, forwards = _run(model, sample.runs, arms, tested.metric)
-    elsewhere = [arm for arm in arms if arm.elsewhere]
+        return Measurement({of_role(role): masses[role] for role in wanted.roles}, "reference", spent, {})
+    values, engine, forwards = run_arms(model, sample.runs, wanted)
+    elsewhere = wanted.elsewhere
     for name, runs in sample.controls.items():
         found = run_interventions(model, runs, [everywhere(_intervention(arm)) for arm in elsewhere], base="clean")
-        values[f"control.{name}.clean"] = found.clean
-        values |= {f"control.{name}.{arm.name}": row for arm, row in zip(elsewhere, found.values, strict=True)}
+        values[of_control(name)] = found.clean
+        values |= {of_control(name, arm.name): row for arm, row in zip(elsewhere, found.values, strict=True)}
         forwards += found.forwards
     return Measurement(values, engine, forwards, {})
 
@@ -66,12 +63,13 @@ def unigram_loss(pairs: PromptPairs, model: Any) -> float:
     return float(-(frequencies * np.log(frequencies)).sum())
 
 
-def _run(model: Any, runs: Runs, arms: Sequence[Arm], metric: str) -> tuple[Values, str, float]:
+def run_arms(model: Any, runs: Runs, wanted: Arms) -> tuple[Values, str, float]:
     """The metric of each arm, and of the clean and the corrupted run. All arms of a claim share their base run."""
+    metric, arms = wanted
     base, *others = {arm.base for arm in arms}
     assert not others
-    effects = run_interventions(model, runs, [_intervention(arm) for arm in arms], base=base, metric=metric)  # type: ignore[arg-type]
-    values: Values = {"clean": effects.clean, "corrupted": effects.corrupted}
+    effects = run_interventions(model, runs, [_intervention(arm) for arm in arms], base=base, metric=metric)
+    values: Values = {CLEAN: effects.clean, CORRUPTED: effects.corrupted}
     values |= {arm.name: row for arm, row in zip(arms, effects.values, strict=True)}
     return values, effects.engine, effects.forwards
 

@@ -1,46 +1,100 @@
-"""Where claim, prompts, model and statistics meet.
+"""Batches of a test as data, and the pure function that measures one.
 
-`calibrate` turns a claim into a battery: what is measured, and the constants that are fixed before any confirmation
-prompt exists. `run_experiment` draws batches, measures the whole battery on each, updates the e-process and stops by
-the registered rule. What follows from the numbers is in `battery.py`.
+A `Batch` holds all that a process with the model needs, and neither the log nor the study's secret.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from lakatos.tools.behaviour import Behaviour, PromptPair
 from lakatos.tools.claim import AnyClaim
-from lakatos.tools.evidence import Battery, Data, e_process, stopped
+from lakatos.tools.evidence import Battery, Data, Unit
 from lakatos.tools.experiment.measuring import Measurement, measure
-from lakatos.tools.experiment.sampling import Sample
+from lakatos.tools.experiment.sampling import Drawn, draw_prompts, needs_donors, streams
+from lakatos.tools.model import LoadedModel
+from lakatos.tools.statistics import BATCH
 
 
-def run_experiment(
-    claim: AnyClaim,
-    battery: Battery,
-    threshold: float,
-    model: Any,
-    draw: Callable[[int], Sample],
-    done: Sequence[Data],
-    on_batch: Callable[[int, Sample, Measurement, float], None],
-) -> str:
-    """Draw and measure batches until the registered rule stops the test.
+@dataclass(frozen=True)
+class Batch:
+    """Sixteen confirmation prompts of a claim's test, before they are drawn."""
 
-    Args:
-        threshold: the e-value at which the slot is confirmed whatever the others do.
-        draw: from a batch's number to its prompts.
-        done: batches measured before (a resumed test continues after them).
-        on_batch: stores a batch; is given its number, prompts, measurement and the e-value after it. May raise `Stop`.
+    claim: AnyClaim
+    battery: Battery
+    behaviour: Behaviour
+    controls: tuple[Behaviour, ...]
+    unit: Unit  # where templates are bet on, prompts come in blocks of one template
+    number: int  # 0, 1, ...
+    seeds: dict[str, int]  # purpose -> seed: of this batch's streams and of no others
 
-    Returns:
-        Why it stopped: "success", "futility" or "exhausted".
+    @classmethod
+    def of(
+        cls,
+        claim: AnyClaim,
+        battery: Battery,
+        behaviour: Behaviour,
+        controls: Sequence[Behaviour],
+        number: int,
+        seed: Callable[[str], int],
+        *,
+        unit: Unit,
+    ) -> Batch:
+        """A batch with the seeds that its prompts, donors and control texts need.
+
+        Args:
+            seed: from a purpose to a seed.
+        """
+        wanted = streams(controls, BATCH * number, needs_donors(claim))
+        seeds = {purpose: seed(purpose) for purpose in wanted}
+        return cls(claim, battery, behaviour, tuple(controls), unit, number, seeds)
+
+    def draw(self, tokenizer: Any) -> Drawn:
+        """Its prompts.
+
+        Raises:
+            Exhausted: the behaviour has no more to give.
+        """
+        return draw_prompts(
+            self.behaviour,
+            self.controls,
+            tokenizer,
+            n=BATCH,
+            skip=BATCH * self.number,
+            split="confirmation",
+            seeds=self.seeds.__getitem__,
+            donors=needs_donors(self.claim),
+            family=self.claim.family,
+            unit=self.unit,
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A batch that was measured: its prompts, and the whole battery on each."""
+
+    batch: Batch
+    prompts: tuple[PromptPair, ...]
+    measurement: Measurement
+    seconds: float  # of drawing and measuring
+
+    @property
+    def data(self) -> Data:
+        """What the stopping rule reads."""
+        return Data(self.measurement.values, tuple(pair.template for pair in self.prompts))
+
+
+def measure_batch(batch: Batch, model: LoadedModel) -> Measured:
+    """Draw a batch and measure its claim's battery on it: a function of the batch and of the model's weights alone.
+
+    Raises:
+        Exhausted: the behaviour has no more prompts to give.
+        FloatingPointError: the model gives numbers that are not finite.
     """
-    so_far = list(done)
-    while (reason := stopped(claim, battery, threshold, so_far)) is None:
-        number = len(so_far)
-        sample = draw(number)
-        measured = measure(claim, battery.matched, model, sample)
-        so_far.append(Data(measured.values, sample.templates))
-        on_batch(number, sample, measured, float(e_process(claim, battery, Data.join(so_far))[-1]))
-    return reason
+    began = time.monotonic()
+    sample = batch.draw(model.tokenizer).on(model.bridge)
+    measurement = measure(batch.claim, batch.battery.matched, model.bridge, sample)
+    return Measured(batch, tuple(sample.runs.pairs), measurement, time.monotonic() - began)

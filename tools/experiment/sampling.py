@@ -97,20 +97,33 @@ def draw_prompts(
     """
 
     def prompts(source: Behaviour, purpose: str, pairs: PromptPairs) -> Prompts:
-        # a batch's donors come from a stream of their own, so that batch k needs nothing from batches before it
-        stream = seeds(f"{purpose}:donors:{skip}")
-        return Prompts(pairs, draw_donors(source, pairs, tokenizer, stream) if donors else None)
+        stream = seeds(_donors(purpose, skip)) if donors else None
+        return Prompts(pairs, None if stream is None else draw_donors(source, pairs, tokenizer, stream))
 
     blocks = PER_TEMPLATE if unit == "template" else None
     drawn = behaviour.sample(n, seeds("pairs"), split, skip=skip, family=family, per_template=blocks)
-    texts = [(c, f"control:{c.name}") for c in controls]
+    texts = [(c, _control(c)) for c in controls]
     return Drawn(
         prompts(behaviour, "pairs", drawn),
         {c.name: prompts(c, purpose, c.sample(n, seeds(purpose), split, skip=skip)) for c, purpose in texts},
     )
 
 
+def streams(controls: Sequence[Behaviour], skip: int, donors: bool) -> tuple[str, ...]:
+    """The purposes for which `draw_prompts` asks `seeds` when it is given these arguments."""
+    purposes = ("pairs", *(_control(control) for control in controls))
+    return (*purposes, *(_donors(purpose, skip) for purpose in purposes)) if donors else purposes
+
+
+def _control(control: Behaviour) -> str:
+    return f"control:{control.name}"
+
+
+def _donors(purpose: str, skip: int) -> str:
+    """A batch's donors come from a stream of their own, so that batch k needs nothing from batches before it."""
+    return f"{purpose}:donors:{skip}"
+
+
 def needs_donors(claim: AnyClaim) -> bool:
     """Whether the claim's battery replaces activations by those of other prompts."""
-    fields = (getattr(claim.tested, name, None) for name in ("ablation", "intervention"))
-    return "resample" in fields
+    return claim.tested.how == "resample"

@@ -1,6 +1,8 @@
 """Where to look: estimates from gradients, on exploration prompts alone. Nothing here is evidence.
 
-gradients    node attribution by gradients
+nodes        attribution of nodes
+gradients    gradients of a metric at activations, many pairs together
+batching     pairs in batches, and scores put together;  hooks: where nodes are written and read
 edges        edge attribution
 attribution  attribution patching, direct logit attribution, attention by role
 """
@@ -14,8 +16,9 @@ from lakatos.tools.exploration.attribution import (
     direct_logit_attribution,
     node_scores,
 )
+from lakatos.tools.exploration.batching import spans
 from lakatos.tools.exploration.edges import edge_attribution
-from lakatos.tools.exploration.gradients import node_attribution, spans
+from lakatos.tools.exploration.nodes import node_attribution
 
 __all__ = [
     "Attribution",

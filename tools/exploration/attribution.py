@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from lakatos.tools.behaviour import PromptPairs, encode
 from lakatos.tools.component import Component
-from lakatos.tools.exploration.gradients import MAX_TOKENS, NodeScores, Progress, node_attribution
+from lakatos.tools.exploration.batching import MAX_TOKENS, Progress
+from lakatos.tools.exploration.nodes import NodeScores, node_attribution
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Attention:
 
 
 def attribution_patching(
-    model: Any,
+    model: Bridge,
     pairs: PromptPairs,
     metric: Metric = "logit_diff",
     progress: Progress = lambda _done, _of: None,
@@ -79,7 +81,7 @@ def attribution_patching(
 
 
 def node_scores(
-    model: Any, pairs: PromptPairs, metric: Metric, positions: Sequence[str | int | None]
+    model: Bridge, pairs: PromptPairs, metric: Metric, positions: Sequence[str | int | None]
 ) -> dict[Component, NDArray[np.float64]]:
     """The attribution of every head, attention and MLP at each of these positions, per pair: component -> [n_pairs].
 
@@ -110,7 +112,7 @@ def _by_component(
     return scores
 
 
-def direct_logit_attribution(model: Any, pairs: PromptPairs) -> list[Attribution]:
+def direct_logit_attribution(model: Bridge, pairs: PromptPairs) -> list[Attribution]:
     """What each head and MLP writes directly into logit(answer) - logit(wrong) at the last token, strongest first.
 
     Works on a copy of the model with its norms folded, which TransformerLens needs; costs its memory again.
@@ -136,7 +138,7 @@ def direct_logit_attribution(model: Any, pairs: PromptPairs) -> list[Attribution
     return _ranked(scores)
 
 
-def attention_by_role(model: Any, pairs: PromptPairs) -> list[Attention]:
+def attention_by_role(model: Bridge, pairs: PromptPairs) -> list[Attention]:
     """How each head's attention from the last token is shared among the named positions, largest first."""
     masses: dict[tuple[Component, str], list[float]] = defaultdict(list)
     with torch.no_grad():

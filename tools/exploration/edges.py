@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,20 +37,11 @@ from numpy.typing import NDArray
 from lakatos.tools.behaviour import PromptPairs
 from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
-from lakatos.tools.exploration.gradients import (
-    EMBEDDING,
-    MAX_TOKENS,
-    Floats,
-    PairGradients,
-    Progress,
-    Step,
-    by_unit,
-    check_finite,
-    chunks,
-    reported,
-    to_numpy,
-)
+from lakatos.tools.exploration.batching import MAX_TOKENS, Floats, Progress, check_finite, chunks, reported, to_numpy
+from lakatos.tools.exploration.gradients import PairGradients, Step, by_unit
+from lakatos.tools.exploration.hooks import EMBEDDING
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 _TOLERANCE = 1e-3  # of the largest sum of absolute edge scores out of a sender, in float32
 _COARSE_TOLERANCE = 0.05  # in bfloat16 and float16
@@ -70,7 +60,7 @@ class EdgeScores:
 
 
 def edge_attribution(
-    model: Any,
+    model: Bridge,
     pairs: PromptPairs,
     *,
     metric: Metric = "logit_diff",
@@ -120,7 +110,7 @@ class _Reader:
 class _Graph:
     """The senders and receivers of a model, in the order in which it runs."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Bridge) -> None:
         cfg = model.cfg
         self.model = model
         self.layers, self.heads = int(cfg.n_layers), int(cfg.n_heads)

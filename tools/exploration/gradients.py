@@ -32,121 +32,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from lakatos.tools.behaviour import Ints, PromptPairs, TokenBatch, encode
+from lakatos.tools.behaviour import TokenBatch
 from lakatos.tools.errors import UserError
-from lakatos.tools.forward import Recording, Window, hooked, together, unembed
+from lakatos.tools.exploration.batching import spans, to_numpy
+from lakatos.tools.exploration.hooks import EMBEDDING, NodeHooks
+from lakatos.tools.forward import Recording, Window, hooked, unembed
 from lakatos.tools.forward.abilities import abilities
-from lakatos.tools.metric import METRICS, Metric, pair_metric
-
-Floats = NDArray[np.float32]
-Progress = Callable[[int, int], None]
-
-MAX_TOKENS = 512  # that are differentiated together, unless the caller says otherwise
-_RUN = 4  # times as many may be run: that takes less memory
-EMBEDDING = "blocks.0.hook_resid_pre"
-
-
-@dataclass(frozen=True)
-class NodeScores:
-    """Attribution of every head, MLP and residual stream, per prompt pair and token; in metric units.
-
-    In the order of the pairs. Prompts shorter than the longest are filled up on the right with zeros.
-    """
-
-    heads: Floats  # [n_pairs, layer, head, pos] a head's z
-    mlps: Floats  # [n_pairs, layer, pos] an MLP's write to the residual stream
-    residuals: Floats  # [n_pairs, layer + 1, pos] the residual stream before each block, and after the last
-    positions: dict[str, Ints]  # name -> [n_pairs] token index; "END" is the last token
-    clean: Floats  # [n_pairs] the metric of the clean run
-    corrupted: Floats  # [n_pairs] the metric of the corrupted run
-
-    @property
-    def lengths(self) -> Ints:
-        """[n_pairs] tokens of each prompt, BOS included."""
-        return self.positions["END"] + 1
-
-
-def node_attribution(
-    model: Any,
-    pairs: PromptPairs,
-    *,
-    metric: Metric = "logit_diff",
-    ig_steps: int = 1,
-    max_tokens: int = MAX_TOKENS,
-    progress: Progress = lambda _done, _of: None,
-) -> NodeScores:
-    """Score every head, MLP and residual stream at every token of every pair (see the module's head).
-
-    Args:
-        model: a TransformerBridge, of any floating-point type; scores are summed in float32.
-        pairs: prompt pairs with answers.
-        metric: one that is read at the last token.
-        ig_steps: 1 for attribution patching, more for integrated gradients.
-        max_tokens: how many positions (pairs x widest) are differentiated at once, and a fourth of how many are run: a
-            memory limit.
-        progress: is told how many pairs are done, of how many.
-
-    Raises:
-        UserError: plain text, a metric of several positions, or a model without a hook that is needed, which is named.
-        FloatingPointError: the model produced NaN or infinity; names the prompt.
-    """
-    layers, heads = int(model.cfg.n_layers), int(model.cfg.n_heads)
-    batches = chunks(model, pairs, metric, ig_steps, max_tokens)
-    n, width = len(pairs), max(batch.clean.shape[1] for batch in batches)
-    found = NodeScores(
-        heads=np.zeros((n, layers, heads, width), np.float32),
-        mlps=np.zeros((n, layers, width), np.float32),
-        residuals=np.zeros((n, layers + 1, width), np.float32),
-        positions={name: np.zeros(n, np.int64) for name in batches[0].positions},
-        clean=np.zeros(n, np.float32),
-        corrupted=np.zeros(n, np.float32),
-    )
-    for batch in reported(batches, progress):
-        run = PairGradients(model, batch, metric)
-        at, wide = batch.index, batch.clean.shape[1]
-
-        def every(step: Step, names: list[str], units: int = 1, run: PairGradients = run) -> Floats:
-            """[n, name, pos, unit]."""
-            return to_numpy(run.placed(run.scores(step, names, units)) / ig_steps)
-
-        found.clean[at], found.corrupted[at] = run.clean, run.corrupted
-        for name, where in batch.positions.items():
-            found.positions[name][at] = where
-        for step in run.steps(ig_steps):
-            found.heads[at, ..., :wide] += every(step, run.hooks.heads, heads).swapaxes(2, 3)
-            found.mlps[at, ..., :wide] += every(step, run.hooks.mlps)[..., 0]
-            found.residuals[at, ..., :wide] += every(step, run.hooks.residuals)[..., 0]
-        check_finite(pairs, at, run.clean, run.corrupted, found.heads[at], found.mlps[at], found.residuals[at])
-    return found
-
-
-@dataclass(frozen=True)
-class NodeHooks:
-    """The hook points where nodes write, a layer each."""
-
-    layers: int
-
-    @property
-    def heads(self) -> list[str]:
-        """Every head's z, together [n, pos, head, d_head]."""
-        return [f"blocks.{layer}.attn.hook_z" for layer in range(self.layers)]
-
-    @property
-    def mlps(self) -> list[str]:
-        """What the MLP adds to the residual stream (after its own norm where there is one) [n, pos, d_model]."""
-        return [f"blocks.{layer}.hook_mlp_out" for layer in range(self.layers)]
-
-    @property
-    def residuals(self) -> list[str]:
-        """The residual stream before each block and after the last [n, pos, d_model]."""
-        return [*(f"blocks.{layer}.hook_resid_pre" for layer in range(self.layers)), self.final]
-
-    @property
-    def final(self) -> str:
-        """The residual stream that the last norm and the unembedding read."""
-        return f"blocks.{self.layers - 1}.hook_resid_post"
+from lakatos.tools.metric import Metric, pair_metric
+from lakatos.tools.model import Bridge
 
 
 @dataclass
@@ -180,7 +74,7 @@ class PairGradients:
         UserError: the model has no such hook, or passes it by.
     """
 
-    def __init__(self, model: Any, batch: TokenBatch, metric: Metric, reads: Sequence[str] = ()) -> None:
+    def __init__(self, model: Bridge, batch: TokenBatch, metric: Metric, reads: Sequence[str] = ()) -> None:
         known = abilities(model)
         if not known.unembeds:
             raise UserError(
@@ -324,7 +218,7 @@ class PairGradients:
         return pair_metric(self.metric, logits, answer, wrong, self._clean_logits)
 
 
-def by_unit(model: Any, name: str, activation: torch.Tensor, units: int) -> torch.Tensor:
+def by_unit(model: Bridge, name: str, activation: torch.Tensor, units: int) -> torch.Tensor:
     """An activation of several heads or groups as [n, pos, unit, width].
 
     Raises:
@@ -336,87 +230,14 @@ def by_unit(model: Any, name: str, activation: torch.Tensor, units: int) -> torc
     return activation.reshape(*activation.shape[:2], units, -1)
 
 
-def chunks(model: Any, pairs: PromptPairs, metric: str, ig_steps: int, max_tokens: int) -> list[TokenBatch]:
-    """The pairs as batches of at most `max_tokens` tokens (or one pair), several lengths together where that is safe.
-
-    Raises:
-        UserError: there are no pairs with answers, or the metric or `ig_steps` do not fit.
-    """
-    if metric not in METRICS or metric == "loss":
-        raise UserError(
-            f"Attribution needs a metric that is read at the last token, and {metric!r} is not one: "
-            "choose logit_diff, prob_diff or kl."
-        )
-    if pairs.kind == "text":
-        raise UserError(f"{pairs.behaviour} is plain text, without answers to attribute: choose one with prompt pairs.")
-    if not len(pairs):
-        raise UserError("Attribution needs at least one prompt pair, and there is none.")
-    if ig_steps < 1:
-        raise UserError(f"ig_steps must be 1 (attribution patching) or more (integrated gradients), not {ig_steps}.")
-    batches = together(model, encode(pairs, model.tokenizer))
-    windows = abilities(model).windows
-    return [
-        batch.part(rows)
-        for batch in batches
-        for rows in _rows_of(spans(batch) if windows else batch.lengths, batch.lengths, max_tokens)
-    ]
-
-
-def spans(batch: TokenBatch) -> Ints:
-    """[n] how many tokens there are from the first that differs to the last, at least 1."""
-    differ = batch.clean != batch.corrupted
-    first = np.where(differ.any(1), differ.argmax(1), batch.positions["END"])
-    return batch.lengths - first
-
-
-def reported(batches: Sequence[TokenBatch], progress: Progress) -> Iterator[TokenBatch]:
-    """The batches one by one; tells, once each is done with, of its pairs."""
-    done, of = 0, sum(len(batch.index) for batch in batches)
-    for batch in batches:
-        yield batch
-        for _ in batch.index:
-            done += 1
-            progress(done, of)
-
-
-def check_finite(pairs: PromptPairs, index: Ints, *values: Floats) -> None:
-    """Refuse NaN and infinity in arrays [n, ...] that belong to the pairs at `index` [n], naming the prompt.
-
-    Raises:
-        FloatingPointError
-    """
-    for numbers in values:
-        bad = ~np.isfinite(numbers.reshape(len(numbers), -1)).all(1)
-        if bad.any():
-            raise FloatingPointError(f"Attribution on {pairs[int(index[bad][0])].clean!r} gave NaN or infinity.")
-
-
-def to_numpy(tensor: torch.Tensor) -> Floats:
-    """Detached, on the CPU, in float32."""
-    return tensor.detach().float().cpu().numpy()
-
-
-def _rows_of(widths: Ints, lengths: Ints, max_tokens: int) -> Iterator[slice]:
-    """Cut rows so that no piece has more positions to differentiate, nor four times as many to run, or is one row."""
-    start = 0
-    for stop in range(1, len(widths) + 1):
-        most = 0
-        if stop < len(widths):
-            piece = slice(start, stop + 1)
-            most = (stop + 1 - start) * max(int(widths[piece].max()), -(-int(lengths[piece].max()) // _RUN))
-        if stop == len(widths) or most > max_tokens:
-            yield slice(start, stop)
-            start = stop
-
-
-def _cut_off(model: Any) -> None:
+def _cut_off(model: Bridge) -> None:
     """Detach what TransformerLens keeps of a run on its modules: it holds the graph, and forbids copying the model."""
     for module in model.modules():
         kept = {k: v for k, v in vars(module).items() if isinstance(v, torch.Tensor) and v.grad_fn is not None}
         vars(module).update({k: v.detach() for k, v in kept.items()})
 
 
-def _lacks(model: Any, name: str, what: str) -> str:
+def _lacks(model: Bridge, name: str, what: str) -> str:
     return (
         f"Attribution needs the hook point {name}, and {model.cfg.model_name} {what}. "
         "Measure interventions on the components that the model has instead."

@@ -20,6 +20,7 @@ from lakatos.tools.behaviour import TokenBatch, pad
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import trials
 from lakatos.tools.forward.hooking import out_of_memory
+from lakatos.tools.model import Bridge
 
 _REFUSALS = (
     AssertionError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,
@@ -49,7 +50,7 @@ _known: weakref.WeakKeyDictionary[Any, tuple[frozenset[Any], Abilities]] = weakr
 _settled: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def abilities(model: Any, longest: int = 0) -> Abilities:
+def abilities(model: Bridge, longest: int = 0) -> Abilities:
     """What the model allows: tried once per model, and again where hooks were put on it or taken off.
 
     The embeddings and the residual stream before the first, the middle and the last block are disturbed, so that a
@@ -74,7 +75,7 @@ def abilities(model: Any, longest: int = 0) -> Abilities:
 
 
 @contextmanager
-def settled(model: Any) -> Iterator[None]:
+def settled(model: Bridge) -> Iterator[None]:
     """While the user's code does not run, no hook of his comes or goes: `abilities` need not look for any again."""
     if model in _settled:
         yield
@@ -87,13 +88,13 @@ def settled(model: Any) -> Iterator[None]:
         _settled.discard(model)
 
 
-def distrust(model: Any, why: str) -> None:
+def distrust(model: Bridge, why: str) -> None:
     """Drive the model no more: what resuming gave was not what the model gives."""
     hooks, known = _known[model]
     _known[model] = hooks, replace(known, causal=False, blocks=False, windows=False, embeddings=False, why=why)
 
 
-def users_hooks(model: Any) -> frozenset[Any]:
+def users_hooks(model: Bridge) -> frozenset[Any]:
     """The hooks on the model's hook points and modules, the libraries' own wiring aside."""
     points = {id(point) for point in model.hook_dict.values()}
     found = {handle.hook: handle.user_hook for point in model.hook_dict.values() for handle in point.fwd_hooks}
@@ -129,7 +130,7 @@ _OTHER = "its blocks give other numbers when they are called again"
 
 
 @torch.no_grad()
-def _try(model: Any, has_hooks: bool) -> Abilities:
+def _try(model: Bridge, has_hooks: bool) -> Abilities:
     tried = _Attempts("there are hooks of your own on the model" if has_hooks else "")
     length = trials.trial_length(model, 0)
     try:
@@ -166,7 +167,7 @@ def _try(model: Any, has_hooks: bool) -> Abilities:
 
 
 @torch.no_grad()
-def _try_longer(model: Any, known: Abilities, longest: int) -> Abilities:
+def _try_longer(model: Bridge, known: Abilities, longest: int) -> Abilities:
     """The same of longer prompts, as far as the length may matter."""
     tried = _Attempts(known.why)
     length, roles = trials.trial_length(model, longest), known.roles
@@ -189,17 +190,17 @@ def _try_longer(model: Any, known: Abilities, longest: int) -> Abilities:
     )
 
 
-def _resumes(model: Any, roles: tuple[Any, ...], length: int) -> bool:
+def _resumes(model: Bridge, roles: tuple[Any, ...], length: int) -> bool:
     return trials.drives(model, roles, length, [0] * trials.ROWS, length)
 
 
-def _windows(model: Any, roles: tuple[Any, ...], length: int, layers: Sequence[int] | None = None) -> bool:
+def _windows(model: Bridge, roles: tuple[Any, ...], length: int, layers: Sequence[int] | None = None) -> bool:
     """Windows that begin late and end early: one to the end of its prompt, one to before it."""
     end = max(1, length // 4)
     return trials.drives(model, roles, length, [2 * end, end], length - 2 * end, layers)
 
 
-def together(model: Any, batches: Sequence[TokenBatch]) -> Sequence[TokenBatch]:
+def together(model: Bridge, batches: Sequence[TokenBatch]) -> Sequence[TokenBatch]:
     """Prompts of several lengths as one padded batch, where padding changes nothing in prompts as long as these."""
     longest = max(batch.clean.shape[1] for batch in batches)
     return [pad(batches)] if abilities(model, longest).causal and len(batches) > 1 else batches

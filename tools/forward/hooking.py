@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from lakatos.tools.model import Bridge
+
 Hooks = Mapping[str, Sequence[Callable[..., Any]]]
 
 
@@ -18,7 +20,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def hooked(model: Any, hooks: Hooks) -> Iterator[None]:
+def hooked(model: Bridge, hooks: Hooks) -> Iterator[None]:
     """Attach hooks by name, and take off these and no others afterwards."""
     attached = []
     try:

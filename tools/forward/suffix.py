@@ -16,6 +16,7 @@ import torch
 
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward.hooking import Hooks, hooked
+from lakatos.tools.model import Bridge
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -53,7 +54,7 @@ class Window(NamedTuple):
 class Recording:
     """One run of a batch, kept at the input of its first `layers` blocks and, if it got that far, at the end."""
 
-    def __init__(self, model: Any, tokens: torch.Tensor, roles: tuple[Any, ...]) -> None:
+    def __init__(self, model: Bridge, tokens: torch.Tensor, roles: tuple[Any, ...]) -> None:
         self.model = model
         self.tokens = tokens
         self.calls: list[Call] = []
@@ -72,7 +73,7 @@ class Recording:
     @torch.no_grad()
     def record(
         cls,
-        model: Any,
+        model: Bridge,
         tokens: torch.Tensor,
         roles: tuple[Any, ...] = (),
         *,

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, count
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
-from lakatos.tools.component import Component, Kind
+from lakatos.tools.component import KINDS, Component
 from lakatos.tools.forward.hooking import hooked
 from lakatos.tools.forward.suffix import KeptKeys, Recording, Window
 from lakatos.tools.forward.unembedding import unembed, unembed_columns
+from lakatos.tools.model import Bridge
 
 ROWS = 2  # prompts of a trial
 SHORTEST = (6, 8, 10)  # tokens of the first one
 
 
-def reach(model: Any, length: int) -> tuple[dict[str, tuple[int, ...]], bool]:
+def reach(model: Bridge, length: int) -> tuple[dict[str, tuple[int, ...]], bool]:
     """The shapes at the hook points of components, and whether blocks do nothing but add to the stream."""
-    layers, kinds = int(model.cfg.n_layers), get_args(Kind)
-    names = {Component(layer, kind).hook_name(layers) for layer in range(layers) for kind in kinds}
+    layers = int(model.cfg.n_layers)
+    names = {Component(layer, kind).hook_name(layers) for layer in range(layers) for kind in KINDS}
     names = (names | {Component(layers, "residual").hook_name(layers)}) & model.hook_dict.keys()
     seen: dict[str, torch.Tensor] = {}
 
@@ -53,7 +54,7 @@ def _adds(seen: Mapping[str, torch.Tensor], layer: int, layers: int) -> bool:
     return bool(((apart <= allowed) | apart.isnan()).all())
 
 
-def is_causal(model: Any, length: int) -> bool:
+def is_causal(model: Bridge, length: int) -> bool:
     """Whether prompts give the same numbers when they are filled up on the right.
 
     The shortest prefix comes last: it puts back what a model remembers of the longest prompt that it has seen.
@@ -65,7 +66,7 @@ def is_causal(model: Any, length: int) -> bool:
     return all(alike)
 
 
-def find_roles(model: Any, length: int) -> tuple[Any, ...]:
+def find_roles(model: Bridge, length: int) -> tuple[Any, ...]:
     """Which dimensions follow the number of prompts and of tokens: two runs differ in both."""
     one = Recording.record(model, some_tokens(model, length))
     other = Recording.record(model, some_tokens(model, length - 1, ROWS + 1))
@@ -92,7 +93,12 @@ def _role(one: Any, other: Any, sizes: Mapping[tuple[int, int], str]) -> Any:
 
 
 def drives(
-    model: Any, roles: tuple[Any, ...], length: int, start: list[int], width: int, layers: Sequence[int] | None = None
+    model: Bridge,
+    roles: tuple[Any, ...],
+    length: int,
+    start: list[int],
+    width: int,
+    layers: Sequence[int] | None = None,
 ) -> bool:
     """Whether resuming more rows than there were, under a disturbance, gives what the model itself gives under it.
 
@@ -121,13 +127,13 @@ def drives(
     return True
 
 
-def unembeds(model: Any, length: int) -> bool:
+def unembeds(model: Bridge, length: int) -> bool:
     """Whether the logits are what the last norm and the unembedding make of the last residual stream."""
     tokens = some_tokens(model, length)
     return close(unembed(model, Recording.record(model, tokens).hidden[-1]), model(tokens, return_type="logits"))
 
 
-def follows_embeddings(model: Any, roles: tuple[Any, ...], length: int) -> bool:
+def follows_embeddings(model: Bridge, roles: tuple[Any, ...], length: int) -> bool:
     """Whether other embeddings do to the model what the residual stream that they make before block 0 does."""
     tokens = some_tokens(model, length)
     run = Recording.record(model, tokens, roles)
@@ -142,7 +148,7 @@ def follows_embeddings(model: Any, roles: tuple[Any, ...], length: int) -> bool:
     return close(unembed(model, again), own)
 
 
-def has_columns(model: Any, length: int) -> bool:
+def has_columns(model: Bridge, length: int) -> bool:
     """Whether single logits are those of the whole unembedding."""
     tokens = some_tokens(model, length)
     final = Recording.record(model, tokens).hidden[-1][:, -1]
@@ -151,7 +157,7 @@ def has_columns(model: Any, length: int) -> bool:
     return close(found, unembed(model, final.unsqueeze(1))[:, 0].gather(1, asked))
 
 
-def trial_length(model: Any, longest: int) -> int:
+def trial_length(model: Bridge, longest: int) -> int:
     """How many tokens to try: a rung at or above `longest`, and no number that could be one of heads or groups."""
     heads = {component.width(model.cfg) for component in (Component(0, "head", 0), Component(0, "key", 0))}
     rungs = chain(SHORTEST, (12, 16, 24, 32, 48), count(64, 16))
@@ -159,7 +165,7 @@ def trial_length(model: Any, longest: int) -> int:
     return max(longest, min(length, int(model.cfg.n_ctx)))
 
 
-def some_tokens(model: Any, length: int, rows: int = ROWS) -> torch.Tensor:
+def some_tokens(model: Bridge, length: int, rows: int = ROWS) -> torch.Tensor:
     """[row, length] made-up token ids."""
     ids = (torch.arange(rows * length).reshape(rows, length) * 7919 + 11) % int(model.cfg.d_vocab)
     return ids.to(model.cfg.device)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from lakatos.tools.model import Bridge
 
-def unembed(model: Any, residual: torch.Tensor) -> torch.Tensor:
+
+def unembed(model: Bridge, residual: torch.Tensor) -> torch.Tensor:
     """Logits [..., vocab] of the residual stream after the last block [..., d_model]."""
     logits: torch.Tensor = model.adapter.apply_output_logits_transform(model.unembed(model.ln_final(residual)))
     return logits
 
 
-def unembed_columns(model: Any, residual: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+def unembed_columns(model: Bridge, residual: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Logits [cell, k] of the tokens [cell, k] alone, from the residual stream [cell, d_model]; in float32.
 
     Only where the unembedding is nothing but a product with its weight (`abilities` tries).
@@ -27,6 +27,6 @@ def unembed_columns(model: Any, residual: torch.Tensor, tokens: torch.Tensor) ->
     return whole
 
 
-def _unembedding(model: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _unembedding(model: Bridge) -> tuple[torch.Tensor, torch.Tensor | None]:
     head = model.unembed.original_component
     return head.weight, getattr(head, "bias", None)

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 
 from lakatos.tools.component import Component
+from lakatos.tools.intervention.batch_runs import BatchRuns
 from lakatos.tools.intervention.intervention import Base, Intervention
 from lakatos.tools.intervention.reference import measure_by_forward
-from lakatos.tools.intervention.runs import BatchRuns
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 A_CALL = 2  # cells of a call on a model that is new
 NEW = 24  # cells, as many as a model is new for
@@ -71,7 +72,7 @@ class Audit:
     """
 
     def __init__(
-        self, model: Any, interventions: Sequence[Intervention], base: Base, metrics: Sequence[Metric]
+        self, model: Bridge, interventions: Sequence[Intervention], base: Base, metrics: Sequence[Metric]
     ) -> None:
         self.model = model
         self.interventions = interventions

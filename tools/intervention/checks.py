@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,12 @@ from lakatos.tools.intervention.intervention import Intervention
 from lakatos.tools.intervention.paths import check_path
 from lakatos.tools.intervention.runs import Runs
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 _KEPT: tuple[tuple[Kind, int | None], ...] = (("head", 0), ("mlp", None))  # what keep= replaces, of each layer
 
 
-def check_interventions(model: Any, runs: Runs, interventions: Sequence[Intervention]) -> None:
+def check_interventions(model: Bridge, runs: Runs, interventions: Sequence[Intervention]) -> None:
     """Refuse what the model or the prompts do not have, naming it.
 
     Raises:
@@ -27,7 +27,7 @@ def check_interventions(model: Any, runs: Runs, interventions: Sequence[Interven
     """
     for intervention in interventions:
         check_path(model, intervention)
-        if intervention.keep and any(c.kind not in ("head", "attention", "mlp") for c in intervention.components):
+        if intervention.keep and any(not c.known.in_circuits for c in intervention.components):
             raise UserError(f"{intervention}: keep= takes heads (a9.h6), attentions (a9) and MLPs (m5).")
     named = [place for i in interventions for place in (*i.components, *i.receivers) if isinstance(place, Component)]
     names = set(runs.batches[0].batch.positions)  # those that all pairs have
@@ -53,11 +53,11 @@ def check_interventions(model: Any, runs: Runs, interventions: Sequence[Interven
         runs.means.check(component, longest)
 
 
-def _check_hook(model: Any, component: Component) -> None:
+def _check_hook(model: Bridge, component: Component) -> None:
     hook, known = component.hook_name(int(model.cfg.n_layers)), abilities(model)
     if hook not in model.hook_dict:
         raise UserError(f"{component}: this model has no hook {hook}, so it cannot be patched.")
-    if component.kind == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
+    if component.known.each == "neuron" and model.hook_dict[hook] is model.hook_dict[_mlp_output(component.layer)]:
         raise UserError(f"{component}: the MLP of layer {component.layer} is a mixture of experts.")
     if known.shapes:
         component.check_shape(model.cfg, known.shapes.get(hook), known.trial)

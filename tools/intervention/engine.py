@@ -35,7 +35,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -43,25 +43,21 @@ import numpy as np
 import torch
 
 from lakatos.tools.behaviour import PromptPairs
-from lakatos.tools.component import groups_of
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import distrust, out_of_memory, settled
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.audit import Audit, Audited, Disagreement
 from lakatos.tools.intervention.checks import check_finite, check_interventions, check_texts
-from lakatos.tools.intervention.intervention import LOGITS, Base, Intervention, Source
-from lakatos.tools.intervention.paths import direct, received
-from lakatos.tools.intervention.plan import Chunk, Plan
+from lakatos.tools.intervention.intervention import Base, Intervention, everywhere
+from lakatos.tools.intervention.plan import Plan
 from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.intervention.runs import Runs
+from lakatos.tools.intervention.stacks import Stacks, prompts_at_once
 from lakatos.tools.metric import METRICS, Metric
+from lakatos.tools.model import Bridge
 
 Engine = Literal["suffix", "reference"]
 Progress = Callable[[int, int], None]
-
-_TOKENS = {"cpu": 2048, "cuda": 1 << 17}  # positions run at once: more gain nothing
-_SHARE = 0.4  # of the memory allowed, for recorded runs and for a stack each; the rest is the allocators'
-_SPARE = {"cpu": 96, "cuda": 1 << 13}  # positions run in vain that cost less than another stack
 
 
 class Effects(NamedTuple):
@@ -121,18 +117,12 @@ def run_interventions(
         FloatingPointError: the model produced NaN or infinity; names the intervention and the prompt.
     """
     bridge = getattr(model, "bridge", model)
-    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
-        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
-    if base not in get_args(Base):
-        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
-    if isinstance(pairs, Runs):
-        if donors is not None or dataset is not None:
-            raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
-        pairs.check(bridge)
-        runs = pairs
-    else:
-        at_once = None if memory is None else _prompts(bridge, pairs, interventions, memory)
+    _check_asked(interventions, base)
+    if not isinstance(pairs, Runs):
+        at_once = None if memory is None else prompts_at_once(bridge, pairs, interventions, memory)
         runs = Runs(bridge, pairs, donors, dataset, at_once)
+    else:
+        runs = _given(bridge, pairs, donors, dataset)
     metrics = _metrics(metric, runs.pairs.kind == "text")
     if clash := {*metrics} & {*(controls or {})}:
         raise UserError(f"A control cannot have the name of a metric: {', '.join(clash)}.")
@@ -144,10 +134,29 @@ def run_interventions(
     if not controls:
         return effects
     anywhere = [everywhere(intervention) for intervention in interventions]
-    others = {
-        name: run_interventions(bridge, texts, anywhere, base="clean", memory=memory)
-        for name, texts in controls.items()
+    found = {
+        k: run_interventions(bridge, texts, anywhere, base="clean", memory=memory) for k, texts in controls.items()
     }
+    return _joined(effects, found)
+
+
+def _check_asked(interventions: Any, base: Any) -> None:
+    if not isinstance(interventions, Sequence) or not all(isinstance(i, Intervention) for i in interventions):
+        raise UserError('Give a list of interventions: [Intervention("a9.h6@END", "clean"), ...].')
+    if base not in get_args(Base):
+        raise UserError(f"base is one of {', '.join(get_args(Base))}, not {base!r}.")
+
+
+def _given(model: Bridge, runs: Runs, donors: PromptPairs | None, dataset: PromptPairs | None) -> Runs:
+    """Runs that the caller made, if they are of this model as it is."""
+    if donors is not None or dataset is not None:
+        raise UserError("donors= and dataset= belong to the Runs: pass them where you make these.")
+    runs.check(model)
+    return runs
+
+
+def _joined(effects: Effects, others: Mapping[str, Effects]) -> Effects:
+    """The effects with those on the control behaviours beside them."""
     return effects._replace(
         others={**effects.others, **others},
         forwards=effects.forwards + sum(other.forwards for other in others.values()),
@@ -161,7 +170,7 @@ def _shifted(progress: Progress, before: int, of: int, done: int) -> None:
 
 
 def _measure(
-    model: Any,
+    model: Bridge,
     runs: Runs,
     interventions: Sequence[Intervention],
     base: Base,
@@ -214,7 +223,7 @@ class _Measuring:
             for k, of_both in enumerate(self._of_base_runs(plan)):
                 clean[k, where], corrupted[k, where] = of_both
             if engine == "suffix":
-                stacks = _Stacks(plan, metrics, self.memory)
+                stacks = Stacks(plan, metrics, self.memory)
                 cells = len(interventions) * n
                 values[:, :, where] = found = stacks.measure(partial(_shifted, self.progress, done, cells))
                 self.notices += stacks.notices
@@ -265,117 +274,6 @@ def _metrics(metric: Metric | Sequence[Metric], text: bool) -> list[Metric]:
     return ["loss"] if text else asked
 
 
-class _Stacks:
-    """Runs the cells of a batch in stacks that fit into memory."""
-
-    def __init__(self, plan: Plan, metrics: list[Metric], memory: int | None) -> None:
-        self.plan = plan
-        self.metrics = metrics
-        self.notices: list[str] = []
-        device = torch.device(plan.device).type
-        self._most = _TOKENS.get(device, _TOKENS["cuda"])
-        self._spare = _SPARE.get(device, _SPARE["cuda"])
-        if memory is None and device == "cuda":
-            memory = torch.cuda.mem_get_info()[0]
-        self._bytes = None if memory is None else int(_SHARE * memory)
-
-    def measure(self, progress: Callable[[int], None]) -> np.ndarray:
-        """[n_metrics, n_interventions, n]."""
-        plan = self.plan
-        base = np.stack([plan.batch.base_metric(plan.base, metric, plan.base) for metric in self.metrics])
-        values = np.repeat(base[:, None], len(plan.interventions), axis=1)
-        finished = values[0].size - len(plan.cells.row)
-        for chunk in plan.chunks(self._tokens, self._spare):
-            values[:, chunk.intervention, chunk.row] = self._run(chunk)
-            finished += len(chunk.row)
-            progress(finished)
-        return values
-
-    def _run(self, chunk: Chunk) -> np.ndarray:
-        """[n_metrics, cell]; halved where it does not fit into memory."""
-        try:
-            found = self._metrics(chunk, self._final(chunk))
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            culprit = self.plan.interventions[chunk.intervention[0]]
-        else:
-            return torch.stack(found).cpu().double().numpy()
-        half = len(chunk.row) // 2  # outside of the handler, which keeps the failed stack's tensors alive
-        if not half:
-            raise UserError(f"{culprit}: one prompt does not fit into memory. Use shorter prompts or a smaller model.")
-        self._most = max(1, half * chunk.width)
-        notice = f"A stack of {len(chunk.row)} cells did not fit into memory; stacks are of {half} now."
-        self.notices.append(notice)
-        warnings.warn(notice, ResourceWarning, stacklevel=2)
-        return np.concatenate([self._run(chunk.take(part)) for part in (slice(half), slice(half, None))], axis=1)
-
-    def _final(self, chunk: Chunk) -> torch.Tensor:
-        """[cell, width, d_model] after the last block."""
-        plan = self.plan
-        kind = plan.interventions[chunk.intervention[0]].kind
-        if kind == "direct":
-            return direct(plan, chunk)
-        if kind == "path":
-            writes = received(plan, chunk)
-        else:
-            writes = plan.writes(chunk, lambda i: () if i.keep else i.components)
-        window = chunk.window(plan.device)
-        final = plan.batch.recording(plan.base).resume(window, chunk.since.tolist(), writes.hooks())
-        writes.check()
-        return final
-
-    def _metrics(self, chunk: Chunk, final: torch.Tensor) -> list[torch.Tensor]:
-        plan = self.plan
-        rows = chunk.window(plan.device).rows
-        if not plan.batch.is_text:
-            step = torch.from_numpy(plan.end[chunk.row] - chunk.start).to(plan.device)
-            final = final[torch.arange(len(final), device=plan.device), step]
-        return plan.batch.measure(self.metrics, final, rows, plan.base)
-
-    def _tokens(self, width: int) -> int:
-        """How many positions may run at once in windows of this width."""
-        if self._bytes is None:
-            return self._most
-        cfg, length = self.plan.model.cfg, self.plan.length
-        groups = groups_of(cfg)
-        per_token = 8 * cfg.d_model + 4 * (cfg.d_mlp or 4 * cfg.d_model) + cfg.n_heads * (6 * cfg.d_head + 4 * length)
-        per_cell = width * per_token + length * cfg.d_head * (4 * groups + 2 * cfg.n_heads)
-        per_cell += 0 if self.metrics == ["logit_diff"] and self.plan.known.columns else 4 * cfg.d_vocab
-        fit = self._bytes // int(per_cell) // max(4, int(cfg.dtype.itemsize))
-        return int(min(self._most, max(1, fit) * width))
-
-
-def _prompts(model: Any, pairs: PromptPairs, interventions: Sequence[Intervention], memory: int) -> int:
-    """How many prompts' recorded runs fit into their share of the memory: clean, corrupted, donors', what is read."""
-    cfg = model.cfg
-    tokens = (len(model.tokenizer(p.clean, add_special_tokens=False)["input_ids"]) for p in pairs)
-    length = 1 + max(tokens, default=0)
-    heads, groups = int(cfg.n_heads), groups_of(cfg)
-    kinds = {c.kind for i in interventions for c in i.components} | {"attention", "mlp"}
-    wide = {"head": heads * cfg.d_head, "query": heads * cfg.d_head, "pattern": heads * length}
-    wide |= dict.fromkeys(("key", "value"), groups * cfg.d_head) | {"neuron": cfg.d_mlp or 0}
-    read = sum(wide.get(kind, cfg.d_model) for kind in kinds)
-    runs = 2 + any(i.source == "resample" for i in interventions)
-    per_layer = length * (runs * (cfg.d_model + 2 * groups * cfg.d_head) + read)
-    each = cfg.dtype.itemsize * (cfg.n_layers * per_layer + 2 * cfg.d_vocab)
-    return max(1, int(_SHARE * memory / each))
-
-
-def everywhere(intervention: Intervention) -> Intervention:
-    """The same components at every position: plain text has none of the behaviour's named positions."""
-
-    def free(places: Sequence[Any]) -> list[Any]:
-        return [p if p == LOGITS else replace(p, position=None) for p in places]
-
-    return Intervention(
-        free(intervention.components),
-        intervention.source,
-        to=free(intervention.receivers),
-        keep=intervention.keep,
-    )
-
-
 @contextmanager
 def _edits_must_count() -> Iterator[None]:
     """TransformerLens warns where an edit has no effect; here it would be a wrong number."""
@@ -389,8 +287,3 @@ def _edits_must_count() -> Iterator[None]:
                 f"{where.group(1) if where else 'This hook'}: this model computes it inside one module, so it cannot "
                 "be replaced."
             ) from warning
-
-
-__all__ = [
-    "Base", "Effects", "Intervention", "Runs", "Source", "check_interventions", "run_interventions",
-]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from lakatos.tools.component import Component
@@ -69,3 +69,17 @@ def _several(one_or_more: Any) -> Sequence[Any]:
     if not isinstance(one_or_more, str | Component | Sequence):
         raise UserError(f"Give a component, or a list of components, not {one_or_more!r}.")
     return [one_or_more] if isinstance(one_or_more, str | Component) else one_or_more
+
+
+def everywhere(intervention: Intervention) -> Intervention:
+    """The same components at every position: plain text has none of the behaviour's named positions."""
+
+    def free(places: Sequence[Any]) -> list[Any]:
+        return [p if p == LOGITS else replace(p, position=None) for p in places]
+
+    return Intervention(
+        free(intervention.components),
+        intervention.source,
+        to=free(intervention.receivers),
+        keep=intervention.keep,
+    )

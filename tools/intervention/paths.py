@@ -18,10 +18,10 @@ from lakatos.tools.errors import UserError
 from lakatos.tools.forward import Hooks
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention.intervention import LOGITS, Intervention
-from lakatos.tools.intervention.plan import Chunk, Plan, Writes
-from lakatos.tools.intervention.runs import by_position
-
-RECEIVERS = ("query", "key", "value", "mlp")
+from lakatos.tools.intervention.layout import by_position
+from lakatos.tools.intervention.plan import Chunk, Plan
+from lakatos.tools.intervention.writes import Writes
+from lakatos.tools.model import Bridge
 
 
 class Sent(NamedTuple):
@@ -33,7 +33,7 @@ class Sent(NamedTuple):
     change: torch.Tensor  # [k, width, d_model]
 
 
-def check_path(model: Any, intervention: Intervention) -> None:
+def check_path(model: Bridge, intervention: Intervention) -> None:
     """Refuse paths that no model has, or that this one has not.
 
     Raises:
@@ -48,9 +48,9 @@ def check_path(model: Any, intervention: Intervention) -> None:
             f"{intervention}: paths need blocks that add their attention's and their MLP's output to the residual "
             f"stream and nothing else; those of {model.cfg.model_name} do not."
         )
-    streams = {str(replace(c, position=None)): c.layer for c in intervention.components if _branch(c) == "stream"}
+    streams = {str(replace(c, position=None)): c.layer for c in intervention.components if c.known.branch == "stream"}
     inside = [
-        c for c in intervention.components if _branch(c) != "stream" and c.layer < max(streams.values(), default=0)
+        c for c in intervention.components if c.known.branch != "stream" and c.layer < max(streams.values(), default=0)
     ]
     if len(streams) > 1 or inside:
         raise UserError(
@@ -63,9 +63,11 @@ def check_path(model: Any, intervention: Intervention) -> None:
                 raise UserError(f"{intervention}: logits are a receiver of their own; measure the others separately.")
             continue
         assert isinstance(receiver, Component)
-        if receiver.kind not in RECEIVERS:
+        if not receiver.known.receives:
             raise UserError(f"{receiver}: a receiver is a9.h6.q, a9.g2.k, a9.g2.v, an MLP (m5) or logits.")
         for sender in intervention.components:
+            if not sender.known.sends:
+                raise UserError(f"{sender}: a path cannot begin there.")
             if not _reaches(model, sender, receiver):
                 raise UserError(f"{sender} -> {receiver}: {receiver} does not read what {sender} writes.")
 
@@ -101,7 +103,7 @@ def direct(plan: Plan, chunk: Chunk) -> torch.Tensor:
 
 def _send(plan: Plan, chunk: Chunk) -> list[Sent]:
     places = {
-        (component.block(plan.n_layers), _branch(component), _stream(component, plan.n_layers))
+        (component.block(plan.n_layers), component.known.branch, _stream(component, plan.n_layers))
         for number in np.unique(chunk.intervention)
         for component in plan.interventions[number].components
     }
@@ -116,7 +118,7 @@ def _sent(plan: Plan, chunk: Chunk, block: int, branch: str, stream: int) -> Sen
         return [
             c
             for c in intervention.components
-            if (c.block(plan.n_layers), _branch(c), _stream(c, plan.n_layers)) == place
+            if (c.block(plan.n_layers), c.known.branch, _stream(c, plan.n_layers)) == place
         ]
 
     has = np.array([bool(senders(plan.interventions[number])) for number in chunk.intervention])
@@ -197,21 +199,13 @@ def _output(block: int, branch: str) -> Component:
 
 def _stream(component: Component, n_layers: int) -> int:
     """Which residual stream a sender is: that before this block, or after the last; -1: another kind of sender."""
-    if component.kind == "residual":
-        return min(component.layer, n_layers)
-    return 0 if component.kind == "embedding" else -1
+    return min(component.layer, n_layers) if component.known.branch == "stream" else -1
 
 
-def _branch(component: Component) -> str:
-    if component.kind in ("residual", "embedding"):
-        return "stream"
-    return "mlp" if component.kind in ("mlp", "neuron") else "attention"
-
-
-def _reaches(model: Any, sender: Component, receiver: Component) -> bool:
-    if _branch(sender) == "stream":
+def _reaches(model: Bridge, sender: Component, receiver: Component) -> bool:
+    if sender.known.branch == "stream":
         return sender.layer <= receiver.layer
     if sender.layer == receiver.layer:  # an MLP reads its own block's attention, but where both read the same stream
         sequential = f"blocks.{receiver.layer}.hook_resid_mid" in model.hook_dict
-        return sequential and _branch(sender) == "attention" and receiver.kind == "mlp"
+        return sequential and sender.known.branch == "attention" and receiver.kind == "mlp"
     return sender.layer < receiver.layer

@@ -7,7 +7,6 @@ prompts, or a position of the last block that the answer does not read, gives th
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,10 +18,11 @@ from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import Window, hooked
 from lakatos.tools.forward.abilities import abilities
+from lakatos.tools.intervention.batch_runs import BatchRuns
 from lakatos.tools.intervention.intervention import Base, Intervention, Source
-from lakatos.tools.intervention.runs import BatchRuns, by_position
-
-_READ_BY_LATER_POSITIONS = ("key", "value", "residual", "embedding")  # ... within their own block
+from lakatos.tools.intervention.layout import by_position
+from lakatos.tools.intervention.writes import Writes, tensor
+from lakatos.tools.model import Bridge
 
 
 class Chunk(NamedTuple):
@@ -47,7 +47,7 @@ class Chunk(NamedTuple):
 class Plan:
     """The cells of some interventions on one batch."""
 
-    def __init__(self, model: Any, batch: BatchRuns, interventions: Sequence[Intervention], base: Base) -> None:
+    def __init__(self, model: Bridge, batch: BatchRuns, interventions: Sequence[Intervention], base: Base) -> None:
         self.model = model
         self.batch = batch
         self.interventions = interventions
@@ -185,11 +185,7 @@ class Plan:
 
     def _only_end(self, component: Component) -> bool:
         """In the last block only the answer's position is read, but for what it reads at others' places."""
-        last = (
-            component.layer == self.n_layers
-            if component.kind == "residual"
-            else (component.layer == self.n_layers - 1 and component.kind not in _READ_BY_LATER_POSITIONS)
-        )
+        last = component.layer == self.n_layers - (not component.known.read_later)
         return last and not self.batch.is_text
 
     def _start(self, intervention: Intervention) -> np.ndarray:
@@ -234,9 +230,9 @@ class Plan:
         if source == "mean" and self.batch.means is not None:
             named = self.batch.means.row(component, self.batch.batch)
             row, position = np.zeros_like(row), position if named is None else np.full_like(position, named)
-        at = tuple(_tensor(a, table.device) for a in (row, position))
-        values = table[at] if index is None else table[(*at, _tensor(index, table.device))]
-        if component.kind == "pattern":  # a mean's rows are as long as the longest prompt of its dataset
+        at = tuple(tensor(a, table.device) for a in (row, position))
+        values = table[at] if index is None else table[(*at, tensor(index, table.device))]
+        if component.known.heads_first:  # a mean's rows are as long as the longest prompt of its dataset
             values = torch.nn.functional.pad(values, (0, self.length - values.shape[-1]))
         return values
 
@@ -274,59 +270,8 @@ class Plan:
             self._replace(part, whole, np.arange(len(cells)), component, source)
         tokens = self.batch.tokens(self.base)
         with torch.no_grad(), hooked(self.model, part.hooks()):
-            stream = self.model(tokens[_tensor(whole.row, tokens.device)], return_type=None, stop_at_layer=0)
+            stream = self.model(tokens[tensor(whole.row, tokens.device)], return_type=None, stop_at_layer=0)
         at = chunk.take(cells)
         cell, step = np.repeat(np.arange(len(cells)), chunk.width), np.tile(np.arange(chunk.width), len(cells))
         values = stream[torch.from_numpy(cell), torch.from_numpy(at.start[cell] + step)]
         writes.add(Component(0, "residual"), self.n_layers, cells[cell], step, None, values)
-
-
-class Writes:
-    """Values for places of a stack of cells, by hook point."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, list[tuple[Component, np.ndarray, np.ndarray, Any, Any]]] = defaultdict(list)
-        self._fired: set[str] = set()
-
-    def add(
-        self, component: Component, n_layers: int, cell: np.ndarray, step: np.ndarray, index: Any, values: Any
-    ) -> None:
-        """Write `values` [write, ...] (or one number) at steps of the windows of cells."""
-        if len(cell):
-            self._known[component.hook_name(n_layers)].append((component, cell, step, index, values))
-
-    def hooks(self) -> dict[str, list[Callable[..., torch.Tensor]]]:
-        """One hook for each hook point that is written to."""
-        return {name: [self._hook(name)] for name in self._known}
-
-    def apply(self, name: str, activation: torch.Tensor) -> torch.Tensor:
-        """A copy of the activation [cell, width, ...] at a hook point with everything written."""
-        self._fired.add(name)
-        changed = activation.clone()
-        for component, cell, step, index, values in self._known.get(name, []):
-            view = by_position(component, changed)
-            at = [_tensor(a, view.device) for a in (cell, step)]
-            if index is not None:
-                at.append(_tensor(index, view.device))
-            view[tuple(at)] = _tensor(values, view.device).to(view.dtype)
-        return changed
-
-    def check(self) -> None:
-        """Ask, after a run under the hooks, whether each of them was reached.
-
-        Raises:
-            UserError: naming the first that was not: writing there does nothing.
-        """
-        for name, places in self._known.items():
-            if name not in self._fired:
-                raise UserError(f"{places[0][0]}: this model never reaches {name}, so it cannot be replaced.")
-
-    def _hook(self, name: str) -> Callable[..., torch.Tensor]:
-        def hook(activation: torch.Tensor, hook: Any = None) -> torch.Tensor:  # noqa: ARG001 - TransformerLens names it
-            return self.apply(name, activation)
-
-        return hook
-
-
-def _tensor(value: Any, device: Any) -> torch.Tensor:
-    return torch.as_tensor(value, device=device)

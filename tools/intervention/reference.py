@@ -16,10 +16,11 @@ import torch
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.metric import Metric
+from lakatos.tools.model import Bridge
 
 if TYPE_CHECKING:
+    from lakatos.tools.intervention.batch_runs import BatchRuns
     from lakatos.tools.intervention.intervention import Base, Intervention
-    from lakatos.tools.intervention.runs import BatchRuns
 
 Cache = dict[str, torch.Tensor]
 Hook = tuple[str, Callable[..., Any]]
@@ -32,7 +33,7 @@ _PLACES = (
 
 @torch.no_grad()
 def measure_by_forward(
-    model: Any,
+    model: Bridge,
     batch: BatchRuns,
     interventions: Sequence[Intervention],
     base: Base,
@@ -66,7 +67,9 @@ def _read(interventions: Sequence[Intervention], n_layers: int) -> Collection[st
 
 
 class _Reference:
-    def __init__(self, model: Any, batch: BatchRuns, base: Base, own_means: bool, read: Collection[str] | None) -> None:
+    def __init__(
+        self, model: Bridge, batch: BatchRuns, base: Base, own_means: bool, read: Collection[str] | None
+    ) -> None:
         self.model = model
         self.read = read
         self.batch = batch

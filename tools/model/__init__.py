@@ -1,6 +1,7 @@
 """The subject of an investigation: loaded by name, planted by hand, or with weights drawn anew.
 
 loading         the only place that boots a model
+bridge          what is used of a TransformerBridge
 loaded          a booted model, and what identifies it
 embedded        the model that comes with the package
 planted         models whose mechanism is built in
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
+    from lakatos.tools.model.bridge import Bridge
     from lakatos.tools.model.embedded import EMBEDDED, Say, cache_folder, embedded_folder
     from lakatos.tools.model.loaded import LoadedModel, wrap_model
     from lakatos.tools.model.loading import NULL_PREFIX, load_model
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EMBEDDED",
     "NULL_PREFIX",
+    "Bridge",
     "LoadedModel",
     "Say",
     "cache_folder",
@@ -35,6 +38,7 @@ __getattr__ = lazily(
     __name__,
     {
         "EMBEDDED": "embedded",
+        "Bridge": "bridge",
         "LoadedModel": "loaded",
         "NULL_PREFIX": "loading",
         "Say": "embedded",

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from lakatos.tools.model.bridge import Bridge
+
 PLANTED_PREFIX = "planted:"
 
 
@@ -14,7 +16,7 @@ class LoadedModel:
     """A booted model and what identifies it in the log."""
 
     name: str
-    bridge: Any  # a TransformerBridge in evaluation mode
+    bridge: Bridge  # in evaluation mode
     tokenizer: Any
     weight_hash: str  # sha256 over parameter names, shapes, dtypes and bytes
 
@@ -24,7 +26,7 @@ class LoadedModel:
         return self.bridge.cfg
 
 
-def wrap_model(bridge: Any, *, name: str) -> LoadedModel:
+def wrap_model(bridge: Bridge, *, name: str) -> LoadedModel:
     """Take a TransformerBridge that you booted yourself (a custom or a planted model)."""
     bridge.eval()
     return LoadedModel(name, bridge, bridge.tokenizer, weight_hash(bridge.original_model))

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from lakatos.agent.cli import app
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.regression import running as regression
-from lakatos.experiments_db.reviews import add_review
 from lakatos.tools.errors import UserError
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.llm import LLMFailure, OpenAILLM, ScriptedLLM
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.claim import read_proposals
 from lakatos.tools.errors import ProposalError, UserError
 

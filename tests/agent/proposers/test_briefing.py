@@ -6,7 +6,7 @@ import pytest
 
 from lakatos.agent.proposers import proposal_prompt, shortened
 from lakatos.agent.proposers.briefing import findings_by_component, refusal
-from lakatos.experiments_db.records import Refused
+from lakatos.experiments_db.log import Refused
 from lakatos.prompts import load_prompt
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
 from lakatos.tools.component import Shape

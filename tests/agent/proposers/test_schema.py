@@ -14,8 +14,7 @@ from schemas import instance, matches, measured, nodes
 from lakatos.agent.proposers import looks_back, proposal_schema
 from lakatos.agent.proposers.schema import most_together
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour
-from lakatos.tools.claim import AttentionRole, Mediation, draw_matched, read_hypothesis, read_proposals
-from lakatos.tools.claim.hypothesis import KINDS
+from lakatos.tools.claim import KINDS, AttentionRole, Mediation, draw_matched, read_hypothesis, read_proposals
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import ProposalError, UserError
 
@@ -41,7 +40,7 @@ def schema_of(name, shape, **how):
 def test_it_stays_under_the_documented_limits_on_the_largest_shape(name):
     found = measured(schema_of(name, GPT2_XL))
     assert all(found[limited] <= limit for limited, limit in LIMITS.items()), found
-    assert found["bytes"] < 16_000, found
+    assert found["bytes"] < 20_000, found
 
 
 def test_every_object_is_closed_and_every_list_and_text_is_bounded():
@@ -162,4 +161,4 @@ def test_nearly_every_instance_can_be_registered():
     share = good / (good + len(refused))
     print(f"{share:.1%} of {good + len(refused)}; refused: {set(refused)}")
     assert share >= 0.9
-    assert kinds == {kind.model_fields["kind"].default for kind in KINDS}
+    assert kinds == {kind.name() for kind in KINDS}

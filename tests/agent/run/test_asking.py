@@ -12,9 +12,9 @@ from tampering import tell
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.cli import main
 from lakatos.agent.llm import LLMFailure, Reply, ScriptedLLM
-from lakatos.agent.run.asking import ATTEMPTS
-from lakatos.experiments_db import models as m
+from lakatos.agent.proposers import ATTEMPTS
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import CheckFailed, Stop, UserError
 from lakatos.tools.records import content_hash
 

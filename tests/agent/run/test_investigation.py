@@ -14,9 +14,9 @@ import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.watch import Silent
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.control import ask
+from lakatos.experiments_db.log import ask
+from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop, UserError
 
 pytestmark = pytest.mark.heavy
@@ -117,15 +117,15 @@ def test_a_test_that_fails_is_evidence_and_keeps_its_slot(toy, tmp_path, monkeyp
     from lakatos.agent.run import testing
 
     behaviour, model = toy
-    real, calls = testing.run_experiment, []
+    real, calls = testing.measure_batch, []
 
-    def failing(*args):
-        calls.append(1)
+    def failing(batch, model):
+        calls.extend([batch.claim] if batch.number == 0 else [])
         if len(calls) == 2:
             raise FloatingPointError("the clean run of 'x' gave nan")
-        return real(*args)
+        return real(batch, model)
 
-    monkeypatch.setattr(testing, "run_experiment", failing)
+    monkeypatch.setattr(testing, "measure_batch", failing)
     db = str(tmp_path / "crash.db")
     investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
     store = open_store(db)
@@ -458,7 +458,7 @@ class Asking(Silent):
 def test_a_run_that_is_paused_and_resumed_through_the_log_ends_like_an_undisturbed_one(
     toy, toy_log, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("lakatos.agent.run.context._PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("lakatos.agent.run.interruptions._PAUSE_SECONDS", 0.02)
     behaviour, model = toy
     db = tmp_path / "asked.db"
     watcher = Asking(db, "pause", "resume")
@@ -493,7 +493,7 @@ class PausingEarly(Asking):
 
 
 def test_a_paused_run_spends_no_time(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr("lakatos.agent.run.context._PAUSE_SECONDS", 3.0)
+    monkeypatch.setattr("lakatos.agent.run.interruptions._PAUSE_SECONDS", 3.0)
     behaviour, model = toy
     db = tmp_path / "asked.db"
     watcher = PausingEarly(db, "pause", "resume")

@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 from scipy import stats
-from sqlalchemy.exc import IntegrityError
 
 from lakatos.agent.cli import app
 from lakatos.agent.simulation import Design, simulation_document
@@ -19,6 +18,7 @@ from lakatos.agent.simulation.freehand import t_test
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.studies import Job, simulate
 from lakatos.agent.simulation.world import GAP, NOISES, THRESHOLD, World
+from lakatos.experiments_db.log import Conflict
 from lakatos.tools.claim import NodeEffect
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed
@@ -129,14 +129,14 @@ def test_a_crashed_test_keeps_its_slot_and_its_claim(lab):
 def test_freezing_early_or_another_e_value_and_prolonging_are_refused(lab):
     one, other = register(lab), register(lab, 1)
     lab.test(one)
-    with pytest.raises(IntegrityError, match="has stopped this test"):
+    with pytest.raises(Conflict, match="has stopped this test"):
         lab.prolong(one)
 
     def freeze(_hypothesis, n, e):
         for claimed in (e, e + 1):
             wanted = crashed("", n=n).model_copy(update={"e": claimed, "stop": "success", "error": None})
             if n < 64:  # the rule cannot have stopped a test of this size
-                with pytest.raises(IntegrityError, match=r"not stopped this test|the e-value after the last prompt"):
+                with pytest.raises(Conflict, match=r"not stopped this test|the e-value after the last prompt"):
                     lab.store.freeze(other, wanted)
 
     lab.test(other, freeze)
@@ -147,7 +147,7 @@ def test_prolonging_before_freezing_is_refused(lab):
     hypothesis = register(lab)
     freeze, lab.store.freeze = lab.store.freeze, lambda *_: None
     evidence = lab.test(hypothesis)
-    with pytest.raises(IntegrityError, match="has stopped this test"):
+    with pytest.raises(Conflict, match="has stopped this test"):
         lab.prolong(hypothesis)
     freeze(hypothesis, evidence)
     assert lab.store.verify() == []

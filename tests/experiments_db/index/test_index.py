@@ -18,10 +18,8 @@ from hypothesis import strategies as st
 
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import World
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.corrected import Corrected
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, entry_line
 from lakatos.experiments_db.index import Index, Query
 from lakatos.experiments_db.index import file as index_file
 from lakatos.experiments_db.index import index as index_module
@@ -29,9 +27,11 @@ from lakatos.experiments_db.index import seal as index_seal
 from lakatos.experiments_db.index.index import Cell, Page
 from lakatos.experiments_db.index.query import NOT_REVIEWED, SORTS
 from lakatos.experiments_db.index.refresh import read_state
+from lakatos.experiments_db.index.schema import TABLES
 from lakatos.experiments_db.index.seal import MODULUS, Seal, key_file, user_key
-from lakatos.experiments_db.records import STATES
-from lakatos.experiments_db.reviews import add_review
+from lakatos.experiments_db.log import add_review
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.verdict import STATES, Corrected, selected_level
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.multiplicity import METHODS
@@ -44,7 +44,7 @@ def laboratory(slots=12, n_max=64):
 
 
 def lines(store):
-    return [documents.entry_line(entry) for entry in store.hypotheses()]
+    return [entry_line(entry) for entry in store.hypotheses()]
 
 
 def brute_cells(rows):
@@ -78,7 +78,7 @@ def assert_same(index, store):
     said = {(review.hypothesis_id, review.author) for review in store.reviews()}
     assert dict(facets["reviewer"]) == Counter(author for _, author in said)
     judged = store.judgements()
-    assert index.level() == store.selected_level(len(judged), judged.values())
+    assert index.level() == selected_level(judged.values(), store.study.alpha)
     for key, judgement in judged.items():
         assert index.judgement(key) == judgement
     for entry in store.hypotheses()[:3]:
@@ -401,13 +401,13 @@ def test_an_edit_between_two_refreshes_does_not_survive_the_second(log, index):
 def test_the_seal_of_another_key_or_of_another_log_does_not_pass(log, index):
     told = log.study.digest
     with closing(sqlite3.connect(index.file.path)) as raw:
-        assert Seal(user_key(), told, index_file._TABLES).holds(raw)
-        assert not Seal(b"0" * 32, told, index_file._TABLES).holds(raw)
-        assert not Seal(user_key(), "sha256:0", index_file._TABLES).holds(raw)
+        assert Seal(user_key(), told, TABLES).holds(raw)
+        assert not Seal(b"0" * 32, told, TABLES).holds(raw)
+        assert not Seal(user_key(), "sha256:0", TABLES).holds(raw)
     with closing(sqlite3.connect(index.file.path)) as raw, raw:
         raw.execute(EDITS["state"])
         row = read_state(raw)
-        forged = Seal(b"0" * 32, told, index_file._TABLES)
+        forged = Seal(b"0" * 32, told, TABLES)
         weight = f"{(forged.weigh(raw, range(100)) + forged.weigh_runs(raw)) % MODULUS:x}"
         raw.execute("UPDATE meta SET weight = ?, seal = ?", (weight, forged.close((*row.told[:-1], weight))))
     assert Index(log).page(ALL).rows == lines(log), "who has not the key cannot seal"

@@ -11,11 +11,11 @@ import pytest
 import torch
 from tampering import rechain, tamper
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.log import add_review, rerun_data
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.regression import (
     append_rerun,
-    data_of,
     drift,
     drift_document,
     file_of,
@@ -29,7 +29,6 @@ from lakatos.experiments_db.regression import (
 from lakatos.experiments_db.regression.running import pairs_to_use
 from lakatos.experiments_db.report.drift_chart import drift_svg
 from lakatos.experiments_db.report.files import write_tests
-from lakatos.experiments_db.reviews import add_review
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import decide, effects_of
 from lakatos.tools.model import load_model
@@ -163,7 +162,7 @@ def test_a_re_run_that_went_on_after_it_was_decided_is_named(toy_copy, model):
     assert row.n == short.n
     more = rerun(file.model_copy(update={"tolerance": tuple(_strict(t) for t in file.tolerance)}), model, seed=1)
     assert more.n > short.n
-    effects = effects_of(file.typed, file.battery, data_of(more.prompts))
+    effects = effects_of(file.typed, file.battery, rerun_data(more.prompts))
     append_rerun(store, entry.id, replace(more, hypothesis=file, decision=decide(file.tolerance, effects)))
     assert any("was decided a batch earlier" in lie for lie in store.verify())
 

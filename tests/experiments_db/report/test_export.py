@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, entry_line
+from lakatos.experiments_db.log import from_values, now
+from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, write_report
 from lakatos.experiments_db.report import files as export
 from lakatos.experiments_db.report.files import write_csv, write_jsonl
+from lakatos.experiments_db.report.heat_map import heat_map
 from lakatos.experiments_db.report.rendering import by_quantile
-from lakatos.experiments_db.store import from_values, now
+from lakatos.experiments_db.report.svg import number as said
 from lakatos.tools.claim import CLAIM, atoms, claim_fields, claim_hash, in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
@@ -95,6 +97,11 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "predicted": predicted,
             "battery": battery.model_dump(mode="json"),
             "measures": sorted(names),
+            "shape": {"n_layers": 4, "n_heads": 4, "n_key_value_heads": 4, "d_mlp": 16},
+            "controls": {},
+            "cap": 128,
+            "family": store.study.name,
+            "alpha": store.study.alpha,
             "templates": 3,
             "corpus": None,
             "slot": slot,
@@ -104,23 +111,29 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "seed_commitment": "sha256:" + "c" * 64,
         }
 
-    row = m.HypothesisRow(
-        study_id=store.study.id,
-        run_id=run_id,
-        proposal_id=proposal.id,
-        claim_hash=claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={}),
-        kind=claim.kind,
-        behaviour="ioi",
-        behaviour_hash=BEHAVIOUR,
-        weights=WEIGHTS,
-        subject="+".join(claim.components),
-        atoms=list(atoms(claim, 4)),
-        rationale=rationale,
-        calibration={"values": {name: [0.5, 1.0, 0.0, 2.0] for name in sorted(names)}, "templates": ["t0"] * 4},
-        forwards=1.5,
-        seconds=0.25,
-    )
-    return store.register(row, record).id
+    identity = claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={})
+
+    def row(slot, nonce):
+        return m.HypothesisRow(
+            slot=slot,
+            record=record(slot, nonce),
+            study_id=store.study.id,
+            run_id=run_id,
+            proposal_id=proposal.id,
+            claim_hash=identity,
+            kind=claim.kind,
+            behaviour="ioi",
+            behaviour_hash=BEHAVIOUR,
+            weights=WEIGHTS,
+            subject="+".join(claim.components),
+            atoms=list(atoms(claim, 4)),
+            rationale=rationale,
+            calibration={"values": {name: [0.5, 1.0, 0.0, 2.0] for name in sorted(names)}, "templates": ["t0"] * 4},
+            forwards=1.5,
+            seconds=0.25,
+        )
+
+    return store.register(row, identity, "ioi").id
 
 
 def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
@@ -141,35 +154,36 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
             values |= {f"control.{name}.clean": np.full(16, 2.0), f"control.{name}.intervened": np.full(16, 2.0)}
             values["direct"] = values["intervened"]
         every.append(Data(values, tuple(f"t{k % 3}{template}" for k in range(16))))
-        batch = m.Batch(
-            hypothesis_id=hypothesis_id,
-            number=number,
-            seed="1",
-            drawn_at=now(),
-            e_after=float(e_process(entry.claim, entry.battery, Data.join(every))[-1]),
-            engine="suffix",
-            forwards=52.8,
-            seconds=0.5,
-        )
+        batch = {
+            "number": number,
+            "seed": "1",
+            "drawn_at": now(),
+            "e_after": float(e_process(entry.claim, entry.battery, Data.join(every))[-1]),
+            "engine": "suffix",
+            "forwards": 52.8,
+            "seconds": 0.5,
+        }
         effects = [
-            m.Effect(
-                claim_hash=entry.claim_hash,
-                place=k,
-                uid=f"{number}-{k}",
-                template=f"t{k % 3}{template}",
-                prompt={"clean": f"{clean} {number}.{k}", "corrupted": None, "answer": " yes", "wrong": " no"},
-                measured=from_values(values, k),
-            )
+            {
+                "claim_hash": entry.claim_hash,
+                "place": k,
+                "uid": f"{number}-{k}",
+                "template": f"t{k % 3}{template}",
+                "prompt": {"clean": f"{clean} {number}.{k}", "corrupted": None, "answer": " yes", "wrong": " no"},
+                "measured": from_values(values, k),
+            }
             for k in range(16)
         ]
-        store.add_batch(batch, effects)
-        if stopped(entry.claim, entry.battery, entry.record["threshold"], every):
+        store.add_batch(hypothesis_id, effects, **batch)
+        if stopped(entry.claim, entry.battery, entry.prediction.threshold, every):
             break
 
 
 def freeze(store, hypothesis_id):
     entry, data = store.hypothesis(str(hypothesis_id)), store.data(hypothesis_id)
-    store.freeze(hypothesis_id, conclude(entry.claim, entry.battery, entry.record["threshold"], data, entry.claim_hash))
+    store.freeze(
+        hypothesis_id, conclude(entry.claim, entry.battery, entry.prediction.threshold, data, entry.claim_hash)
+    )
 
 
 EXPLORED = {
@@ -435,9 +449,7 @@ def test_the_map_has_a_place_for_every_kind_of_component(place, row, column):
     component = Component.parse(place)
     cell = {"id": 1, "component": place, "state": "confirmed", "fraction": 0.5}
     cell |= {"kind": component.kind, "layer": component.layer, "index": component.index}
-    svg = str(
-        charts.heat_map([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)])
-    )
+    svg = str(heat_map([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)]))
     found = re.search(r'<rect x="(\d+)" y="(\d+)"[^>]*class="outline', svg)
     x, y = int(found[1]) - 1, int(found[2]) - 1
     labels = {label: float(at) for at, label in re.findall(r'<text x="([\d.]+)" y="15"[^>]*>(\w+)</text>', svg)}
@@ -535,7 +547,7 @@ def test_prompts_by_quantile_include_the_worst_and_the_best():
     ],
 )
 def test_numbers_as_people_write_them(value, shown):
-    assert charts.number(value) == shown
+    assert said(value) == shown
 
 
 @pytest.mark.parametrize("e", [0.0, 1e-300, 1e300])
@@ -552,7 +564,7 @@ def test_extreme_e_values_are_drawn(store, e):
 def test_csv_has_every_number_to_the_last_digit(store, tmp_path):
     with write_csv(store, tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    entries = [documents.entry_line(e) for e in store.hypotheses()]
+    entries = [entry_line(e) for e in store.hypotheses()]
     assert len(rows) == len(entries) == 6
     for row, entry in zip(rows, entries, strict=True):
         assert list(row) == list(entry) == list(export.COLUMNS)
@@ -571,9 +583,11 @@ def test_csv_has_every_number_to_the_last_digit(store, tmp_path):
 
 
 def test_csv_runs_nothing_in_a_spreadsheet(store, tmp_path, monkeypatch):
-    line = documents.entry_line(store.hypotheses()[0])
+    line = entry_line(store.hypotheses()[0])
     poisoned = {"error": '=HYPERLINK("http://x")', "behaviour": "@SUM(1)", "model": "-2+3", "proposer": "+1"}
-    monkeypatch.setattr(documents, "entry_line", lambda entry: line | poisoned | {"effect": -1.5})
+    monkeypatch.setattr(
+        "lakatos.experiments_db.report.files.entry_line", lambda entry: line | poisoned | {"effect": -1.5}
+    )
     with write_csv(store, tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         row = next(csv.DictReader(file))
     assert {name: row[name] for name in poisoned} == {name: "'" + text for name, text in poisoned.items()}
@@ -582,7 +596,7 @@ def test_csv_runs_nothing_in_a_spreadsheet(store, tmp_path, monkeypatch):
 
 def test_jsonl_is_the_entry_lines(store, tmp_path):
     lines = write_jsonl(store, tmp_path / "a.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [documents.entry_line(e) for e in store.hypotheses()]
+    assert [json.loads(line) for line in lines] == [entry_line(e) for e in store.hypotheses()]
 
 
 def test_an_empty_log_has_a_header_and_no_rows(tmp_path):

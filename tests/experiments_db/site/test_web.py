@@ -14,14 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from lakatos.experiments_db import models as m
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.control import ask, asked
 from lakatos.experiments_db.documents import documents
 from lakatos.experiments_db.index import Index
-from lakatos.experiments_db.reviews import add_review
-from lakatos.experiments_db.site import app as web
-from lakatos.experiments_db.site import create_app
+from lakatos.experiments_db.log import add_review, ask, asked
+from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.site import create_app, pulse
 from lakatos.experiments_db.site.pages import RUNS_SHOWN
 from lakatos.tools.errors import UserError
 
@@ -358,12 +356,12 @@ def test_a_run_that_is_over_cannot_be_asked(client, store):
 
 
 def test_events_tell_that_the_log_has_grown_and_that_the_run_is_over(store, monkeypatch):
-    monkeypatch.setattr(web, "PULSE_SECONDS", 0.01)
+    monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.01)
     running(store)
 
     async def listen():
         heard = []
-        async for text in web._pulse(store, 1):
+        async for text in pulse.pulse(store, 1):
             heard.append(text.partition("\n")[0])
             if heard == ["retry: 3000", ": still here"]:
                 store.event(1, "checked", {})
@@ -380,7 +378,7 @@ def test_what_was_appended_before_the_page_began_to_listen_is_told_too(store):
     store.event(1, "stopped", {"reason": "r"})
 
     async def listen():
-        return [text.partition("\n")[0] async for text in web._pulse(store, 1, since=shown)]
+        return [text.partition("\n")[0] async for text in pulse.pulse(store, 1, since=shown)]
 
     assert asyncio.run(listen()) == ["retry: 3000", "event: grown", "event: over"]
 

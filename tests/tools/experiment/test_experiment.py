@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,19 @@ from lakatos.tools.claim import (
 )
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import Stop, UserError
-from lakatos.tools.evidence import Battery, Data, e_process, gaps, parts_of
+from lakatos.tools.evidence import Battery, Data, e_process, gaps, parts_of, run_test, stopped
 from lakatos.tools.evidence.constants import Line
-from lakatos.tools.experiment import Measurement, Sample, calibrate, draw_prompts, measure, needs_donors, run_experiment
-from lakatos.tools.experiment import running as experiment
+from lakatos.tools.experiment import (
+    Batch,
+    Measured,
+    Measurement,
+    Sample,
+    calibrate,
+    draw_prompts,
+    measure,
+    measure_batch,
+    needs_donors,
+)
 from lakatos.tools.experiment.measuring import unigram_loss
 from lakatos.tools.exploration import node_scores
 from lakatos.tools.intervention import Intervention, run_interventions
@@ -243,35 +254,35 @@ class TestRunExperiment:
         values = {"clean": base + 1, "corrupted": base, "intervened": base + rng.normal(effect, 0.3, 16)}
         return Measurement(values | {"random.0": base + rng.normal(0, 0.1, 16)}, "suffix", 1.0, {})
 
-    def run(self, monkeypatch, effect: float, done: Any = (), stop_after: int = 99) -> tuple[str | None, list[Any]]:
-        """The reason, and what `on_batch` was given; `draw` gives the batch's number in place of a sample."""
+    def run(self, effect: float, done: Any = (), stop_after: int = 99) -> tuple[str | None, list[Any]]:
+        """The reason, and the number, the values and the e-value of each batch."""
 
         @dataclass
         class Numbered:
             number: int
-            templates: tuple[str, ...] = ("t",) * 16
+            data: Data
 
-        monkeypatch.setattr(
-            experiment, "measure", lambda _claim, matched, _model, sample: self.measurement(sample.number, effect)
-        )
+        def measured(number: int) -> Numbered:
+            return Numbered(number, Data(self.measurement(number, effect).values, ("t",) * 16))
+
         seen: list[Any] = []
 
-        def on_batch(number: int, sample: Any, measured: Measurement, e: float) -> None:
-            assert sample.number == number
-            seen.append((number, Data(measured.values, sample.templates), e))
+        def keep(batch: Numbered, so_far: Sequence[Data]) -> None:
+            assert batch.number == len(so_far) - 1
+            seen.append((batch.number, batch.data, e_process(self.CLAIM, self.BATTERY, Data.join(so_far))[-1]))
             if len(seen) == stop_after:
                 raise Stop("the user's limit")
 
         try:
-            return run_experiment(self.CLAIM, self.BATTERY, 1e3, None, Numbered, done, on_batch), seen
+            return run_test(partial(stopped, self.CLAIM, self.BATTERY, 1e3), measured, keep, done), seen
         except Stop:
             return None, seen
 
     @pytest.mark.parametrize(
         ("effect", "reason", "batches"), [(1.0, "success", None), (-0.5, "futility", 4), (0.2, "exhausted", 8)]
     )
-    def test_stops_by_the_registered_rule(self, monkeypatch, effect, reason, batches) -> None:
-        found, seen = self.run(monkeypatch, effect)
+    def test_stops_by_the_registered_rule(self, effect, reason, batches) -> None:
+        found, seen = self.run(effect)
         assert found == reason
         assert [number for number, _, _ in seen] == list(range(len(seen)))
         assert len(seen) == batches or (batches is None and 1 < len(seen) < 8)
@@ -281,17 +292,17 @@ class TestRunExperiment:
 
     @pytest.mark.parametrize("effect", [1.0, -0.5, 0.2])
     @pytest.mark.parametrize("after", [1, 2, 3])
-    def test_resumed_is_as_good_as_undisturbed(self, monkeypatch, effect, after) -> None:
-        reason, whole = self.run(monkeypatch, effect)
-        stopped, first = self.run(monkeypatch, effect, stop_after=after)
-        resumed, rest = self.run(monkeypatch, effect, done=[values for _, values, _ in first])
-        assert stopped is None or len(whole) <= after
+    def test_resumed_is_as_good_as_undisturbed(self, effect, after) -> None:
+        reason, whole = self.run(effect)
+        interrupted, first = self.run(effect, stop_after=after)
+        resumed, rest = self.run(effect, done=[values for _, values, _ in first])
+        assert interrupted is None or len(whole) <= after
         assert resumed == reason
         assert [(n, e) for n, _, e in first + rest] == [(n, e) for n, _, e in whole]
 
-    def test_a_finished_test_draws_nothing_more(self, monkeypatch) -> None:
-        _, whole = self.run(monkeypatch, 1.0)
-        assert self.run(monkeypatch, 1.0, done=[values for _, values, _ in whole]) == ("success", [])
+    def test_a_finished_test_draws_nothing_more(self) -> None:
+        _, whole = self.run(1.0)
+        assert self.run(1.0, done=[values for _, values, _ in whole]) == ("success", [])
 
     def test_on_a_model_from_end_to_end(self) -> None:
         """A residual stream at every position restores the whole gap, and so do the others it is compared with."""
@@ -301,17 +312,14 @@ class TestRunExperiment:
             TOY, [], bridge.tokenizer, n=64, skip=0, split="exploration", seeds=seeds, donors=False
         ).on(bridge)
         battery, _ = calibrate(claim, bridge, sample, "c", 64, 2)
-        batches: list[Any] = []
 
-        def next_batch(k: int) -> Sample:
-            return draw_prompts(
-                TOY, [], bridge.tokenizer, n=16, skip=16 * k, split="confirmation", seeds=seeds, donors=False
-            ).on(bridge)
+        def measured(number: int) -> Measured:
+            return measure_batch(Batch.of(claim, battery, TOY, [], number, seeds, unit="prompt"), tiny("qwen3"))
 
-        reason = run_experiment(
-            claim, battery, 20.0, bridge, next_batch, [], lambda k, s, m, e: batches.append((s, m, e))
-        )
+        batches: list[Measured] = []
+        stops = partial(stopped, claim, battery, 20.0)
+        reason = run_test(stops, measured, lambda batch, _so_far: batches.append(batch))
         assert reason in ("futility", "exhausted")
-        data = Data.join([Data(m.values, s.templates) for s, m, _ in batches])
+        data = Data.join([batch.data for batch in batches])
         assert data.values["intervened"] == pytest.approx(data.values["clean"], abs=1e-4)
-        assert e_process(claim, battery, data)[-1] == batches[-1][2] < 20
+        assert e_process(claim, battery, data)[-1] < 20

@@ -12,7 +12,7 @@ from models import ARCHITECTURES, HEADS, LAYERS, TOY, TOY_TEXT, build_tiny, hook
 
 from lakatos.tools.behaviour import encode
 from lakatos.tools.errors import UserError
-from lakatos.tools.exploration import gradients, node_attribution
+from lakatos.tools.exploration import batching, gradients, hooks, node_attribution
 from lakatos.tools.forward import abilities as abilities_module
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention import run_interventions
@@ -112,7 +112,7 @@ class TestScores:
         bridge = tiny("llama").bridge
         padded = node_attribution(bridge, PAIRS)
         monkeypatch.setattr(abilities_module, "abilities", lambda *model: replace(abilities(*model), causal=False))
-        assert all(len(set(b.lengths)) == 1 for b in gradients.chunks(bridge, PAIRS, "logit_diff", 1, 512))
+        assert all(len(set(b.lengths)) == 1 for b in batching.chunks(bridge, PAIRS, "logit_diff", 1, 512))
         assert close(padded.heads, node_attribution(bridge, PAIRS).heads)
 
 
@@ -223,7 +223,7 @@ class TestErrors:
     def test_a_hook_that_is_not_there_is_named(self, monkeypatch, name, why) -> None:
         bridge = build_tiny("llama").bridge
         bridge.cfg.use_hook_mlp_in = "mlp_in" not in name
-        monkeypatch.setattr(gradients.NodeHooks, "mlps", [name])
+        monkeypatch.setattr(hooks.NodeHooks, "mlps", [name])
         with pytest.raises(UserError, match=rf"{name}, and tiny-llama {why}"):
             node_attribution(bridge, PAIRS)
         assert not any(point.fwd_hooks for point in bridge.hook_dict.values())

@@ -13,7 +13,7 @@ from models import TOY, TOY_TEXT, build_hf, build_tiny, build_tokenizer, tiny
 from lakatos.tools.behaviour import draw_donors
 from lakatos.tools.errors import UserError
 from lakatos.tools.exploration import edge_attribution, node_attribution
-from lakatos.tools.exploration.gradients import chunks
+from lakatos.tools.exploration.batching import chunks
 from lakatos.tools.forward import Recording
 from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention import Intervention, Runs, audit, run_interventions
@@ -270,11 +270,11 @@ class TestValues:
         assert (found.of("kl").values.max(axis=1) > 1e-3).all()
 
     def test_nan_in_any_metric_is_named(self, monkeypatch) -> None:
-        from lakatos.tools.intervention import runs
+        from lakatos.tools.intervention import batch_runs
 
-        measured = runs.pair_metric
+        measured = batch_runs.pair_metric
         monkeypatch.setattr(
-            runs, "pair_metric", lambda metric, *a: measured(metric, *a) * (torch.nan if metric == "kl" else 1)
+            batch_runs, "pair_metric", lambda metric, *a: measured(metric, *a) * (torch.nan if metric == "kl" else 1)
         )
         with pytest.raises(FloatingPointError, match=r"gave nan \(kl\)"):
             run_interventions(tiny("llama"), PAIRS, [Intervention("a1")], metric=["logit_diff", "kl"])
@@ -293,7 +293,7 @@ class TestMemory:
         bridge = tiny("llama").bridge
         abilities(bridge)
         monkeypatch.setattr(Recording, "resume", small)
-        monkeypatch.setattr("lakatos.tools.intervention.engine._TOKENS", {"cpu": 240, "cuda": 240})
+        monkeypatch.setattr("lakatos.tools.intervention.stacks._TOKENS", {"cpu": 240, "cuda": 240})
         plan = [Intervention(f"a0.h{head}@{at}", "zero") for head in range(4) for at in range(10)]
         with pytest.warns(ResourceWarning):
             found = run_interventions(bridge, PAIRS, plan, base="clean")

@@ -28,7 +28,7 @@ from models import (
 )
 
 from lakatos.tools.behaviour import PromptPair, PromptPairs, draw_donors, encode, load_behaviour
-from lakatos.tools.component.place import _HOOK
+from lakatos.tools.component import KINDS as KNOWN
 from lakatos.tools.errors import UserError
 from lakatos.tools.forward import Recording
 from lakatos.tools.forward.abilities import abilities
@@ -619,7 +619,8 @@ class TestRefuses:
 
     @pytest.mark.parametrize("source", ["zero", "clean"])
     def test_a_hook_that_is_never_reached(self, monkeypatch, source) -> None:
-        monkeypatch.setitem(_HOOK, "neuron", "attn.hook_result")  # not computed unless it is asked for
+        unasked = replace(KNOWN["neuron"], hook="attn.hook_result")  # not computed unless it is asked for
+        monkeypatch.setitem(KNOWN, "neuron", unasked)
         with pytest.raises(UserError, match=r"m1\.n3: this model never reaches blocks\.1\.attn\.hook_result"):
             run_interventions(tiny("llama"), PAIRS, [Intervention("m1.n3", source)])
 

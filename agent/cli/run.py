@@ -1,0 +1,168 @@
+"""The command that launches an investigation, or goes on with one."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakatos.agent.cli.options import DB, Db, Json, Quiet, Study
+from lakatos.agent.cli.options import database_path as _path
+from lakatos.agent.cli.options import err as _err
+from lakatos.agent.cli.options import open_log as _open
+from lakatos.agent.cli.options import out as _out
+from lakatos.agent.cli.options import print_json as _print_json
+from lakatos.agent.config import Limits, RunConfig
+from lakatos.tools.errors import CheckFailed, Stop, UserError
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db import Store
+
+app = typer.Typer()
+
+
+def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command one option per field of `config`, with the field's description as its help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        fields = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=Annotated[
+                    field.annotation,
+                    typer.Option(help=field.description, show_default=field.default is not None),
+                ],
+            )
+            for name, field in config.model_fields.items()
+        ]
+        plain = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.kind is not p.VAR_KEYWORD]
+        parameters = plain[:1] + fields + plain[1:]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+@app.command()
+@_options(RunConfig)
+def run(
+    behaviour: Annotated[
+        str | None,
+        typer.Argument(help="A built-in behaviour (see `lakatos behaviours`) or a path to your own YAML file."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the newest run that has not finished and can go on (or --run N); limits may be raised.",
+        ),
+    ] = False,
+    run_id: Annotated[int | None, typer.Option("--run", help="Which run to resume.")] = None,
+    report: Annotated[
+        str | None, typer.Option(help="Where to write the HTML report. Default: beside the database.")
+    ] = None,
+    db: Db = DB,
+    study: Study = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    **fields: Any,
+) -> int:
+    """Launch an investigation: explore, propose hypotheses, register them, test them on fresh prompts, report.
+
+    Examples:
+
+        lakatos run ioi
+
+        lakatos run ioi --model gpt2 --proposer llm --llm-model gpt-5
+
+        lakatos run my_behaviour.yaml --max-seconds 600
+
+        lakatos run --resume
+    """
+    from lakatos.agent.cli import tables as cli_tables
+    from lakatos.agent.run import investigate
+    from lakatos.agent.run import resume as go_on
+    from lakatos.agent.watch import RichWatcher, Silent
+    from lakatos.experiments_db import open_store
+    from lakatos.experiments_db.documents import documents
+    from lakatos.experiments_db.report import write_report
+
+    if resume == (behaviour is not None) or (run_id is not None and not resume):
+        raise UserError("Name a behaviour to investigate (`lakatos run ioi`), or give --resume, and not both.")
+    db = _path(db)
+    watcher = Silent() if quiet else RichWatcher(_err())
+    try:
+        if resume:
+            limits = _new_limits(fields)
+            chosen = run_id if run_id is not None else _unfinished(_open(db, study))
+            record = go_on(chosen, db=db, watcher=watcher, limits=limits)
+        else:
+            assert behaviour is not None
+            record = investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
+    except Stop as stop:
+        raise Stop(f"{stop}; nothing is lost: `{_to_resume(run_id, db, study)}` goes on") from stop
+    except CheckFailed as failed:
+        raise CheckFailed(f"{failed}. Nothing is lost: `{_to_resume(run_id, db, study)}` asks again.") from failed
+    except KeyboardInterrupt:
+        again = _to_resume(run_id, db, study)
+        told = f"lakatos: killed. What was measured is in the log; `{again}` goes on."
+        _err().print(told, markup=False, highlight=False)
+        return 130
+    finally:
+        watcher.close()
+    store = open_store(db, create=False, study=record.study)
+    target = write_report(store, record.id, Path(report) if report else _report_path(db, record.id))
+    if as_json:
+        _print_json(documents.run_document(store, record.id) | {"database": db, "report": str(target)})
+    else:
+        cli_tables.print_run(_out(), store, record.id)
+        where = "" if db == DB else f" --db {db}"
+        _out().print(
+            f"\nDatabase: {db}\nReport:   {target}\nSeal it:  lakatos seal{where}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 0
+
+
+def _new_limits(fields: dict[str, Any]) -> dict[str, Any]:
+    """The limits given beside --resume; anything else given there would be ignored, and is refused."""
+    defaults = RunConfig().model_dump()
+    given = {name: value for name, value in fields.items() if value != defaults[name]}
+    others = [f"--{name.replace('_', '-')}" for name in given if name not in Limits.model_fields]
+    if others:
+        raise UserError(
+            f"A resumed run keeps its settings: leave out {', '.join(others)}. Limits and the LLM's address can change."
+        )
+    return Limits.checked(given).model_dump(exclude_unset=True)
+
+
+def _unfinished(store: Store) -> int:
+    """The newest run that can go on."""
+    from lakatos.experiments_db.log import resumable
+
+    waiting = resumable(store)
+    if not waiting:
+        raise UserError("There is no run in this database that can go on; `lakatos runs` lists them all.")
+    return waiting[-1]
+
+
+def _to_resume(run_id: int | None, db: str, study: str | None) -> str:
+    """The command that goes on with a run that has just stopped."""
+    options = {"--run": run_id, "--db": db if db != DB else None, "--study": study}
+    given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    return " ".join(["lakatos run --resume", *given])
+
+
+def _report_path(db: str, run_id: int) -> Path:
+    folder = Path(db.removeprefix("sqlite:///")).parent if "://" not in db or db.startswith("sqlite:///") else Path()
+    return folder / f"{Path(db).stem if '://' not in db else 'lakatos'}-run-{run_id}.html"

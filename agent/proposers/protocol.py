@@ -1,0 +1,142 @@
+"""What a proposer is, and what it may see of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
+
+from lakatos.agent.llm import Message
+from lakatos.experiments_db.log import Entry, Refused
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.claim import AnyClaim
+from lakatos.tools.component import Shape
+
+if TYPE_CHECKING:
+    from lakatos.prompts import Prompt
+
+Proposal = dict[str, Any]  # of the form of `lakatos.tools.claim.Hypothesis`, not yet judged
+Purpose = Literal["propose", "interpret"]
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What exploration found, as it stands in the log."""
+
+    gap: float  # mean clean - corrupted metric on exploration pairs
+    attributions: Sequence[dict[str, Any]]  # component, score, sd; strongest first
+    positions: Sequence[str]
+    n_layers: int
+    n_heads: int
+
+
+class Answer(NamedTuple):
+    """What came of a request to a language model."""
+
+    text: str | None
+    call_id: int
+    error: str  # why there is no answer
+    permanent: bool = False  # asking again would fail again
+
+
+class Requests(Protocol):
+    """Asking a language model within a run's budget; every request is in the log."""
+
+    def ask(
+        self,
+        round_: int,
+        purpose: Purpose,
+        attempt: int,
+        prompt: Prompt,
+        messages: Sequence[Message],
+        schema: dict[str, Any] | None,
+    ) -> Answer:
+        """One request. What was answered already, in a run that goes on, is not asked again.
+
+        Raises:
+            Stop: a limit of the run is reached, or the user interrupted.
+        """
+
+    def give_up(self, round_: int, why: str) -> NoReturn:
+        """End the run: no attempt gave a usable answer. Raises CheckFailed."""
+
+    def opinion(self, round_: int) -> str:
+        """What the language model said of the verdicts of the round before; nothing if it was silent."""
+
+
+class View(Protocol):
+    """A run as a proposer sees it: settings, exploration, verdicts. No seed of confirmation prompts is among it."""
+
+    @property
+    def round(self) -> int:
+        """1, 2, ..."""
+
+    @property
+    def how_many(self) -> int:
+        """The most hypotheses of a round."""
+
+    @property
+    def threshold(self) -> float:
+        """Smallest effect of interest, as a fraction of the gap."""
+
+    @property
+    def seed(self) -> str:
+        """Of the run's exploration."""
+
+    @property
+    def claims(self) -> str | None:
+        """The file of `--claims`."""
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What is asked about."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def shape(self) -> Shape:
+        """Which components the model has."""
+
+    @property
+    def explored(self) -> Explored:
+        """What exploration found."""
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """All of it, as it stands in the log."""
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The run's hypotheses with their verdicts."""
+
+    @property
+    def refused(self) -> list[Refused]:
+        """What the run's proposers put forward in vain."""
+
+    @property
+    def confirmed(self) -> list[tuple[str, AnyClaim]]:
+        """What the study has confirmed of this behaviour and model, but for replications: text and claim."""
+
+    @property
+    def requests(self) -> Requests:
+        """The run's language model."""
+
+
+class Proposed(NamedTuple):
+    """What a proposer puts forward in a round; nothing: the run is over."""
+
+    proposals: list[Proposal]
+    call_id: int | None = None  # the request to a language model that it comes from
+
+
+class Proposer(Protocol):
+    """Where hypotheses come from. What a proposer says is data and decides nothing."""
+
+    def __call__(self, view: View) -> Proposed:
+        """The hypotheses of a round.
+
+        Raises:
+            UserError: there can be none; says why. The run has failed, and can be resumed.
+        """

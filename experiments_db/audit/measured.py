@@ -1,0 +1,174 @@
+"""Numbers of prompts in the log, and how each can be measured again.
+
+A prompt's numbers stand in three places: in a claim's test (`effects`), in the exploration that the constants of its
+test come from (`hypotheses.calibration`), and in its re-runs (`reruns.prompts`). In each, the prompts, their donors and
+the control texts follow from a seed; the model is named by its weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from lakatos.experiments_db.log import Rerun, Run, derive_seed, exploration_seed, from_values, rerun_seed, seed_key
+from lakatos.experiments_db.store import Store
+from lakatos.tools.behaviour import Behaviour
+from lakatos.tools.claim import control_names
+from lakatos.tools.claim.measures import is_share, owners
+from lakatos.tools.statistics import BATCH
+
+if TYPE_CHECKING:
+    from lakatos.tools.experiment import Drawn
+    from lakatos.tools.model import LoadedModel
+
+_EXPLORATION = -1  # in place of a batch's number
+
+
+class Number(NamedTuple):
+    """One prompt of one claim whose numbers are in the log."""
+
+    hypothesis: int
+    rerun: int  # row of `reruns`; 0: of the claim's own test
+    batch: int  # its number in the test or the re-run; -1: of the exploration behind the claim's constants
+    place: int  # in the batch
+    effect: int  # row of `effects`; 0 for exploration and re-runs
+
+    @property
+    def source(self) -> tuple[int, int, bool]:
+        """What was measured together: hypothesis, re-run, whether it is exploration."""
+        return self.hypothesis, self.rerun, self.batch == _EXPLORATION
+
+    @property
+    def tests(self) -> bool:
+        """Whether the verdict rests on it."""
+        return self.effect > 0
+
+    def __str__(self) -> str:
+        if self.rerun:
+            return f"reruns row {self.rerun}: prompt {BATCH * self.batch + self.place} (hypothesis {self.hypothesis})"
+        if self.effect:
+            return f"effects row {self.effect} (hypothesis {self.hypothesis})"
+        return f"hypotheses row {self.hypothesis}: exploration prompt {self.place}"
+
+
+class Differs(NamedTuple):
+    """A number that is another in the log than when it is measured again."""
+
+    number: Number
+    name: str
+    stored: float
+    again: float
+    allowed: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.number}: {self.name} is {self.stored:.6g} in the log and {self.again:.6g} when it is measured "
+            f"again (allowed: {self.allowed:.2g})"
+        )
+
+
+def numbers_of(store: Store, hypothesis: int | None = None) -> list[Number]:
+    """Every prompt whose numbers can be measured again: of the whole log, or of one claim."""
+    found = [Number(h, 0, batch, place, effect) for h, batch, place, effect in store.measured_prompts(hypothesis)]
+    for h, n in store.explored_prompts(hypothesis):
+        found += [Number(h, 0, _EXPLORATION, place, 0) for place in range(n)]
+    for h, rerun, n in store.rerun_prompts(hypothesis):
+        found += [Number(h, rerun, *divmod(place, BATCH), 0) for place in range(n)]
+    return sorted(found)
+
+
+class Source:
+    """The prompts of one claim that were measured together.
+
+    Args:
+        source: `Number.source`.
+
+    Raises:
+        ValueError: the rows cannot be read.
+    """
+
+    def __init__(self, store: Store, source: tuple[int, int, bool]) -> None:
+        hypothesis, rerun, self.explores = source
+        self.row = store.hypothesis_row(hypothesis)
+        self.run = store.run_row(self.row.run_id)
+        self.rerun = store.rerun_row(rerun) if rerun else None
+        self.secret = store.study_named(store.study_of(self.run.id)).secret
+        self.prediction = self.row.prediction()
+        self.claim, self.battery = self.prediction.claim, self.prediction.battery
+        self.explored = store.calibration(hypothesis)
+        self.behaviour = Behaviour.model_validate(self.run.behaviour_definition)
+        wanted = control_names(self.claim, self.behaviour)
+        self.controls = [Behaviour.model_validate(self.run.controls[name]) for name in wanted]
+        self.forwards = 0.0  # spent on measuring again
+        tests = not (self.rerun or self.explores)
+        self._effects = {effect.id: effect.measured for effect in store.effects(hypothesis)} if tests else {}
+
+    @property
+    def measured_by(self) -> Run | Rerun:
+        """The row that says model, weights and environment."""
+        return self.rerun or self.run
+
+    def compare(self, numbers: Sequence[Number], model: LoadedModel, tolerance: float) -> Iterator[Differs]:
+        """Measure prompts again; those whose numbers differ.
+
+        Args:
+            tolerance: of what each number is a fraction of.
+        """
+        from lakatos.tools.experiment import measure
+
+        places: dict[int, list[int]] = defaultdict(list)
+        for number in numbers:
+            places[number.batch].append(number.place)
+        first, *others = [self._draw(batch, model).take(own) for batch, own in places.items()]
+        for other in others:
+            first = first.and_those(other)
+        measured = measure(self.claim, self.battery.matched, model.bridge, first.on(model.bridge))
+        self.forwards += measured.forwards
+        for k, number in enumerate(numbers):
+            stored = self._stored(number)
+            for name in sorted(stored.keys() | measured.values.keys()):
+                then = float(stored.get(name, math.nan))
+                now = float(measured.values[name][k]) if name in measured.values else math.nan
+                allowed = tolerance * self._unit(name)
+                if not abs(now - then) <= allowed:  # NaN differs from everything
+                    yield Differs(number, name, then, now, allowed)
+                    break
+
+    def _draw(self, batch: int, model: LoadedModel) -> Drawn:
+        from lakatos.tools.experiment import EXPLORED, draw_prompts, needs_donors
+
+        return draw_prompts(
+            self.behaviour,
+            self.controls,
+            model.tokenizer,
+            n=EXPLORED if self.explores else BATCH,
+            skip=0 if self.explores else BATCH * batch,
+            split="exploration" if self.explores else "confirmation",
+            seeds=self._seed,
+            donors=needs_donors(self.claim),
+            family=None if self.explores else self.claim.family,
+            unit="prompt" if self.explores or self.rerun else self.battery.unit,
+        )
+
+    def _seed(self, purpose: str) -> int:
+        if self.explores:
+            return exploration_seed(self.run.seed, purpose)
+        if self.rerun:
+            return rerun_seed(int(self.rerun.seed), self.row.claim_hash, purpose)
+        return derive_seed(self.secret, seed_key(self.row.claim_hash, self.prediction.nonce), purpose)
+
+    def _stored(self, number: Number) -> dict[str, float]:
+        if self.explores:
+            return from_values(self.explored.values, number.place)
+        if self.rerun:
+            return dict(self.rerun.prompts[BATCH * number.batch + number.place]["measured"])
+        return dict(self._effects[number.effect])
+
+    def _unit(self, name: str) -> float:
+        """What a measured number is a fraction of."""
+        if is_share(name):
+            return 1.0
+        gaps = self.battery.control_gaps
+        return max((gaps[own] for own in owners(name, gaps)), default=self.battery.gap)

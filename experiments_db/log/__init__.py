@@ -1,0 +1,112 @@
+"""What happened: the only SQL of the project. Nothing here knows what follows from it.
+
+tables        the tables;  migrations: how they came about, with the triggers that guard them
+database      engines, and what differs between SQLite and PostgreSQL
+stored        rows as they lie in the database, decoded one by one;  unreadable: the error where one cannot be
+rows          rows as they were appended, the ledger, the log of one moment
+hypotheses    what the log holds of hypotheses;  runs: of runs;  reader: both, as records
+records       what a reader gets
+log           the only writer: appends rows and chains their hashes
+registration  what is fixed when a claim is given its slot
+seeds         of every stream of prompts;  values: per-prompt numbers, stored and as arrays
+reviews       what people say of hypotheses;  standing: what that comes to
+control       pausing and stopping a run from another process
+seal          what a log was, kept outside of it
+"""
+
+from __future__ import annotations
+
+from lakatos.experiments_db.log.control import WISHES, ask, asked, resumable
+from lakatos.experiments_db.log.database import open_engine
+from lakatos.experiments_db.log.log import Burned, Conflict, Duplicate, Log, StoreError, now
+from lakatos.experiments_db.log.reader import Reader
+from lakatos.experiments_db.log.records import Counts, Entry, Refused, RunRecord, Status
+from lakatos.experiments_db.log.registration import Registration, filed, register
+from lakatos.experiments_db.log.reviews import MOST_AUTHOR, MOST_REASON, SCORES, add_review
+from lakatos.experiments_db.log.rows import ledger_hash
+from lakatos.experiments_db.log.seal import Seal, append_seal, broken_seals, make_seal, read_seals, seal_file
+from lakatos.experiments_db.log.seeds import derive_seed, exploration_seed, rerun_seed, seed_key, seeded_nonce
+from lakatos.experiments_db.log.standing import DECISIONS, SCORE, Agreement, agreement, kappa, standing
+from lakatos.experiments_db.log.stored import Stored, first_unreadable, read_table
+from lakatos.experiments_db.log.tables import (
+    GENESIS,
+    Base,
+    Batch,
+    Effect,
+    Event,
+    HypothesisRow,
+    LLMCall,
+    Proposal,
+    Rerun,
+    Review,
+    Run,
+    Study,
+)
+from lakatos.experiments_db.log.unreadable import Unreadable, reading
+from lakatos.experiments_db.log.values import explored_data, from_values, rerun_data, to_data
+
+__all__ = [
+    "DECISIONS",
+    "GENESIS",
+    "MOST_AUTHOR",
+    "MOST_REASON",
+    "SCORE",
+    "SCORES",
+    "WISHES",
+    "Agreement",
+    "Base",
+    "Batch",
+    "Burned",
+    "Conflict",
+    "Counts",
+    "Duplicate",
+    "Effect",
+    "Entry",
+    "Event",
+    "HypothesisRow",
+    "LLMCall",
+    "Log",
+    "Proposal",
+    "Reader",
+    "Refused",
+    "Registration",
+    "Rerun",
+    "Review",
+    "Run",
+    "RunRecord",
+    "Seal",
+    "Status",
+    "StoreError",
+    "Stored",
+    "Study",
+    "Unreadable",
+    "add_review",
+    "agreement",
+    "append_seal",
+    "ask",
+    "asked",
+    "broken_seals",
+    "derive_seed",
+    "exploration_seed",
+    "explored_data",
+    "filed",
+    "first_unreadable",
+    "from_values",
+    "kappa",
+    "ledger_hash",
+    "make_seal",
+    "now",
+    "open_engine",
+    "read_seals",
+    "read_table",
+    "reading",
+    "register",
+    "rerun_data",
+    "rerun_seed",
+    "resumable",
+    "seal_file",
+    "seed_key",
+    "seeded_nonce",
+    "standing",
+    "to_data",
+]

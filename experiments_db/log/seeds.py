@@ -1,0 +1,33 @@
+"""Seeds: every stream of prompts follows from one, and nobody who lacks the study's secret knows it beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+
+def derive_seed(secret: str, key: str, purpose: str) -> int:
+    """HMAC-SHA256(secret, key and purpose) as an integer of 256 bits."""
+    digest = hmac.new(bytes.fromhex(secret), f"{key}|{purpose}".encode(), hashlib.sha256)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def seed_key(claim_hash: str, nonce: str) -> str:
+    """What a claim's confirmation seeds are derived from, with the study's secret."""
+    return f"{claim_hash}|{nonce}"
+
+
+def exploration_seed(run_seed: str, purpose: str) -> int:
+    """The seed of one exploration stream of a run. Nothing that it gives is ever confirmed on."""
+    digest = hashlib.sha256(f"{run_seed}|exploration|{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def rerun_seed(seed: int, claim_hash: str, purpose: str) -> int:
+    """The seed of one stream of a re-run: each claim has its own, whatever else runs with the same seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{claim_hash}|rerun|{purpose}".encode()).digest()[:16], "big")
+
+
+def seeded_nonce(secret: str, slot: int) -> str:
+    """The nonce of a slot in a seeded study: 64 hex digits; a drawn one has 32."""
+    return f"{derive_seed(secret, f'slot {slot}', 'nonce'):064x}"
