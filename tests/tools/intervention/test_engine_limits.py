@@ -246,6 +246,7 @@ class TestValues:
         places = (["r1@IO", "m1@5"], ["r1@IO", "a1@6"], ["r1@IO", "r2@5"], ["r1@IO", "m1"], ["r1@IO"])
         plan = [Intervention(place, "resample") for place in places]
         found = run_interventions(bridge, runs, plan, base="clean")
+        assert found.engine == "suffix", "the audit would have had all of it measured by the reference"
         for batch in runs.batches:
             expected = measure_by_forward(bridge, batch, plan, "clean", ["logit_diff"])[0]
             assert found.values[:, batch.batch.index] == pytest.approx(expected, abs=1e-5)
