@@ -37,8 +37,11 @@ SECONDS = 400  # that the tests of one mutation may take
 STATISTICS = ("tests/tools/test_statistics.py",)
 MULTIPLICITY = ("tests/tools/test_multiplicity.py",)
 STORE = "tests/experiments_db/test_store.py::"
+VERIFY = "tests/experiments_db/test_verify.py::"
 _EVERY_KIND = "tests/tools/intervention/test_intervention.py::TestEqualsTheReference::test_every_kind_at_every_position"
 ENGINE = tuple(f"{_EVERY_KIND}[llama-{source}-clean]" for source in ("corrupted", "resample"))
+_VALUES = "tests/tools/intervention/test_engine_limits.py::TestValues::"
+ELSEWHERE = (_VALUES + "test_what_a_donor_shares_is_put_back_after_something_upstream",)
 _LIE = "test_each_lie_is_found_as_told_and_after_everything_was_computed_anew_and_by_a_seal"
 LIE = f"tests/experiments_db/test_lies.py::{_LIE}[{{}}]"
 CLAIMS = ("tests/tools/claim/test_hypothesis.py",)
@@ -125,22 +128,41 @@ MUTATIONS = (
         (STORE + "test_a_prompt_without_its_whole_battery_is_refused",),
     ),
     Mutation(
-        "engine: a named position that moves is not replaced",
-        "(at < differ) & (at == there)",
-        "at < differ",
+        "engine: a block too many is read at the answer's position only",
+        "component.layer == self.n_layers - (not component.known.read_later)",
+        "component.layer >= self.n_layers - 1 - (not component.known.read_later)",
         ENGINE,
     ),
     Mutation(
-        "engine: keys and values of the base run stay",
-        "found[cell, :, self.window.positions] = part.transpose(1, 2)",
-        "found[cell, :, self.window.positions] += 0 * part.transpose(1, 2)",
+        "engine: what differs begins a position later",
+        "np.where(other.any(1), other.argmax(1), self.length)",
+        "np.where(other.any(1), other.argmax(1) + 1, self.length)",
         ENGINE,
+    ),
+    Mutation(
+        "engine: a thousandth too much is written",
+        "= tensor(values, view.device).to(view.dtype)",
+        "= tensor(values, view.device).to(view.dtype) * 1.001",
+        ENGINE,
+    ),
+    Mutation(
+        "engine: what a donor has at another place is taken for the prompt's own",
+        "(at < differ) & (at == there)",
+        "at < differ",
+        ELSEWHERE,
     ),
     Mutation(
         "engine: a donor's token at the prompt's own place",
         'component.position is not None and source == "resample":',
         'component.position is not None and source == "clean":',
-        ENGINE,
+        ELSEWHERE,
+    ),
+    Mutation(
+        "engine: keys and values of the base run stay",
+        "found[cell, :, self.window.positions] = part.transpose(1, 2)",
+        "found[cell, :, self.window.positions] += 0 * part.transpose(1, 2)",
+        # numbers stay right: the trials of a model notice, and prompts run again as a whole
+        (_VALUES + "test_keys_of_a_window_take_the_place_of_the_base_runs",),
     ),
     Mutation(
         "engine: nothing is amiss in an audit",
@@ -164,13 +186,13 @@ MUTATIONS = (
         "verify: stopped early is evidence",
         'again.stop == "interrupted"',
         'again.stop == "never"',
-        (LIE.format("a-batch-never-was"),),
+        (VERIFY + "test_evidence_of_a_test_that_was_stopped_early_is_named",),
     ),
     Mutation(
         "verify: entries of the ledger may have any hash",
         "entry.previous != previous or entry.compute_hash() != entry.entry_hash",
         "entry.previous != previous",
-        ("tests/experiments_db/test_verify.py",),
+        (VERIFY + "test_a_lie_that_the_digests_follow_is_told_by_the_hash_of_its_entry",),
     ),
     Mutation("claim hash: of any weights", 'facts = {"weights": weights,', 'facts = {"weights": "",', CLAIMS),
     Mutation(

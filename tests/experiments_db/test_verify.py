@@ -6,12 +6,14 @@ import json
 import sqlite3
 
 import pytest
-from tampering import rechain, tamper
+from tampering import rechain, redigest, tamper, unguarded
 
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log import to_data
 from lakatos.experiments_db.log.migrations.guards import APPEND_ONLY, triggers
 from lakatos.experiments_db.verify.triggers import trigger_lies
+from lakatos.tools.evidence import conclude
 
 
 def test_an_honest_log_verifies(toy_copy):
@@ -112,9 +114,44 @@ def test_a_test_that_went_on_after_its_rule_fired_is_named(toy_copy):
     assert any("the stopping rule fired here" in lie for lie in lies)
 
 
+def test_evidence_of_a_test_that_was_stopped_early_is_named(toy_copy):
+    """Its last batch goes, and everything else says what follows from the prompts that are left."""
+    store = open_store(str(toy_copy))
+    entry = next(e for e in store.hypotheses() if e.state == "inconclusive" and len(store.batches(e.id)) > 1)
+    last, prediction = store.batches(entry.id)[-1], entry.prediction
+    left = [effect for effect in store.effects(entry.id) if effect.batch_id != last.id]
+    early = conclude(prediction.claim, prediction.battery, prediction.threshold, to_data(left), entry.claim_hash)
+    assert early.stop == "interrupted"
+    with unguarded(toy_copy) as raw:
+        raw.execute("DELETE FROM effects WHERE batch_id = ?", (last.id,))
+        raw.execute("DELETE FROM batches WHERE id = ?", (last.id,))
+        frozen = (early.e, early.p, early.stop, early.model_dump_json(), entry.id)
+        raw.execute("UPDATE evidence SET e = ?, p = ?, stop = ?, record = ? WHERE hypothesis_id = ?", frozen)
+    [lie] = rechain(toy_copy, renumber=True)
+    assert lie.endswith("was frozen although its stopping rule had not fired")
+
+
 def test_records_that_cannot_be_read_are_lies_and_no_tracebacks(toy_copy):
     assert tamper(toy_copy, "UPDATE evidence SET record = '{}' WHERE id = 1")
     assert rechain(toy_copy)
+
+
+def test_a_lie_that_the_digests_follow_is_told_by_the_hash_of_its_entry(toy_copy):
+    """What nothing else contradicts: the engine of a batch. Entries still follow one another, as none was hashed."""
+    assert redigest(toy_copy) == []
+    with sqlite3.connect(toy_copy) as raw:
+        number = raw.execute("SELECT MIN(id) FROM ledger WHERE rows LIKE '%batches%'").fetchone()[0]
+    tamper(toy_copy, "UPDATE batches SET engine = 'another' WHERE id = 1")
+    assert redigest(toy_copy) == [f"ledger row {number}: does not follow from the entry before it"]
+    assert rechain(toy_copy) == []
+
+
+def test_the_hash_of_the_last_entry_is_its_own(toy_copy):
+    """No other entry names it."""
+    with sqlite3.connect(toy_copy) as raw:
+        last = raw.execute("SELECT MAX(id) FROM ledger").fetchone()[0]
+    lies = tamper(toy_copy, f"UPDATE ledger SET entry_hash = 'sha256:{'0' * 64}' WHERE id = {last}")
+    assert lies == [f"ledger row {last}: does not follow from the entry before it"]
 
 
 def test_a_row_that_bypassed_the_ledger_is_named(toy_copy):

@@ -425,6 +425,16 @@ def test_groups_count_once(pairs):
     assert not (online_ebh(e, weights, 0.05, groups) & ~apart).any(), "never more than without groups"
 
 
+def test_wordings_of_one_truth_count_once_by_hand():
+    """With weights 1/100 and alpha 0.05, an e-value confirms from 2000 / k on where k groups reach that."""
+    weights = np.full(3, 0.01)
+    assert online_ebh([1000, 1000, 0], weights, 0.05).tolist() == [True, True, False]
+    assert online_ebh([1000, 1000, 0], weights, 0.05, [1, 1, 2]).tolist() == [False, False, False]
+    assert online_ebh([1000, 999, 1000], weights, 0.05, [1, 1, 2]).tolist() == [True, False, True]
+    assert bars([1000, 1000, 0], weights, 0.05, [1, 1, 2]) == pytest.approx([2000, 2000, 1000])
+    assert bars([1000, 1000, 0], weights, 0.05) == pytest.approx([1000, 1000, 2000 / 3])
+
+
 def test_groups_need_a_label_each():
     with pytest.raises(ValueError, match="one group per e-value"):
         online_ebh([1.0, 2.0], slot_weights(2), 0.05, [1])

@@ -122,6 +122,22 @@ def test_model_and_behaviour_are_part_of_it(claim: AnyClaim) -> None:
     assert len(hashes) == 3
 
 
+def test_what_a_claim_is_controlled_against_is_part_of_it() -> None:
+    """The names of the controls and what they are; not the order in which they are given."""
+    claim = Necessity(components=("m5",))
+    named: list[dict[str, str]] = [
+        {},
+        {"text": "sha256:1"},
+        {"text": "sha256:2"},
+        {"code": "sha256:1"},
+        {"text": "sha256:1", "code": "sha256:2"},
+        {"code": "sha256:2", "text": "sha256:1"},
+    ]
+    hashes = [claim_hash(claim, weights="sha256:w", behaviour="sha256:b", controls=controls) for controls in named]
+    assert len(set(hashes)) == 5
+    assert hashes[-1] == hashes[-2]
+
+
 @given(claims)
 def test_it_survives_json(claim: AnyClaim) -> None:
     again = CLAIM.validate_json(CLAIM.dump_json(claim))

@@ -14,8 +14,9 @@ from lakatos.tools.behaviour import draw_donors
 from lakatos.tools.errors import UserError
 from lakatos.tools.exploration import edge_attribution, node_attribution
 from lakatos.tools.exploration.batching import chunks
-from lakatos.tools.forward import Recording
+from lakatos.tools.forward import Recording, Window
 from lakatos.tools.forward.abilities import abilities
+from lakatos.tools.forward.suffix import KeptKeys
 from lakatos.tools.intervention import Intervention, Runs, audit, run_interventions
 from lakatos.tools.intervention.reference import measure_by_forward
 
@@ -246,6 +247,7 @@ class TestValues:
         places = (["r1@IO", "m1@5"], ["r1@IO", "a1@6"], ["r1@IO", "r2@5"], ["r1@IO", "m1"], ["r1@IO"])
         plan = [Intervention(place, "resample") for place in places]
         found = run_interventions(bridge, runs, plan, base="clean")
+        assert found.engine == "suffix", "the audit would have had all of it measured by the reference"
         for batch in runs.batches:
             expected = measure_by_forward(bridge, batch, plan, "clean", ["logit_diff"])[0]
             assert found.values[:, batch.batch.index] == pytest.approx(expected, abs=1e-5)
@@ -278,6 +280,17 @@ class TestValues:
         )
         with pytest.raises(FloatingPointError, match=r"gave nan \(kl\)"):
             run_interventions(tiny("llama"), PAIRS, [Intervention("a1")], metric=["logit_diff", "kl"])
+
+    def test_keys_of_a_window_take_the_place_of_the_base_runs(self) -> None:
+        """Worked out by hand: two prompts of three tokens, and windows of two tokens that begin anywhere."""
+        keys = torch.tensor([[10.0, 11.0, 12.0], [20.0, 21.0, 22.0]])[:, None, :, None]  # [row, group, pos, d_head]
+        window = Window(rows=torch.tensor([1, 0, 1]), start=torch.tensor([1, 0, 0]), width=2)
+        own = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])[:, None, :, None]
+        expected = torch.tensor([[20.0, 1.0, 2.0], [3.0, 4.0, 12.0], [5.0, 6.0, 22.0]])[:, None, :, None]
+        found, values = KeptKeys({0: (keys, -keys)}, window).update(own, -own, 0)
+        assert torch.equal(found, expected)
+        assert torch.equal(values, -expected)
+        assert keys.flatten().tolist() == [10, 11, 12, 20, 21, 22], "the base run's stay what they were"
 
 
 class TestMemory:
