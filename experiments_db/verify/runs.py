@@ -183,7 +183,7 @@ def _explored(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
             yield f"events row {event.id}: shows a pair that the seed of run {run.id} does not give"
 
 
-def _finished(run: m.Run, event: m.Event, log: Log) -> Iterator[str]:
+def _finished(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
     """A finished run names the head that it ended on; everything that it proposed is settled, and tested."""
     here, head = f"events row {event.id}", event.payload.get("ledger_head")
     if head is None:

@@ -16,7 +16,7 @@ from lakatos.agent import RunConfig, investigate
 from lakatos.agent.cli import app
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.audit.measured import numbers_of
-from lakatos.experiments_db.audit.remeasure import FEW, _chosen, forgeries_found, how_many_of, remeasure
+from lakatos.experiments_db.audit.remeasure import FEW, _chosen, _confirmed, forgeries_found, how_many_of, remeasure
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import Stop, UserError
@@ -167,7 +167,7 @@ def drawn_by(store, how_many, seed):
     """Which rows of `effects` an audit measures."""
     numbers = numbers_of(store)
     count, key = how_many_of(how_many, len(numbers)), f"{seed}|{store.ledger_head()}"
-    return {number.effect for number in _chosen(numbers, count, module._confirmed(store), key)[0]}
+    return {number.effect for number in _chosen(numbers, count, _confirmed(store), key)[0]}
 
 
 class TestAsked:
