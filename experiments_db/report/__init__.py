@@ -4,8 +4,8 @@ files        the report as one HTML file, CSV, Parquet, JSON Lines
 rendering    templates (in templates/, with what is in static/)
 svg          scales, lines, text, numbers as people read them
 charts       one hypothesis: its interval, its e-value, its effect on every prompt
-heat_map     every component of a run
-figures      batteries, exploration and confirmation, maps of components, two sides compared
+heat_map     every component: of a run, or of many hypotheses
+figures      batteries, exploration and confirmation, two sides compared
 drift_chart  a claim over models and versions
 """
 

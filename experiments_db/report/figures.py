@@ -2,20 +2,16 @@
 
 lines       every null hypothesis of a battery: mean and interval, in units of its clipping scale, beside its bound
 seen        the effect on exploration pairs and on confirmation pairs, one above the other
-components  layer by component, shaded by how many hypotheses there are: a filter of the table
 versus      pairs of claims, one dot each: the share of the gap on one side against that on the other
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.documents import Cell
-from lakatos.experiments_db.report.charts import MARKS, SHOWN_AS, place_name
 from lakatos.experiments_db.report.svg import Scale, line, number, percent, signed, svg, text
 
 _LABEL = 25  # characters beside a line of the battery
@@ -92,63 +88,6 @@ def seen(h: dict[str, Any]) -> Markup:
     return svg(_WIDTH, bottom + 38, said, parts, "figure")
 
 
-def components(cells: Sequence[Cell], href: Callable[[str], str], chosen: str = "") -> Markup:
-    """Layers down; heads, attention, MLP and residual stream across. Each cell with hypotheses leads to them.
-
-    Args:
-        href: from a component's name to the table filtered to it.
-        chosen: the component that the table is filtered to now.
-    """
-    places: dict[tuple[int, str, int | None], Counter[str]] = defaultdict(Counter)
-    for cell in cells:
-        kind = SHOWN_AS[cell.kind]
-        places[cell.layer, kind, cell.index if kind == "head" else None].update(cell.counts)
-    if not places:
-        return Markup("")
-    heads = max([0, *(index + 1 for _, _, index in places if index is not None)])
-    layers = max(layer + 1 for layer, _, _ in places)
-    size = 26 if heads <= 16 else 19 if heads <= 32 else 13
-    left, top, space = 30, 22, 8
-    most = max(counts.total() for counts in places.values())
-    after = {"attention": heads, "mlp": heads + 1, "residual": heads + 2}
-    parts = [text(left + size * (k + 0.5), top - 7, str(k), "middle") for k in range(heads)]
-    parts += [
-        text(left + space + size * (heads + k + 0.5), top - 7, name, "middle")
-        for k, name in enumerate(("at", "m", "r"))
-    ]
-    for layer in range(layers):
-        y = top + size * layer
-        parts.append(text(left - 8, y + size / 2 + 4, str(layer), "end"))
-        if heads:
-            parts.append(_rect(left + 1, y + 1, size * heads - 2, size - 2, "empty"))
-        parts.append(_rect(left + space + size * heads + 1, y + 1, size * 3 - 2, size - 2, "empty"))
-    for (layer, kind, index), counts in places.items():
-        x = left + size * (index or 0) if kind == "head" else left + space + size * after[kind]
-        parts.append(_cell(place_name(layer, kind, index), counts, x, top + size * layer, size, most, href, chosen))
-    width, height = left + space + size * (heads + 3) + 4, top + size * layers + 4
-    opening = Markup('<svg class="heat-map" width="{}" height="{}" viewBox="0 0 {} {}" role="group" aria-label="{}">')
-    said = "Components by layer: each leads to the hypotheses about it"
-    return opening.format(width, height, width, height, said) + Markup("").join(parts) + Markup("</svg>")
-
-
-def _cell(
-    name: str, counts: Counter[str], x: int, y: int, size: int, most: int, href: Callable[[str], str], chosen: str
-) -> Markup:
-    best = next((state for state in MARKS if counts[state]), "registered")
-    said = f"{name}: " + ", ".join(f"{counts[state]} {state}" for state in MARKS if counts[state])
-    shade = round(0.08 + 0.5 * counts.total() / most, 3)
-    inner = size - 2
-    return Markup(
-        '<a href="{}" aria-label="{}" class="cell"><rect x="{}" y="{}" width="{}" height="{}" rx="2" class="heat" '
-        'fill-opacity="{}"/><rect x="{}" y="{}" width="{}" height="{}" rx="3" class="outline v-{}{}"/>'
-        '<text x="{}" y="{}" text-anchor="middle" class="mark v-{}">{}</text><title>{}</title></a>'
-    ).format(
-        *(href(name), said, x + 1, y + 1, inner, inner, shade, x + 1, y + 1, inner, inner, best),
-        *(" chosen" if name == chosen else "", x + size / 2, y + size / 2 + 4, best),
-        *(MARKS[best] if size >= 19 else "", said),
-    )
-
-
 def versus(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], first: str, second: str) -> Markup:
     """Share of the gap on the second side against that on the first; on the diagonal both agree."""
     known = [(a, b) for a, b in pairs if a["fraction"] is not None and b["fraction"] is not None]
@@ -213,7 +152,3 @@ def history(drift: dict[str, Any]) -> Markup:
 def _label(x: float, y: float, name: str) -> Markup:
     shown = name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
     return Markup('<text x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>').format(x, y, shown, name)
-
-
-def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
-    return Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="2" class="{}"/>').format(x, y, width, height, kind)

@@ -21,9 +21,8 @@ from markupsafe import Markup
 
 from lakatos.experiments_db.documents import COLUMNS, TYPES, documents, entry_line
 from lakatos.experiments_db.regression import file_of, regressions, to_text
-from lakatos.experiments_db.report import charts
+from lakatos.experiments_db.report import charts, heat_map
 from lakatos.experiments_db.report.drift_chart import drift_svg
-from lakatos.experiments_db.report.heat_map import heat_map
 from lakatos.experiments_db.report.rendering import render, static
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
@@ -142,7 +141,7 @@ def _render(store: Store, run_id: int) -> str:
         run=run,
         study_counts=asdict(store.counts()),
         scale=charts.common_scale(run["hypotheses"]),
-        heat_map=heat_map(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
+        heat_map=heat_map.tested(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
         link=lambda key: f"#h{key}" if key in own else None,
         css=Markup(static("report.css")),
     )

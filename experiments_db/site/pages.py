@@ -10,7 +10,7 @@ from lakatos.experiments_db.documents import deviations, documents, kin, options
 from lakatos.experiments_db.index import Index, Query, Side, compare
 from lakatos.experiments_db.log import Entry, asked
 from lakatos.experiments_db.regression import drift_document
-from lakatos.experiments_db.report import charts, figures
+from lakatos.experiments_db.report import charts, figures, heat_map
 from lakatos.experiments_db.site.blind import Visitor, without_opinions
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import FAMILIES
@@ -85,7 +85,7 @@ class Site:
             "facets": self.index.facets(),
             "counts": self.index.counts(),
             "scope_counts": self._scope_counts(query),
-            "map": figures.components(
+            "map": heat_map.counted(
                 self.index.cells(replace(query, component=None)),
                 lambda name: "?" + self.link(query, correction, component=name, page=None),
                 query.component or "",
@@ -168,9 +168,7 @@ class Site:
             "rows": page.rows,
             "total": page.total,
             "scale": charts.common_scale(page.rows),
-            "map": figures.components(
-                cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})
-            ),
+            "map": heat_map.counted(cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})),
             "asked": asked(self.store, run_id) if record.status == "running" else None,
             "last_heard": self.store.last_heard(run_id),
         }

@@ -18,10 +18,9 @@ from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import documents, entry_line
 from lakatos.experiments_db.log import from_values, now
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.report import charts, write_report
+from lakatos.experiments_db.report import charts, heat_map, write_report
 from lakatos.experiments_db.report import files as export
 from lakatos.experiments_db.report.files import write_csv, write_jsonl
-from lakatos.experiments_db.report.heat_map import heat_map
 from lakatos.experiments_db.report.rendering import by_quantile
 from lakatos.experiments_db.report.svg import number as said
 from lakatos.tools.claim import CLAIM, atoms, claim_fields, claim_hash, in_words
@@ -449,7 +448,9 @@ def test_the_map_has_a_place_for_every_kind_of_component(place, row, column):
     component = Component.parse(place)
     cell = {"id": 1, "component": place, "state": "confirmed", "fraction": 0.5}
     cell |= {"kind": component.kind, "layer": component.layer, "index": component.index}
-    svg = str(heat_map([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)]))
+    svg = str(
+        heat_map.tested([cell], [{"component": f"a{layer}.h{h}", "score": 1} for layer in (0, 1) for h in range(4)])
+    )
     found = re.search(r'<rect x="(\d+)" y="(\d+)"[^>]*class="outline', svg)
     x, y = int(found[1]) - 1, int(found[2]) - 1
     labels = {label: float(at) for at, label in re.findall(r'<text x="([\d.]+)" y="15"[^>]*>(\w+)</text>', svg)}
