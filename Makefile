@@ -33,9 +33,10 @@ lint: $(VENV)/.installed
 
 test: lint
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m '$(LIGHT)'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m '(heavy or smollm2) and not accept'
 
 fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m '$(LIGHT)'

@@ -9,6 +9,10 @@ import tempfile
 from unittest import mock
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no fault
+settings.load_profile("patient")
 
 # before anything imports torch, and inherited by the commands that tests start
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -227,5 +227,5 @@ def test_no_request_whatever_makes_the_server_fail(toy_copy, tmp_path):
             assert answer.status_code < 500, answer.text[-500:]
 
         ask()
-    assert seen["GET", 200] > 100
+    assert seen["GET", 200] > 50
     assert seen["POST", 200] > 0, "no form got through: its fields were never tried"
