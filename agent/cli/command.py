@@ -34,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+about = typer.Typer()
 app.add_typer(cli_run.app)
 app.add_typer(cli_log.app)
 app.add_typer(cli_behaviours.app, name="behaviours")
@@ -42,6 +43,7 @@ app.add_typer(cli_review.app)
 app.add_typer(cli_regression.app)
 app.add_typer(cli_transcript.app)
 app.add_typer(cli_verify.app)
+app.add_typer(about)
 
 
 def main() -> None:
@@ -64,7 +66,7 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-@app.command()
+@about.command()
 def version() -> int:
     """Print the versions of lakatos and of what decides its numbers."""
     from lakatos.tools.environment import packages
