@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lakatos.agent.cli.options import Json
-from lakatos.agent.cli.options import err as _err
-from lakatos.agent.cli.options import out as _out
-from lakatos.agent.cli.options import print_json as _print_json
+from lakatos.agent.cli.options import Json, err, out, print_json
 from lakatos.agent.config import RunConfig
 
 app = typer.Typer(help="List the behaviours, or check one against a model.", invoke_without_command=True)
@@ -25,9 +22,9 @@ def behaviours(context: typer.Context, as_json: Json = False) -> None:
         return
     listed = checking.behaviours_document()
     if as_json:
-        _print_json({"behaviours": listed})
+        print_json({"behaviours": listed})
     else:
-        print_behaviours(_out(), listed)
+        print_behaviours(out(), listed)
 
 
 @app.command("check")
@@ -49,9 +46,9 @@ def check_behaviour(
     from lakatos.agent.cli import checking
     from lakatos.agent.cli.behaviour_tables import print_check
 
-    document = checking.check_document(name, model, device, pairs, seed, max_pairs, _err().print)
+    document = checking.check_document(name, model, device, pairs, seed, max_pairs, err().print)
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
-        print_check(_out(), document)
+        print_check(out(), document)
     return 0 if document["ok"] else 1

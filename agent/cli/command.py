@@ -7,7 +7,6 @@ mend, 3 stopped and resumable, 130 killed by a second Ctrl-C.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,12 +18,8 @@ from lakatos.agent.cli import review as cli_review
 from lakatos.agent.cli import run as cli_run
 from lakatos.agent.cli import transcript as cli_transcript
 from lakatos.agent.cli import verify as cli_verify
-from lakatos.agent.cli.options import err as _err
-from lakatos.agent.cli.options import out as _out
+from lakatos.agent.cli.options import err, out
 from lakatos.tools.errors import CheckFailed, Stop, UserError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     help="Pre-registered, error-controlled hypothesis testing for mechanistic interpretability.",
@@ -51,17 +46,17 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except UserError as error:
-        _err().print(f"lakatos: {error}", markup=False, highlight=False)
+        err().print(f"lakatos: {error}", markup=False, highlight=False)
         status = 1 if isinstance(error, CheckFailed) else 2
     except Stop as stop:
-        _err().print(f"lakatos: stopped: {stop}.", markup=False, highlight=False)
+        err().print(f"lakatos: stopped: {stop}.", markup=False, highlight=False)
         status = 3
     except (typer.Abort, KeyboardInterrupt):
         status = 130
     except Exception as error:  # usage errors: typer vendors click, so their class has no public name
         if not hasattr(error, "format_message"):
             raise
-        _err().print(f"lakatos: {error.format_message()}  (--help explains)", markup=False, highlight=False)
+        err().print(f"lakatos: {error.format_message()}  (--help explains)", markup=False, highlight=False)
         status = getattr(error, "exit_code", 2)
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -72,5 +67,5 @@ def version() -> int:
     from lakatos.tools.environment import packages
 
     for name, found in packages().items():
-        _out().print(f"{name} {found}", highlight=False)
+        out().print(f"{name} {found}", highlight=False)
     return 0

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from lakatos.agent.cli import regression as cli_regression
-from lakatos.agent.cli.options import DB, Db, Json, Study
-from lakatos.agent.cli.options import open_log as _open
-from lakatos.agent.cli.options import out as _out
-from lakatos.agent.cli.options import print_json as _print_json
+from lakatos.agent.cli.options import DB, Db, Json, Study, open_log, out, print_json
 from lakatos.tools.errors import UserError
 
 app = typer.Typer()
@@ -23,11 +20,11 @@ def runs(db: Db = DB, study: Study = None, as_json: Json = False) -> int:
     from lakatos.agent.cli import tables as cli_tables
     from lakatos.experiments_db.documents import documents
 
-    store = _open(db, study)
+    store = open_log(db, study)
     if as_json:
-        _print_json({"runs": documents.runs_document(store)})
+        print_json({"runs": documents.runs_document(store)})
     else:
-        cli_tables.print_runs(_out(), store)
+        cli_tables.print_runs(out(), store)
     return 0
 
 
@@ -46,11 +43,11 @@ def log(
     from lakatos.agent.cli import tables as cli_tables
     from lakatos.experiments_db.documents import documents
 
-    store = _open(db, study, run_id)
+    store = open_log(db, study, run_id)
     if as_json:
-        _print_json(documents.log_document(store, run_id, state))
+        print_json(documents.log_document(store, run_id, state))
     else:
-        cli_tables.print_log(_out(), store, run_id, state, refused)
+        cli_tables.print_log(out(), store, run_id, state, refused)
     return 0
 
 
@@ -68,12 +65,12 @@ def show(
     from lakatos.agent.cli import tables as cli_tables
     from lakatos.experiments_db.documents import documents
 
-    store = _open(db, study)
+    store = open_log(db, study)
     entry = store.hypothesis(hypothesis)
     if as_json:
-        _print_json(documents.hypothesis_document(store, entry))
+        print_json(documents.hypothesis_document(store, entry))
     else:
-        cli_tables.print_hypothesis(_out(), store, entry, prompts)
+        cli_tables.print_hypothesis(out(), store, entry, prompts)
     return 0
 
 
@@ -94,12 +91,12 @@ def correct(
     from lakatos.agent.cli import tables as cli_tables
     from lakatos.experiments_db.documents import documents
 
-    store = _open(db, study)
+    store = open_log(db, study)
     document = documents.correction_document(store, method, alpha, family)
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
-        cli_tables.print_correction(_out(), store, document, everything)
+        cli_tables.print_correction(out(), store, document, everything)
     return 0
 
 
@@ -122,7 +119,7 @@ def export(
     """Write the log to files: one-file HTML report, CSV, Parquet, JSON Lines, confirmed claims as tests."""
     from lakatos.experiments_db.report import files as exports
 
-    store = _open(db, study, run_id)
+    store = open_log(db, study, run_id)
     if not (html or csv or parquet or jsonl or tests):
         raise UserError(
             "Say what to write: --html report.html, --csv log.csv, --parquet log.parquet, --jsonl log.jsonl "
@@ -146,5 +143,5 @@ def export(
     if tests:
         written += cli_regression.write_tests(store, Path(tests), accepted_only)
     for path in written:
-        _out().print(str(path), markup=False, highlight=False, soft_wrap=True)
+        out().print(str(path), markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakatos.agent.cli.options import DB, Db, Json, Quiet, Study
-from lakatos.agent.cli.options import database_path as _path
-from lakatos.agent.cli.options import err as _err
-from lakatos.agent.cli.options import open_log as _open
-from lakatos.agent.cli.options import out as _out
-from lakatos.agent.cli.options import print_json as _print_json
+from lakatos.agent.cli.options import DB, Db, Json, Quiet, Study, database_path, err, open_log, out, print_json
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.tools.errors import CheckFailed, Stop, UserError
 
@@ -97,12 +92,12 @@ def run(
 
     if resume == (behaviour is not None) or (run_id is not None and not resume):
         raise UserError("Name a behaviour to investigate (`lakatos run ioi`), or give --resume, and not both.")
-    db = _path(db)
-    watcher = Silent() if quiet else RichWatcher(_err())
+    db = database_path(db)
+    watcher = Silent() if quiet else RichWatcher(err())
     try:
         if resume:
             limits = _new_limits(fields)
-            chosen = run_id if run_id is not None else _unfinished(_open(db, study))
+            chosen = run_id if run_id is not None else _unfinished(open_log(db, study))
             record = go_on(chosen, db=db, watcher=watcher, limits=limits)
         else:
             assert behaviour is not None
@@ -114,7 +109,7 @@ def run(
     except KeyboardInterrupt:
         again = _to_resume(run_id, db, study)
         told = f"lakatos: killed. What was measured is in the log; `{again}` goes on."
-        _err().print(told, markup=False, highlight=False)
+        err().print(told, markup=False, highlight=False)
         return 130
     finally:
         watcher.close()
@@ -130,11 +125,11 @@ def _print_finished(store: Store, run_id: int, db: str, report: Path, as_json: b
     from lakatos.experiments_db.documents import documents
 
     if as_json:
-        _print_json(documents.run_document(store, run_id) | {"database": db, "report": str(report)})
+        print_json(documents.run_document(store, run_id) | {"database": db, "report": str(report)})
         return
-    cli_tables.print_run(_out(), store, run_id)
+    cli_tables.print_run(out(), store, run_id)
     where = "" if db == DB else f" --db {db}"
-    _out().print(
+    out().print(
         f"\nDatabase: {db}\nReport:   {report}\nSeal it:  lakatos seal{where}",
         markup=False,
         highlight=False,
