@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db.log import Entry, StoreError, from_values, to_data
+from lakatos.experiments_db.log import Entry, StoreError, prompt_rows, to_data
 from lakatos.experiments_db.verdict import State
 from lakatos.tools.claim import control_names
 from lakatos.tools.errors import UserError
@@ -67,7 +66,7 @@ def _test(run: Context, entry: Entry) -> Evidence:
         found = drawn.measured
         run.store.add_batch(
             entry.id,
-            _prompts(entry, found),
+            prompt_rows(entry.claim_hash, found.prompts, found.measurement.values),
             number=found.batch.number,
             seed=str(found.batch.seeds["pairs"]),
             drawn_at=drawn.at,
@@ -89,20 +88,6 @@ def _test(run: Context, entry: Entry) -> Evidence:
     except TEST_FAILURES as error:
         return crashed(f"{type(error).__name__}: {error}", n=len(run.store.effects(entry.id)))
     return conclude(claim, battery, threshold, run.store.data(entry.id), entry.claim_hash)
-
-
-def _prompts(entry: Entry, found: Measured) -> list[dict[str, Any]]:
-    return [
-        {
-            "claim_hash": entry.claim_hash,
-            "place": place,
-            "uid": pair.uid,
-            "template": pair.template,
-            "prompt": {"clean": pair.clean, "corrupted": pair.corrupted, "answer": pair.answer, "wrong": pair.wrong},
-            "measured": from_values(found.measurement.values, place),
-        }
-        for place, pair in enumerate(found.prompts)
-    ]
 
 
 def _by_itself(entry: Entry, evidence: Evidence) -> Entry:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakatos.agent.simulation.world import BEHAVIOUR, THRESHOLD, Floats, World, place
-from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, from_values, register, seed_key
+from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, prompt_rows, register, seed_key
 from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
@@ -215,20 +215,9 @@ class Laboratory:
         """Append a batch; the e-value after it."""
         test = self.registered[hypothesis]
         e = float(e_process(test.claim, test.battery, Data.join(so_far))[-1])
-        prompts = (
-            {
-                "claim_hash": test.identity,
-                "place": k,
-                "uid": pair.uid,
-                "template": pair.template,
-                "prompt": {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
-                "measured": from_values(batch.data.values, k),
-            }
-            for k, pair in enumerate(batch.pairs)
-        )
         self.store.add_batch(
             hypothesis,
-            prompts,
+            prompt_rows(test.identity, batch.pairs, batch.data.values),
             number=batch.number,
             seed=str(test.seed),
             drawn_at=batch.drawn_at,

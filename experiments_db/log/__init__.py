@@ -44,7 +44,7 @@ from lakatos.experiments_db.log.tables import (
     Study,
 )
 from lakatos.experiments_db.log.unreadable import Unreadable, reading
-from lakatos.experiments_db.log.values import explored_data, from_values, rerun_data, to_data
+from lakatos.experiments_db.log.values import explored_data, from_values, prompt_rows, rerun_data, to_data
 
 __all__ = [
     "DECISIONS",
@@ -98,6 +98,7 @@ __all__ = [
     "make_seal",
     "now",
     "open_engine",
+    "prompt_rows",
     "read_seals",
     "read_table",
     "reading",

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.clock import newest_time, now, stamp
 from lakatos.experiments_db.log.reader import Reader
+from lakatos.experiments_db.log.rows import NEWEST
 from lakatos.experiments_db.log.seeds import derive_seed, seeded_nonce
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Evidence
 
 _ATTEMPTS = 20
-_NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=m.Row)
@@ -122,7 +122,7 @@ class Log(Reader):
                     connection.begin(),
                     Session(connection, expire_on_commit=False) as session,
                 ):
-                    last, previous = connection.execute(_NEWEST).one_or_none() or (0, m.GENESIS)
+                    last, previous = connection.execute(NEWEST).one_or_none() or (0, m.GENESIS)
                     append = Append(session, newest_time(connection))
                     result = build(append)
                     append.write(connection)

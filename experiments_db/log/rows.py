@@ -19,7 +19,7 @@ from lakatos.tools.errors import UserError
 T = TypeVar("T")
 R = TypeVar("R", bound=m.Row)
 
-_NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
+NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
 
 
 class RowReader:
@@ -66,7 +66,7 @@ class RowReader:
 
     def newest_entry(self) -> tuple[int, str]:
         """Number and hash of the newest ledger entry; of an empty log, 0 and the hash that its first will name."""
-        row = self._read(lambda s: s.execute(_NEWEST).one_or_none())
+        row = self._read(lambda s: s.execute(NEWEST).one_or_none())
         return (row[0], row[1]) if row else (0, m.GENESIS)
 
     def ledger_head(self) -> str:

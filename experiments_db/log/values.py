@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from lakatos.experiments_db.log import tables as m
+from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.evidence import Data, Values
 
 
 def from_values(values: Values, place: int) -> dict[str, float]:
     """One prompt's numbers, to be stored."""
     return {name: float(column[place]) for name, column in values.items()}
+
+
+def prompt_rows(claim_hash: str, pairs: Iterable[PromptPair], values: Values) -> list[dict[str, Any]]:
+    """The prompts of a measured batch as `Log.add_batch` takes them.
+
+    Args:
+        values: name -> [n] the numbers of the prompts, in their order.
+    """
+    return [
+        {
+            "claim_hash": claim_hash,
+            "place": place,
+            "uid": pair.uid,
+            "template": pair.template,
+            "prompt": {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
+            "measured": from_values(values, place),
+        }
+        for place, pair in enumerate(pairs)
+    ]
 
 
 def to_data(effects: Sequence[m.Effect | sa.Row[Any]]) -> Data:
