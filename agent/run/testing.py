@@ -1,93 +1,202 @@
-"""Testing what is registered, batch by batch; each batch is in the log before the next is drawn."""
+"""Testing what is registered: claims about the same prompts share a stream of them, each ends by its own rule.
+
+Each draw is in the log before the next is drawn, and a claim's evidence as soon as its rule has stopped its test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db.log import Entry, StoreError, prompt_rows, to_data
+from lakatos.experiments_db.log import Entry, Share, Stream, Tested, stream_key, to_data
 from lakatos.experiments_db.verdict import State
 from lakatos.tools.claim import control_names
-from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Data, Evidence, conclude, crashed, e_process, run_test, stopped
-from lakatos.tools.experiment import Batch, Measured, measure_batch
+from lakatos.tools.evidence import (
+    Data,
+    Evidence,
+    conclude,
+    crashed,
+    e_process,
+    looks_ahead,
+    run_tests,
+    stopped,
+)
+from lakatos.tools.experiment import Draw, MeasuredDraw, Member, measure_draws
 from lakatos.tools.statistics import BATCH
-
-# What a test may die of: then that is its evidence. Errors of the log itself are not among them.
-TEST_FAILURES = (ArithmeticError, RuntimeError, ValueError, MemoryError, LookupError, TypeError, UserError)
 
 
 def test_registered(run: Context) -> None:
-    """Test every registered hypothesis of this run whose evidence is not frozen, in slot order."""
+    """Test every registered hypothesis of this run whose evidence is not frozen."""
     entries = run.entries()
     pending = [e for e in entries if e.evidence is None]
+    if not pending:
+        return
+    run.load()
     tested = len(entries) - len(pending)
-    if pending:
-        run.load()
-    for number, entry in enumerate(pending):
-        run.check_limits(tested + number)
-        run.watcher.phase("testing", tested + number, tested + len(pending))
-        evidence = _test(run, entry)
-        run.store.freeze(entry.id, evidence)
-        run.watcher.say(_line(_by_itself(entry, evidence)))
+    run.check_limits(tested)
+    most = run.config.max_tests
+    for stream, members in _streams(run, pending if most is None else pending[: most - tested]):
+        run.watcher.phase("testing", tested, len(entries))
+        _test(_Tests(run, stream, members))
+        tested += len(members)
+    if tested < len(entries):
+        run.check_limits(tested)
+
+
+def _streams(run: Context, pending: Sequence[Entry]) -> Iterator[tuple[Stream, list[Entry]]]:
+    """The streams that claims have already, then new ones for all others. A new one is opened when it is asked for."""
+    opened = run.store.streams()
+    begun: dict[int, list[Entry]] = defaultdict(list)
+    waiting: dict[tuple[str | None, str], list[Entry]] = defaultdict(list)
+    for entry in pending:
+        own = [k for k, stream in enumerate(opened) if entry.claim_hash in stream.members]
+        if len(own) > len(entry.extensions):
+            begun[own[-1]].append(entry)
+        else:
+            waiting[entry.claim.family, entry.battery.unit].append(entry)
+    for k, members in sorted(begun.items()):
+        yield opened[k], members
+    for members in waiting.values():
+        yield run.store.open_stream([entry.claim_hash for entry in members]), members
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """The tests of claims that share a stream."""
+
+    run: Context
+    stream: Stream
+    entries: list[Entry]
+
+    def members(self, places: Sequence[int]) -> list[Member]:
+        return [Member(self.entries[k].claim, self.entries[k].battery) for k in places]
+
+    def draws(self, numbers: range, members: Sequence[Member]) -> list[Draw]:
+        run = self.run
+        seed = partial(run.store.seed, stream_key(self.stream.members, self.stream.nonce))
+        names = {name for member in members for name in control_names(member.claim, run.behaviour)}
+        controls = [control for control in run.controls if control.name in names]
+        without = run.store.passed_over(self.stream)
+        return [Draw.of(members, run.behaviour, controls, number, seed, without=without) for number in numbers]
+
+    def stops(self, place: int, so_far: Sequence[Data]) -> str | None:
+        entry = self.entries[place]
+        return stopped(entry.claim, entry.battery, entry.prediction.threshold, so_far, entry.reach)
+
+    def ahead(self, place: int, so_far: Sequence[Data]) -> int:
+        entry = self.entries[place]
+        return looks_ahead(entry.claim, entry.battery, entry.prediction.threshold, so_far, entry.reach)
+
+    def e(self, place: int, so_far: Sequence[Data]) -> float:
+        entry = self.entries[place]
+        return float(e_process(entry.claim, entry.battery, Data.join(so_far))[-1]) if so_far else 1.0
+
+    def share(self, place: int, so_far: Sequence[Data], found: MeasuredDraw, among: int, of: int) -> Share:
+        entry, own = self.entries[place], found.own[among]
+        assert not isinstance(own, Exception)
+        return Share(
+            hypothesis_id=entry.id,
+            number=len(so_far) - 1,
+            own=own,
+            e_after=self.e(place, so_far),
+            engine=found.engines[among],
+            forwards=found.forwards / of,
+            seconds=found.seconds / of,
+        )
+
+    def freeze(self, place: int, evidence: Evidence) -> None:
+        self.run.store.freeze(self.entries[place].id, evidence)
+        self.tell(place, evidence)
+
+    def tell(self, place: int, evidence: Evidence) -> None:
+        self.run.watcher.say(_line(_by_itself(self.entries[place], evidence)))
+
+    def show(self, places: Sequence[int], data: Sequence[Sequence[Data]], spent: float) -> None:
+        first = self.entries[places[0]]
+        text = first.text if len(places) == 1 else f"{len(places)} claims on the same prompts"
+        n = max(BATCH * len(so_far) for so_far in data)
+        best = max(self.e(k, so_far) for k, so_far in zip(places, data, strict=True))
+        self.run.watcher.testing(text, n, max(self.entries[k].reach.most for k in places), best, spent)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A measured batch, and when it was drawn."""
+    """A measured draw, and when it was drawn."""
 
-    measured: Measured
+    measured: MeasuredDraw
     at: str
 
-    @property
-    def data(self) -> Data:
-        return self.measured.data
+    def data(self, place: int, /) -> Data | Exception:
+        return self.measured.data(place)
 
 
-def _test(run: Context, entry: Entry) -> Evidence:
-    claim, battery, threshold = entry.claim, entry.battery, entry.prediction.threshold
-    stored, effects = run.store.batches(entry.id), run.store.effects(entry.id)
+def _test(tests: _Tests) -> None:
+    run, entries = tests.run, tests.entries
+    done = [_batches(run.store.prompts(entry.id)) for entry in entries]
     spent = run.store.run(run.run_id).forwards
-    wanted = control_names(claim, run.behaviour)
-    controls = [control for control in run.controls if control.name in wanted]
+    over = set[int]()  # whose evidence is frozen
 
-    def seed(purpose: str) -> int:
-        return run.store.seed(entry.seed_key, purpose)
+    def measured(numbers: range, alive: Sequence[int]) -> list[_Drawn]:
+        at, members = run.store.time(), tests.members(alive)
+        return [_Drawn(draw, at) for draw in measure_draws(tests.draws(numbers, members), members, run.model)]
 
-    def measured(number: int) -> _Drawn:
-        at = run.store.time()
-        batch = Batch.of(claim, battery, run.behaviour, controls, number, seed, unit=battery.unit)
-        return _Drawn(measure_batch(batch, run.model), at)
-
-    def keep(drawn: _Drawn, so_far: Sequence[Data]) -> None:
+    def keep(drawn: _Drawn, alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
         nonlocal spent
-        e = float(e_process(claim, battery, Data.join(so_far))[-1])
-        found = drawn.measured
-        run.store.add_batch(
-            entry.id,
-            prompt_rows(entry.claim_hash, found.prompts, found.measurement.values),
-            number=found.batch.number,
-            seed=str(found.batch.seeds["pairs"]),
-            drawn_at=drawn.at,
-            e_after=e,
-            engine=found.measurement.engine,
-            forwards=found.measurement.forwards,
-            seconds=found.seconds,
+        found, so_far = drawn.measured, dict(zip(alive, data, strict=True))
+        crashes, shares = {}, []
+        for k, own in zip(alive, found.own, strict=True):
+            if isinstance(own, Exception):
+                crashes[k] = _crashed(own, so_far[k])
+        for place, k in enumerate(alive):
+            if k not in crashes:
+                shares.append(tests.share(k, so_far[k], found, place, len(alive) - len(crashes)))
+        frozen = {entries[k].id: evidence for k, evidence in crashes.items()}
+        run.store.add_draw(
+            tests.stream, found.draw.number, drawn.at, found.prompts, found.common, shares, frozen
         )
-        spent += found.measurement.forwards
-        run.watcher.testing(entry.text, BATCH * len(so_far), battery.n_max, e, spent)
+        spent += found.forwards
+        for k, evidence in crashes.items():
+            tests.tell(k, evidence)
+        ended = {k: _concluded(entries[k], so_far[k]) for k in alive if k not in crashes and tests.stops(k, so_far[k])}
+        for k, evidence in ended.items():
+            tests.freeze(k, evidence)
+        over.update(crashes, ended)
+        tests.show(alive, data, spent)
         run.check_limits()
 
-    run.watcher.testing(entry.text, len(effects), battery.n_max, stored[-1].e_after if stored else 1.0, spent)
-    done = [to_data([x for x in effects if x.batch_id == batch.id]) for batch in stored]
-    try:
-        run_test(lambda so_far: stopped(claim, battery, threshold, so_far), measured, keep, done)
-    except StoreError:
-        raise
-    except TEST_FAILURES as error:
-        return crashed(f"{type(error).__name__}: {error}", n=len(run.store.effects(entry.id)))
-    return conclude(claim, battery, threshold, run.store.data(entry.id), entry.claim_hash)
+    tests.show(range(len(entries)), done, spent)
+    ends = run_tests(
+        [partial(tests.stops, k) for k in range(len(entries))],
+        measured,
+        keep,
+        done,
+        run.store.drawn(tests.stream.id),
+        tests.ahead,
+    )
+    for k, end in enumerate(ends):
+        if k not in over:  # it had ended before this process began, or every test died of one draw
+            so_far = _batches(run.store.prompts(entries[k].id))
+            tests.freeze(k, _crashed(end, so_far) if isinstance(end, Exception) else _concluded(entries[k], so_far))
+
+
+def _batches(prompts: Sequence[Tested]) -> list[Data]:
+    """The data of each batch of a test, in order."""
+    by_batch: dict[int, list[Tested]] = defaultdict(list)
+    for prompt in prompts:
+        by_batch[prompt.batch].append(prompt)
+    return [to_data(own) for own in by_batch.values()]
+
+
+def _crashed(error: Exception, so_far: Sequence[Data]) -> Evidence:
+    return crashed(f"{type(error).__name__}: {error}", n=sum(map(len, so_far)))
+
+
+def _concluded(entry: Entry, so_far: Sequence[Data]) -> Evidence:
+    threshold, data = entry.prediction.threshold, Data.join(so_far)
+    return conclude(entry.claim, entry.battery, threshold, data, entry.claim_hash, entry.reach)
 
 
 def _by_itself(entry: Entry, evidence: Evidence) -> Entry:

@@ -40,8 +40,7 @@ class Honest:
     """Registers a claim about every candidate and tests each by its rule; unguarded, with a t-test of n_max prompts."""
 
     def guarded(self, lab: Laboratory) -> None:
-        for hypothesis in _registered(lab, lab.world.candidates):
-            lab.test(hypothesis)
+        lab.test(_registered(lab, lab.world.candidates))
 
     def unguarded(self, study: Freehand) -> None:
         for candidate in study.world.candidates:
@@ -67,9 +66,10 @@ class Peeker:
                 lab.attempt(lambda: lab.store.freeze(hypothesis, wanted))
                 tried.add(hypothesis)
 
-        for hypothesis in _registered(lab, lab.world.candidates):
-            if lab.test(hypothesis, peek).stop != "success":
-                lab.attempt(partial(lab.prolong, hypothesis))
+        hypotheses = _registered(lab, lab.world.candidates)
+        for hypothesis, evidence in zip(hypotheses, lab.test(hypotheses, peek), strict=True):
+            if evidence.stop != "success":
+                lab.attempt(partial(lab.take, hypothesis, lab.stream_of(hypothesis)))
 
     def unguarded(self, study: Freehand) -> None:
         for candidate in study.world.candidates:
@@ -85,8 +85,7 @@ class Reworder:
 
     def guarded(self, lab: Laboratory) -> None:
         for candidate in lab.world.candidates:
-            for hypothesis in filter(None, lab.propose(list(_wordings(lab, candidate)))):
-                lab.test(hypothesis)
+            lab.test([h for h in lab.propose(list(_wordings(lab, candidate))) if h])
 
     def unguarded(self, study: Freehand) -> None:
         for candidate in study.world.candidates:
@@ -103,8 +102,7 @@ class Padder:
     """
 
     def guarded(self, lab: Laboratory) -> None:
-        for hypothesis in _registered(lab, self._chosen(lab)):
-            lab.test(hypothesis)
+        lab.test(_registered(lab, self._chosen(lab)))
 
     def unguarded(self, study: Freehand) -> None:
         for components in self._chosen(study):
@@ -133,7 +131,7 @@ class Retrier:
             for variant in range(1, VARIANTS + 1):
                 claim = lab.claim(candidate, threshold=variant * THRESHOLD)
                 hypothesis = lab.propose([claim])[0] if lab.left else None
-                if hypothesis is None or lab.test(hypothesis, crash).stop != "crashed":
+                if hypothesis is None or lab.test([hypothesis], crash)[0].stop != "crashed":
                     break
                 again = lab.propose([claim])[0]
                 assert again is None
@@ -155,8 +153,7 @@ class Leaker:
 
     def guarded(self, lab: Laboratory) -> None:
         tested = _registered(lab, lab.world.candidates[: lab.slots // 2])
-        for hypothesis in tested:
-            lab.test(hypothesis)
+        lab.test(tested)
         looks: dict[tuple[tuple[str, ...], str], float] = {}
         for hypothesis in tested:
             for name, effects in lab.seen(hypothesis).items():
@@ -165,8 +162,7 @@ class Leaker:
         known = {(lab.registered[h].claim.components, "supports") for h in tested}
         best = sorted(looks.keys() - known, key=lambda choice: (-looks[choice], choice))[: lab.left]
         claims = [lab.claim(components, direction=direction) for components, direction in best]
-        for hypothesis in filter(None, lab.propose(claims)):
-            lab.test(hypothesis)
+        lab.test([h for h in lab.propose(claims) if h])
 
     def unguarded(self, study: Freehand) -> None:
         prompts = study.draw(study.n_max)

@@ -6,19 +6,32 @@ constants, prompts drawn from a behaviour with seeds that the agent cannot know,
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lakatos.agent.simulation.world import BEHAVIOUR, THRESHOLD, Floats, World, place
-from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, prompt_rows, register, seed_key
+from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, Share, Stream, register
 from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
 from lakatos.tools.claim.measures import CORRUPTED, INTERVENED, of_match
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, run_test, stopped
+from lakatos.tools.evidence import (
+    Battery,
+    Data,
+    Evidence,
+    Values,
+    conclude,
+    crashed,
+    e_process,
+    fixed,
+    gaps,
+    run_tests,
+    split_values,
+    stopped,
+)
 from lakatos.tools.records import content_hash
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
@@ -36,19 +49,21 @@ class Test:
     battery: Battery
     threshold: float
     identity: str
-    seed: int
 
     __test__ = False  # it is not one of pytest's
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """A batch of simulated measurements."""
+class _Draw:
+    """A draw of a stream with simulated measurements, by claim."""
 
     number: int
     drawn_at: str
     pairs: tuple[PromptPair, ...]
-    data: Data
+    measured: tuple[Data, ...]
+
+    def data(self, place: int, /) -> Data:
+        return self.measured[place]
 
 
 class Laboratory:
@@ -102,41 +117,50 @@ class Laboratory:
         self._proposed += len(rows)
         return [self._judge(row) for row in rows]
 
-    def test(self, hypothesis: int, watch: Watch = lambda _hypothesis, _n, _e: None) -> Evidence:
-        """Test a claim on fresh prompts by its registered rule. A crash is its evidence."""
-        test = self.registered[hypothesis]
-        done = self._measured.setdefault(hypothesis, [])
-        stream = itertools.islice(BEHAVIOUR.stream(test.seed, "confirmation"), BATCH * len(done), None)
+    def test(self, hypotheses: Sequence[int], watch: Watch = lambda _hypothesis, _n, _e: None) -> list[Evidence]:
+        """Test claims on one stream of fresh prompts, each by its registered rule. A crash is a claim's evidence."""
+        if not hypotheses:
+            return []
+        stream = self.open(hypotheses)
+        done = [self._measured.setdefault(h, []) for h in hypotheses]
+        died: dict[int, RuntimeError] = {}
 
-        def keep(batch: _Batch, so_far: Sequence[Data]) -> None:
-            e = self._append(hypothesis, batch, so_far)
-            done.append(batch.data)
-            watch(hypothesis, BATCH * len(done), e)
+        def keep(draw: _Draw, alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
+            after = self._append(stream, [hypotheses[k] for k in alive], draw, data)
+            for k, e in zip(alive, after, strict=True):
+                done[k].append(data[alive.index(k)][-1])
+                try:
+                    watch(hypotheses[k], BATCH * len(done[k]), e)
+                except RuntimeError as error:
+                    died[k] = error
 
-        try:
-            run_test(
-                lambda so_far: stopped(test.claim, test.battery, test.threshold, so_far),
-                lambda number: self._batch(hypothesis, number, stream),
-                keep,
-                done,
-            )
-        except RuntimeError as error:
-            evidence = crashed(f"{type(error).__name__}: {error}", n=BATCH * len(done))
-        else:
-            evidence = conclude(test.claim, test.battery, test.threshold, Data.join(done), test.identity)
-        self.store.freeze(hypothesis, evidence)
-        return evidence
+        def stops(k: int, so_far: Sequence[Data]) -> str | None:
+            test = self.registered[hypotheses[k]]
+            return "crashed" if k in died else stopped(test.claim, test.battery, test.threshold, so_far)
 
-    def prolong(self, hypothesis: int) -> None:
-        """Try to add a batch to a test.
+        def measured(numbers: range, alive: Sequence[int]) -> list[_Draw]:
+            return [self._draw(stream, number, [hypotheses[k] for k in alive]) for number in numbers]
+
+        run_tests([partial(stops, k) for k in range(len(hypotheses))], measured, keep, [list(own) for own in done])
+        return [self._freeze(h, died.get(k)) for k, h in enumerate(hypotheses)]
+
+    def open(self, hypotheses: Sequence[int]) -> Stream:
+        """Open a stream of prompts for registered claims. Raises Conflict: one of them has one."""
+        return self.store.open_stream([self.registered[h].identity for h in sorted(hypotheses)])
+
+    def take(self, hypothesis: int, stream: Stream) -> None:
+        """Try to add a draw of a stream to a test, whether or not the claim belongs to it.
 
         Raises:
-            Conflict: its evidence is frozen.
+            Conflict: it does not, or its evidence is frozen.
         """
-        done = self._measured[hypothesis]
-        stream = BEHAVIOUR.stream(self.registered[hypothesis].seed, "confirmation")
-        batch = self._batch(hypothesis, len(done), itertools.islice(stream, BATCH * len(done), None))
-        self._append(hypothesis, batch, [*done, batch.data])
+        draw = self._draw(stream, self.store.drawn(stream.id), [hypothesis])
+        self._append(stream, [hypothesis], draw, [[*self._measured.get(hypothesis, []), draw.measured[0]]])
+
+    def stream_of(self, hypothesis: int) -> Stream:
+        """The newest stream of a claim."""
+        identity = self.registered[hypothesis].identity
+        return [stream for stream in self.store.streams() if identity in stream.members][-1]
 
     def attempt(self, act: Callable[[], None]) -> None:
         """Try what the database refuses, and count the refusal.
@@ -198,35 +222,41 @@ class Laboratory:
                 templates=len(BEHAVIOUR.templates_of("confirmation")),
             ),
         )
-        prediction = row.prediction()
-        seed = self.store.seed(seed_key(identity, prediction.nonce), "pairs")
-        self.registered[row.id] = Test(claim, battery, prediction.threshold, identity, seed)
+        self.registered[row.id] = Test(claim, battery, row.prediction().threshold, identity)
         return row.id
 
-    def _batch(self, hypothesis: int, number: int, stream: Iterator[PromptPair]) -> _Batch:
-        """Draw and measure the next batch."""
-        test, drawn_at = self.registered[hypothesis], self.store.time()
-        pairs = tuple(itertools.islice(stream, BATCH))
-        places = [place(pair) for pair in pairs]
-        values = self.world.measure(test.claim, test.battery.matched, places, "confirmation")
-        return _Batch(number, drawn_at, pairs, Data(values, tuple(pair.template for pair in pairs)))
+    def _draw(self, stream: Stream, number: int, hypotheses: Sequence[int]) -> _Draw:
+        """Draw and measure prompts for some claims."""
+        drawn_at = self.store.time()
+        pairs = BEHAVIOUR.sample(BATCH, int(stream.seed), "confirmation", skip=BATCH * number).pairs
+        places, templates = [place(pair) for pair in pairs], tuple(pair.template for pair in pairs)
+        tests = [self.registered[h] for h in hypotheses]
+        values = [self.world.measure(t.claim, t.battery.matched, places, "confirmation") for t in tests]
+        return _Draw(number, drawn_at, pairs, tuple(Data(own, templates) for own in values))
 
-    def _append(self, hypothesis: int, batch: _Batch, so_far: Sequence[Data]) -> float:
-        """Append a batch; the e-value after it."""
-        test = self.registered[hypothesis]
-        e = float(e_process(test.claim, test.battery, Data.join(so_far))[-1])
-        self.store.add_batch(
-            hypothesis,
-            prompt_rows(test.identity, batch.pairs, batch.data.values),
-            number=batch.number,
-            seed=str(test.seed),
-            drawn_at=batch.drawn_at,
-            e_after=e,
-            engine="simulated",
-            forwards=0.0,
-            seconds=0.0,
-        )
-        return e
+    def _append(
+        self, stream: Stream, hypotheses: Sequence[int], draw: _Draw, data: Sequence[Sequence[Data]]
+    ) -> list[float]:
+        """Append a draw; the e-value of each claim after it."""
+        common: Values = {}
+        shares = []
+        for hypothesis, so_far in zip(hypotheses, data, strict=True):
+            test = self.registered[hypothesis]
+            e = float(e_process(test.claim, test.battery, Data.join(so_far))[-1])
+            shared, own = split_values(test.claim, so_far[-1].values)
+            common |= shared
+            shares.append(Share(hypothesis, len(so_far) - 1, own, e, engine="simulated", forwards=0.0, seconds=0.0))
+        self.store.add_draw(stream, draw.number, draw.drawn_at, draw.pairs, common, shares)
+        return [share.e_after for share in shares]
+
+    def _freeze(self, hypothesis: int, error: RuntimeError | None) -> Evidence:
+        test, data = self.registered[hypothesis], Data.join(self._measured[hypothesis])
+        if error is None:
+            evidence = conclude(test.claim, test.battery, test.threshold, data, test.identity)
+        else:
+            evidence = crashed(f"{type(error).__name__}: {error}", n=len(data))
+        self.store.freeze(hypothesis, evidence)
+        return evidence
 
 
 def calibrated(

@@ -1,8 +1,8 @@
 """Numbers of prompts in the log, and how each can be measured again.
 
-A prompt's numbers stand in three places: in a claim's test (`effects`), in the exploration that the constants of its
-test come from (`hypotheses.calibration`), and in its re-runs (`reruns.prompts`). In each, the prompts, their donors and
-the control texts follow from a seed; the model is named by its weights.
+A prompt's numbers stand in three places: in a claim's test (`batches` and `draws`), in the exploration that the
+constants of its test come from (`hypotheses.calibration`), and in its re-runs (`reruns.prompts`). In each, the prompts,
+their donors and the control texts follow from a seed; the model is named by its weights.
 """
 
 from __future__ import annotations
@@ -10,9 +10,20 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lakatos.experiments_db.log import Rerun, Run, derive_seed, exploration_seed, from_values, rerun_seed, seed_key
+from lakatos.experiments_db.log import (
+    Rerun,
+    Run,
+    Stream,
+    derive_seed,
+    exploration_seed,
+    from_values,
+    rerun_seed,
+    seed_key,
+    stream_key,
+)
 from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import control_names
@@ -33,7 +44,6 @@ class Number(NamedTuple):
     rerun: int  # row of `reruns`; 0: of the claim's own test
     batch: int  # its number in the test or the re-run; -1: of the exploration behind the claim's constants
     place: int  # in the batch
-    effect: int  # row of `effects`; 0 for exploration and re-runs
 
     @property
     def source(self) -> tuple[int, int, bool]:
@@ -43,13 +53,13 @@ class Number(NamedTuple):
     @property
     def tests(self) -> bool:
         """Whether the verdict rests on it."""
-        return self.effect > 0
+        return not self.rerun and self.batch != _EXPLORATION
 
     def __str__(self) -> str:
         if self.rerun:
             return f"reruns row {self.rerun}: prompt {BATCH * self.batch + self.place} (hypothesis {self.hypothesis})"
-        if self.effect:
-            return f"effects row {self.effect} (hypothesis {self.hypothesis})"
+        if self.tests:
+            return f"hypotheses row {self.hypothesis}: prompt {self.place} of batch {self.batch} of its test"
         return f"hypotheses row {self.hypothesis}: exploration prompt {self.place}"
 
 
@@ -71,11 +81,11 @@ class Differs(NamedTuple):
 
 def numbers_of(store: Store, hypothesis: int | None = None) -> list[Number]:
     """Every prompt whose numbers can be measured again: of the whole log, or of one claim."""
-    found = [Number(h, 0, batch, place, effect) for h, batch, place, effect in store.measured_prompts(hypothesis)]
+    found = [Number(h, 0, batch, place) for h, batch, place in store.measured_prompts(hypothesis)]
     for h, n in store.explored_prompts(hypothesis):
-        found += [Number(h, 0, _EXPLORATION, place, 0) for place in range(n)]
+        found += [Number(h, 0, _EXPLORATION, place) for place in range(n)]
     for h, rerun, n in store.rerun_prompts(hypothesis):
-        found += [Number(h, rerun, *divmod(place, BATCH), 0) for place in range(n)]
+        found += [Number(h, rerun, *divmod(place, BATCH)) for place in range(n)]
     return sorted(found)
 
 
@@ -103,7 +113,9 @@ class Source:
         self.controls = [Behaviour.model_validate(self.run.controls[name]) for name in wanted]
         self.forwards = 0.0  # spent on measuring again
         tests = not (self.rerun or self.explores)
-        self._effects = {effect.id: effect.measured for effect in store.effects(hypothesis)} if tests else {}
+        self._tested = {(p.batch, p.place): p.measured for p in store.prompts(hypothesis)} if tests else {}
+        self._drawn = store.draws_of(hypothesis) if tests else {}
+        self._without = {stream.id: store.passed_over(stream) for stream, _ in self._drawn.values()}
 
     @property
     def measured_by(self) -> Run | Rerun:
@@ -139,32 +151,37 @@ class Source:
     def _draw(self, batch: int, model: LoadedModel) -> Drawn:
         from lakatos.tools.experiment import EXPLORED, draw_prompts, needs_donors
 
+        shared = self._drawn.get(batch)
+        number = shared[1] if shared else max(batch, 0)
         return draw_prompts(
             self.behaviour,
             self.controls,
             model.tokenizer,
             n=EXPLORED if self.explores else BATCH,
-            skip=0 if self.explores else BATCH * batch,
+            skip=BATCH * number,
             split="exploration" if self.explores else "confirmation",
-            seeds=self._seed,
+            seeds=partial(self._seed, shared[0] if shared else None),
             donors=needs_donors(self.claim),
             family=None if self.explores else self.claim.family,
             unit="prompt" if self.explores or self.rerun else self.battery.unit,
+            without=self._without[shared[0].id] if shared else frozenset(),
         )
 
-    def _seed(self, purpose: str) -> int:
+    def _seed(self, stream: Stream | None, purpose: str) -> int:
         if self.explores:
             return exploration_seed(self.run.seed, purpose)
         if self.rerun:
             return rerun_seed(int(self.rerun.seed), self.row.claim_hash, purpose)
-        return derive_seed(self.secret, seed_key(self.row.claim_hash, self.prediction.nonce), purpose)
+        if stream is not None:
+            return derive_seed(self.secret, stream_key(stream.members, stream.nonce), purpose)
+        return derive_seed(self.secret, seed_key(self.row.claim_hash, self.prediction.nonce or ""), purpose)
 
     def _stored(self, number: Number) -> dict[str, float]:
         if self.explores:
             return from_values(self.explored.values, number.place)
         if self.rerun:
             return dict(self.rerun.prompts[BATCH * number.batch + number.place]["measured"])
-        return dict(self._effects[number.effect])
+        return self._tested[number.batch, number.place]
 
     def _unit(self, name: str) -> float:
         """What a measured number is a fraction of."""

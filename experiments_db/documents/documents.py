@@ -105,9 +105,9 @@ def hypothesis_document(store: Store, entry: Entry) -> dict[str, Any]:
 
 
 def _whole(store: Store, entry: Entry) -> dict[str, Any]:
-    effects = store.effects(entry.id)
-    data = to_data(effects)
-    parts = parts_of(entry.claim, entry.battery, data.values) if effects else []
+    prompts = store.prompts(entry.id)
+    data = to_data(prompts)
+    parts = parts_of(entry.claim, entry.battery, data.values) if prompts else []
     return {
         **entry_line(entry),
         "scope": scope(entry),
@@ -125,18 +125,18 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
             }
             for b in store.batches(entry.id)
         ],
-        "e_path": e_process(entry.claim, entry.battery, data).tolist() if effects else [],
+        "e_path": e_process(entry.claim, entry.battery, data).tolist() if prompts else [],
         "explored": _explored(store, entry),
-        "runs": entry.claim.tested.shown(entry.battery.matched) if effects else [],
+        "runs": entry.claim.tested.shown(entry.battery.matched) if prompts else [],
         "prompts": [
             {
-                "uid": effect.uid,
-                "template": effect.template,
-                **effect.prompt,
-                "measured": effect.measured,
+                "uid": prompt.uid,
+                "template": prompt.template,
+                **prompt.prompt,
+                "measured": prompt.measured,
                 "effects": {part.name: float(part.effect[place]) for part in parts},
             }
-            for place, effect in enumerate(effects)
+            for place, prompt in enumerate(prompts)
         ],
     }
 

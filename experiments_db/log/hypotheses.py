@@ -5,20 +5,34 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.rows import RowReader
 from lakatos.experiments_db.log.unreadable import reading
-from lakatos.experiments_db.log.values import explored_data, to_data
+from lakatos.experiments_db.log.values import Rows, Tested, explored_data, passed_over, to_data
 from lakatos.experiments_db.verdict import Slot
 from lakatos.tools.claim import CLAIM, AnyClaim, describe
 from lakatos.tools.evidence import Data, Prediction
 
 _AT_ONCE = 500  # ids in one query
+
+
+def _frozen() -> Any:
+    h, e, again = m.HypothesisRow, m.EvidenceRow, aliased(m.EvidenceRow)
+    extensions = sa.select(sa.func.count(m.Extension.id)).where(m.Extension.hypothesis_id == h.id).scalar_subquery()
+    newest = sa.select(sa.func.max(again.id)).where(again.hypothesis_id == h.id)
+    return sa.and_(
+        e.hypothesis_id == h.id, e.id == newest.having(sa.func.count(again.id) > extensions).scalar_subquery()
+    )
+
+
+FROZEN = _frozen()  # joins hypotheses with what stands: the newest evidence, unless an extension has reopened the test
 
 
 class HypothesisReader(RowReader):
@@ -38,14 +52,15 @@ class HypothesisReader(RowReader):
                 sa.cast(h.atoms, sa.Text),
                 *(sa.func.coalesce(count.c.n, 0), e.stop, e.e, e.p),
             )
-            .outerjoin(e, e.hypothesis_id == h.id)
+            .outerjoin(e, FROZEN)
             .outerjoin(count, count.c.hypothesis_id == h.id)
             .where(self._mine)
             .order_by(h.slot)
         )
         rows = self._read(lambda s: s.connection().execute(select).all())
         atoms = functools.cache(lambda text: tuple(map(sys.intern, json.loads(text))))  # the same few in very many
-        return [Slot(*[*row[:8], atoms(row[8]), *row[9:]]) for row in rows]
+        planned = self.study.planned
+        return [Slot(*row[:8], atoms(row[8]), *row[9:], planned) for row in rows]
 
     def registered(self) -> int:
         """How many hypotheses the study has."""
@@ -113,15 +128,25 @@ class HypothesisReader(RowReader):
         with reading(f"hypotheses row {hypothesis_id}"):
             return explored_data(found[0])
 
-    def effects(self, hypothesis_id: int) -> list[m.Effect]:
-        """The per-prompt rows of a hypothesis, in the order they were drawn."""
-        return self.column_of(_drawn(hypothesis_id, m.Effect))
+    def prompts(self, hypothesis_id: int) -> list[Tested]:
+        """The prompts of a hypothesis's test with their numbers, in the order they were drawn."""
+        row = self.hypothesis_row(hypothesis_id)
+        batches = self.batches(hypothesis_id)
+        of_draw = [b.draw_id for b in batches if b.draw_id is not None]
+        draws = self.all(m.Draw, m.Draw.id.in_(of_draw))
+        prompts, effects = defaultdict(list), defaultdict(list)
+        for prompt in self.all(m.Prompt, m.Prompt.draw_id.in_(of_draw)):
+            prompts[prompt.draw_id].append(prompt)
+        for effect in self.all(m.Effect, m.Effect.batch_id.in_([b.id for b in batches if b.draw_id is None])):
+            effects[effect.batch_id].append(effect)
+        with reading(f"A prompt of hypotheses row {hypothesis_id}"):
+            return Rows({draw.id: draw for draw in draws}, prompts, effects).tested(row.prediction(), batches)
 
     def data(self, hypothesis_id: int) -> Data:
         """The stored numbers of a hypothesis."""
-        rows = self.rows_of(_drawn(hypothesis_id, m.Effect.template, m.Effect.measured))
+        prompts = self.prompts(hypothesis_id)
         with reading(f"A prompt of hypotheses row {hypothesis_id}"):
-            return to_data(rows)
+            return to_data(prompts)
 
     def batches(self, hypothesis_id: int) -> list[m.Batch]:
         """The batches of a hypothesis, in order."""
@@ -129,8 +154,47 @@ class HypothesisReader(RowReader):
 
     def frozen_at(self, hypothesis_id: int) -> str | None:
         """When the evidence of a hypothesis was frozen; None: it has not been."""
-        found = self.column_of(sa.select(m.EvidenceRow.at).where(m.EvidenceRow.hypothesis_id == hypothesis_id))
-        return found[0] if found else None
+        e = m.EvidenceRow
+        frozen = sa.select(e.at).join(m.HypothesisRow, FROZEN).where(e.hypothesis_id == hypothesis_id)
+        return next(iter(self.column_of(frozen)), None)
+
+    def extensions(self, ids: Sequence[int] | None = None) -> list[m.Extension]:
+        """The extensions of the tests of these hypotheses (of the whole study if None), oldest first."""
+        mine = sa.select(m.HypothesisRow.id).where(self._mine) if ids is None else ids
+        return self.all(m.Extension, m.Extension.hypothesis_id.in_(mine))
+
+    # -- streams -----------------------------------------------------------------------------------------------------
+
+    def streams(self) -> list[m.Stream]:
+        """Every stream of the study, in the order of their opening."""
+        return self.all(m.Stream, m.Stream.study_id == self.study.id)
+
+    def draws_of(self, hypothesis_id: int) -> dict[int, tuple[m.Stream, int]]:
+        """The stream of each batch of a test, and the number of its draw there. Batches of before streams have none."""
+        b = m.Batch
+        query = sa.select(b.number, m.Draw.stream_id, m.Draw.number).join(m.Draw, m.Draw.id == b.draw_id)
+        taken = self.rows_of(query.where(b.hypothesis_id == hypothesis_id))
+        streams = {s.id: s for s in self.all(m.Stream, m.Stream.id.in_({stream for _, stream, _ in taken}))}
+        return {number: (streams[stream], drawn) for number, stream, drawn in taken}
+
+    def passed_over(self, stream: m.Stream) -> frozenset[str]:
+        """What a stream leaves out, because its claims had bet on it before; see `values.passed_over`."""
+        rows = self.all(m.HypothesisRow, self._mine, m.HypothesisRow.claim_hash.in_(stream.members))
+        bet = self.bet_on([row.id for row in rows], stream.id)
+        return passed_over(rows[0].prediction().battery.unit, bet) if bet else frozenset()
+
+    def drawn(self, stream_id: int) -> int:
+        """How many draws a stream has had."""
+        return int(self.column_of(sa.select(sa.func.count(m.Draw.id)).where(m.Draw.stream_id == stream_id))[0])
+
+    def bet_on(self, hypotheses: Sequence[int], before: int) -> list[tuple[str, str]]:
+        """Uid and template of each prompt that tests of these hypotheses used before a stream was opened."""
+        b = m.Batch
+        alone = sa.select(m.Effect.uid, m.Effect.template).join(b, b.id == m.Effect.batch_id)
+        shared = sa.select(m.Prompt.uid, m.Prompt.template).join(b, b.draw_id == m.Prompt.draw_id)
+        of_older = (alone, shared.where(m.Prompt.stream_id < before))
+        found = [self.rows_of(query.where(b.hypothesis_id.in_(hypotheses))) for query in of_older]
+        return [(uid, template) for rows in found for uid, template in rows]
 
     def reviews(self, ids: Sequence[int] | None = None) -> list[m.Review]:
         """What people said of these hypotheses (of the whole study if None), oldest first."""
@@ -162,11 +226,13 @@ class HypothesisReader(RowReader):
 
     # -- what was measured: of the whole database, or of one hypothesis ----------------------------------------------
 
-    def measured_prompts(self, hypothesis_id: int | None) -> Sequence[Any]:
-        """Hypothesis, batch number, place and effects row of each prompt of a test."""
-        drawn = sa.select(m.Batch.hypothesis_id, m.Batch.number, m.Effect.place, m.Effect.id)
-        drawn = drawn.join(m.Batch, m.Batch.id == m.Effect.batch_id)
-        return self.rows_of(_only(drawn, m.Batch.hypothesis_id, hypothesis_id))
+    def measured_prompts(self, hypothesis_id: int | None) -> list[tuple[int, int, int]]:
+        """Hypothesis, batch number and place of each prompt of a test."""
+        b = m.Batch
+        shared = sa.select(b.hypothesis_id, b.number, m.Prompt.place).join(m.Prompt, m.Prompt.draw_id == b.draw_id)
+        alone = sa.select(b.hypothesis_id, b.number, m.Effect.place).join(m.Effect, m.Effect.batch_id == b.id)
+        both = [self.rows_of(_only(query, b.hypothesis_id, hypothesis_id)) for query in (shared, alone)]
+        return sorted((h, number, place) for rows in both for h, number, place in rows)
 
     def explored_prompts(self, hypothesis_id: int | None) -> list[tuple[int, int]]:
         """Each hypothesis with the number of its exploration prompts."""
@@ -187,12 +253,6 @@ class HypothesisReader(RowReader):
         for start in range(0, len(wanted), _AT_ONCE):
             h = m.HypothesisRow
             yield from self.rows_of(sa.select(h.id, h.record).where(h.id.in_(wanted[start : start + _AT_ONCE])))
-
-
-def _drawn(hypothesis_id: int, *columns: Any) -> Any:
-    """These columns of a hypothesis's prompts, in the order they were drawn."""
-    ordered = sa.select(*columns).join(m.Batch, m.Batch.id == m.Effect.batch_id)
-    return ordered.where(m.Batch.hypothesis_id == hypothesis_id).order_by(m.Batch.number, m.Effect.place)
 
 
 def _only(query: Any, column: Any, value: int | None) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -14,83 +14,36 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.appending import Append, Burned, Conflict, Duplicate, R, StoreError
 from lakatos.experiments_db.log.clock import newest_time, now, stamp
 from lakatos.experiments_db.log.reader import Reader
+from lakatos.experiments_db.log.row import GENESIS
 from lakatos.experiments_db.log.rows import NEWEST
-from lakatos.experiments_db.log.seeds import derive_seed, seeded_nonce
-from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import Evidence
+from lakatos.experiments_db.log.seeds import derive_seed, seeded_nonce, stream_key
+from lakatos.experiments_db.log.values import columns, texts
+from lakatos.tools.behaviour import PromptPair
+from lakatos.tools.evidence import Evidence, Values
 
 _ATTEMPTS = 20
 
 T = TypeVar("T")
-R = TypeVar("R", bound=m.Row)
 
 
-class StoreError(UserError):
-    """The log could not be written: nothing of that step was kept, and the step can be repeated."""
+@dataclass(frozen=True)
+class Share:
+    """What one claim takes from a draw."""
 
+    hypothesis_id: int
+    number: int  # of the claim's batches: 0, 1, ...
+    own: Values  # name -> [n] the numbers that are the claim's alone
+    e_after: float
+    engine: str
+    forwards: float  # its part of what the draw cost
+    seconds: float
 
-class Conflict(Exception):
-    """The database refused a row that breaks the protocol, or that another process was faster to append."""
-
-
-class Duplicate(ProposalError):
-    """The claim is in the log already: rewording it does not make a new one."""
-
-    def __init__(self, hypothesis_id: int) -> None:
-        super().__init__(f"this claim is registered already, as hypothesis {hypothesis_id}")
-        self.duplicate_of = hypothesis_id
-
-
-class Burned(ProposalError):
-    """A fixed list of pairs that a test would use up, after numbers of it have been seen."""
-
-    def __init__(self, behaviour: str) -> None:
-        super().__init__(
-            f"the confirmation pairs of {behaviour} are a fixed list that tests of this study have used: a claim made "
-            "now could have been fitted to them. Add pairs to the file (more than twice as many as a test may use), "
-            "or claim everything in one round."
-        )
-
-
-class Append:
-    """One append being built: gives each row its id, its time and its digest.
-
-    `session` is for reading: rows are written when all of them are there, table by table in the order of their adding.
-    """
-
-    def __init__(self, session: Session, after: str = "") -> None:
-        self.session = session
-        self.after = after  # the time of the newest row
-        self.rows: list[m.Row] = []
-        self._contents: list[dict[str, Any]] = []
-        self._last: dict[type[m.Row], int] = {}
-
-    def add(self, row: R) -> R:
-        """Put a row into this append; its id is known afterwards."""
-        table = type(row)
-        if table not in self._last:
-            self._last[table] = self.session.connection().execute(sa.select(sa.func.max(table.id))).scalar() or 0
-        self._last[table] += 1
-        row.id = self._last[table]
-        row.at = self.now()
-        content = row.content()
-        row.digest = row.digest_of(content)
-        self.rows.append(row)
-        self._contents.append({**content, "digest": row.digest})
-        return row
-
-    def now(self) -> str:
-        """The time, and never one before that of a row that is there: a clock may have been set back."""
-        self.after = max(now(), self.after)
-        return self.after
-
-    def write(self, connection: sa.Connection) -> None:
-        """Insert the rows: those of one table that follow one another go together."""
-        whole = zip(self.rows, self._contents, strict=True)
-        for table, rows in itertools.groupby(whole, lambda pair: type(pair[0])):
-            connection.execute(sa.insert(table), [content for _, content in rows])
+    def cells(self) -> dict[str, Any]:
+        """The cells of its row in `batches`."""
+        return {**asdict(self), "own": columns(self.own)}
 
 
 class Log(Reader):
@@ -122,7 +75,7 @@ class Log(Reader):
                     connection.begin(),
                     Session(connection, expire_on_commit=False) as session,
                 ):
-                    last, previous = connection.execute(NEWEST).one_or_none() or (0, m.GENESIS)
+                    last, previous = connection.execute(NEWEST).one_or_none() or (0, GENESIS)
                     append = Append(session, newest_time(connection))
                     result = build(append)
                     append.write(connection)
@@ -202,7 +155,7 @@ class Log(Reader):
 
     def register(
         self,
-        row: Callable[[int, str], m.HypothesisRow],
+        row: Callable[[int], m.HypothesisRow],
         claim_hash: str,
         behaviour: str,
         unburned: Collection[str] = (),
@@ -210,9 +163,7 @@ class Log(Reader):
         """Give a claim its slot and freeze its record, before any confirmation prompt exists.
 
         Args:
-            row: from the slot and the nonce to the row, but for the time. The nonce is drawn now, so that not even a
-                copy of the database tells beforehand which prompts a claim will get; in a seeded study it follows from
-                the slot.
+            row: from the slot to the row, but for the time.
             unburned: clean prompts that the claim's test may use up, of which this study must have seen no number.
 
         Raises:
@@ -228,33 +179,76 @@ class Log(Reader):
             if unburned and self._seen(append.session, set(unburned)):
                 raise Burned(behaviour)
             taken = append.session.execute(sa.select(sa.func.max(h.slot)).where(self._mine)).scalar() or 0
-            fresh = row(taken + 1, self._nonce(taken + 1))
+            fresh = row(taken + 1)
             fresh.registered_at = append.now()
             return append.add(fresh)
 
         return self.append(build)
 
-    def add_batch(self, hypothesis_id: int, prompts: Iterable[Mapping[str, Any]], **told: Any) -> None:
-        """Append a measured batch of confirmation prompts.
+    def open_stream(self, members: Sequence[str]) -> m.Stream:
+        """Open a stream of confirmation prompts for registered claims. Its nonce is drawn now.
+
+        So not even a copy of the database tells beforehand which prompts they will get. In a seeded study the nonce
+        follows from the number of the stream.
 
         Args:
-            prompts: claim_hash, place, uid, template, prompt and measured of each (see `tables.Effect`).
-            told: see `tables.Batch`.
+            members: the hashes of the claims, in the order of their slots.
+
+        Raises:
+            Conflict: one of them is not registered, has a stream that it has not used up, or its evidence is frozen.
+        """
+
+        def build(append: Append) -> m.Stream:
+            before = sa.select(sa.func.count(m.Stream.id)).where(m.Stream.study_id == self.study.id)
+            nonce = self._nonce(f"stream {1 + append.session.execute(before).scalar_one()}")
+            seed = str(self.seed(stream_key(members, nonce), "pairs"))
+            return append.add(m.Stream(study_id=self.study.id, members=list(members), nonce=nonce, seed=seed))
+
+        return self.append(build)
+
+    def add_draw(
+        self,
+        stream: m.Stream,
+        number: int,
+        drawn_at: str,
+        pairs: Iterable[PromptPair],
+        common: Values,
+        shares: Iterable[Share],
+        crashes: Mapping[int, Evidence] | None = None,
+    ) -> None:
+        """Append a measured draw of a stream: its prompts, what belongs to all claims, and each claim's own.
+
+        Args:
+            crashes: the evidence of claims whose test failed on this draw, by hypothesis.
         """
 
         def build(append: Append) -> None:
-            batch = append.add(m.Batch(hypothesis_id=hypothesis_id, **told))
-            for prompt in prompts:
-                append.add(m.Effect(batch_id=batch.id, **prompt))
+            draw = append.add(m.Draw(stream_id=stream.id, number=number, drawn_at=drawn_at, common=columns(common)))
+            for place, pair in enumerate(pairs):
+                told = {"uid": pair.uid, "template": pair.template, "prompt": texts(pair)}
+                append.add(m.Prompt(stream_id=stream.id, draw_id=draw.id, place=place, **told))
+            for share in shares:
+                append.add(m.Batch(draw_id=draw.id, seed=stream.seed, drawn_at=drawn_at, **share.cells()))
+            for hypothesis_id, evidence in (crashes or {}).items():
+                append.add(_evidence(hypothesis_id, evidence))
 
         self.append(build)
 
+    def extend(self, hypothesis_id: int, begun: int, pairs: int) -> m.Extension:
+        """Append that a test which ended without success may go on.
+
+        Args:
+            begun: prompts that it has used.
+            pairs: how many more it may use, in whole batches.
+
+        Raises:
+            Conflict: it has not ended for want of pairs or for futility.
+        """
+        return self.add(m.Extension(hypothesis_id=hypothesis_id, begun=begun, pairs=pairs))
+
     def freeze(self, hypothesis_id: int, evidence: Evidence) -> None:
         """Append the evidence of a finished or crashed test."""
-        record = evidence.model_dump(mode="json")
-        self.add(
-            m.EvidenceRow(hypothesis_id=hypothesis_id, e=evidence.e, p=evidence.p, stop=evidence.stop, record=record)
-        )
+        self.add(_evidence(hypothesis_id, evidence))
 
     def add_rerun(self, hypothesis_id: int, **told: Any) -> m.Rerun:
         """Append what came of putting a claim to the question again; see `tables.Rerun` for what is told."""
@@ -262,13 +256,11 @@ class Log(Reader):
 
     def _seen(self, session: Session, prompts: set[str]) -> bool:
         """Whether the study has a number of any of these prompts, under whatever name or version of the behaviour."""
-        drawn = (
-            sa.select(m.Effect.prompt)
-            .join(m.Batch, m.Batch.id == m.Effect.batch_id)
-            .join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
-            .where(self._mine)
-        )
-        return any(prompt["clean"] in prompts for prompt in session.scalars(drawn))
+        shared = sa.select(m.Prompt.prompt).join(m.Stream, m.Stream.id == m.Prompt.stream_id)
+        alone = sa.select(m.Effect.prompt).join(m.Batch, m.Batch.id == m.Effect.batch_id)
+        alone = alone.join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id)
+        drawn = (shared.where(m.Stream.study_id == self.study.id), alone.where(self._mine))
+        return any(prompt["clean"] in prompts for query in drawn for prompt in session.scalars(query))
 
     # -- time and seeds ----------------------------------------------------------------------------------------------
 
@@ -278,10 +270,15 @@ class Log(Reader):
         return max(now(), stamp(datetime.fromisoformat(newest) + timedelta(microseconds=1)) if newest else "")
 
     def seed(self, key: str, purpose: str) -> int:
-        """HMAC-SHA256 under the database's secret: for confirmation prompts the key is `Entry.seed_key`."""
+        """HMAC-SHA256 under the study's secret: for confirmation prompts the key is `stream_key`."""
         return derive_seed(self.study.secret, key, purpose)
 
-    def _nonce(self, slot: int) -> str:
+    def _nonce(self, what: str) -> str:
         if self.study.secret_source == "random":
             return secrets.token_hex(16)
-        return seeded_nonce(self.study.secret, slot)
+        return seeded_nonce(self.study.secret, what)
+
+
+def _evidence(hypothesis_id: int, evidence: Evidence) -> m.EvidenceRow:
+    record = evidence.model_dump(mode="json")
+    return m.EvidenceRow(hypothesis_id=hypothesis_id, e=evidence.e, p=evidence.p, stop=evidence.stop, record=record)

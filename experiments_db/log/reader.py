@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, defer
 
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.log.hypotheses import HypothesisReader
+from lakatos.experiments_db.log.hypotheses import FROZEN, HypothesisReader
 from lakatos.experiments_db.log.records import Counts, Entry
 from lakatos.experiments_db.log.runs import RunReader
 from lakatos.experiments_db.log.standing import standing
@@ -56,17 +57,28 @@ class Reader(HypothesisReader, RunReader):
                     sa.select(h, m.EvidenceRow, m.Run.proposer, n, spent)
                     .options(defer(h.calibration), defer(h.atoms))
                     .join(m.Run, m.Run.id == h.run_id)
-                    .outerjoin(m.EvidenceRow, m.EvidenceRow.hypothesis_id == h.id)
+                    .outerjoin(m.EvidenceRow, FROZEN)
                     .where(*where)
                     .order_by(h.slot)
                 )
             )
 
         found = self._read(query)
+        only = [row.id for row, *_ in found] if len(where) > 1 else None
         said: dict[int, list[m.Review]] = defaultdict(list)
-        for review in self.reviews([row.id for row, *_ in found] if len(where) > 1 else None):
+        for review in self.reviews(only):
             said[review.hypothesis_id].append(review)
-        return [_entry(*row, judgement=judged[row[0].id], said=standing(said[row[0].id])) for row in found]
+        extended: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for x in self.extensions(only):
+            extended[x.hypothesis_id].append((x.begun, x.pairs))
+        return [
+            replace(
+                _entry(*row, judged[row[0].id]),
+                extensions=tuple(extended[row[0].id]),
+                standing=standing(said[row[0].id]),
+            )
+            for row in found
+        ]
 
     def counted(self, judged: Mapping[int, Judgement], run_id: int | None = None) -> Counts:
         """Denominators: how much was proposed, refused, registered, tested, and what came of it.
@@ -76,7 +88,7 @@ class Reader(HypothesisReader, RunReader):
             run_id: of this run; of the whole study if None.
         """
         h, e = m.HypothesisRow, m.EvidenceRow
-        hypotheses = sa.select(h.id, e.stop).outerjoin(e, e.hypothesis_id == h.id)
+        hypotheses = sa.select(h.id, e.stop).outerjoin(e, FROZEN)
         hypotheses = hypotheses.where(self._mine if run_id is None else h.run_id == run_id)
         proposals = sa.select(sa.func.count(m.Proposal.id)).where(self._of_study(m.Proposal.run_id, run_id))
         refusals = proposals.join(m.Refusal, m.Refusal.proposal_id == m.Proposal.id)
@@ -103,9 +115,7 @@ def _entry(
     proposer: str,
     batches: int,
     forwards: float | None,
-    *,
     judgement: Judgement,
-    said: str | None,
 ) -> Entry:
     """A hypothesis and its evidence as one record. Raises Unreadable: somebody has forged them."""
     with reading(f"evidence row {e.id}" if e is not None else ""):
@@ -124,5 +134,4 @@ def _entry(
             forwards=h.forwards + (forwards or 0.0),
             evidence=evidence,
             judgement=judgement,
-            standing=said,
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lakatos.experiments_db.log.seeds import seed_key
 from lakatos.experiments_db.verdict import Interval, Judgement, State
 from lakatos.tools.claim import AnyClaim, describe
-from lakatos.tools.evidence import Battery, Evidence, Prediction
+from lakatos.tools.evidence import Battery, Evidence, Prediction, Reach
 
 Status = Literal["running", "stopped", "failed", "finished"]
 
@@ -29,6 +28,7 @@ class Entry:
     forwards: float
     evidence: Evidence | None
     judgement: Judgement
+    extensions: tuple[tuple[int, int], ...] = ()  # prompts at which its test was extended, and by how many
     standing: str | None = None  # what people say: accepted, disputed, needs replication, retracted
     selected: Interval | None = None  # of a confirmed claim's main effect, adjusted for having been selected
 
@@ -53,9 +53,9 @@ class Entry:
         return describe(self.claim, self.behaviour)
 
     @property
-    def seed_key(self) -> str:
-        """What the confirmation seeds are derived from, with the database's secret: claim hash and nonce."""
-        return seed_key(self.claim_hash, self.prediction.nonce)
+    def reach(self) -> Reach:
+        """How far its test may go."""
+        return Reach.extended(*self.extensions[-1]) if self.extensions else Reach.of(self.battery)
 
     @property
     def state(self) -> State:

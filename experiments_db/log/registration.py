@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.log import Log
-from lakatos.experiments_db.log.seeds import seed_key
 from lakatos.tools.claim import Hypothesis, atoms
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, Data, Prediction, uses_up
@@ -39,8 +38,8 @@ def register(log: Log, asked: Registration) -> m.HypothesisRow:
         ProposalError: it is registered already, or its list of pairs has been used (see `Log.register`).
     """
 
-    def row(slot: int, nonce: str) -> m.HypothesisRow:
-        prediction = _prediction(log, asked, slot, nonce)
+    def row(slot: int) -> m.HypothesisRow:
+        prediction = _prediction(log, asked, slot)
         return m.HypothesisRow(
             study_id=log.study.id,
             run_id=asked.run.id,
@@ -77,7 +76,7 @@ def filed(prediction: Prediction) -> dict[str, str | list[str]]:
     }
 
 
-def _prediction(log: Log, asked: Registration, slot: int, nonce: str) -> Prediction:
+def _prediction(log: Log, asked: Registration, slot: int) -> Prediction:
     return Prediction.of(
         asked.hypothesis,
         asked.battery,
@@ -91,9 +90,8 @@ def _prediction(log: Log, asked: Registration, slot: int, nonce: str) -> Predict
         cap=asked.cap,
         templates=asked.templates,
         listed=None if asked.listed is None else len(asked.listed),
-        nonce=nonce,
         family=log.study.name,
         alpha=log.study.alpha,
         slot=slot,
-        seed=log.seed(seed_key(asked.claim_hash, nonce), "pairs"),
+        planned=log.study.planned,
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.log.log import Conflict, Log
+from lakatos.experiments_db.log.appending import Conflict
+from lakatos.experiments_db.log.log import Log
 from lakatos.experiments_db.log.standing import DECISIONS, SCORE
 from lakatos.tools.errors import NotThere, UserError
 

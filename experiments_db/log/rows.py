@@ -12,12 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.row import GENESIS, Row
 from lakatos.experiments_db.log.stored import first_unreadable
 from lakatos.experiments_db.log.unreadable import Unreadable, UnreadableCell
 from lakatos.tools.errors import UserError
 
 T = TypeVar("T")
-R = TypeVar("R", bound=m.Row)
+R = TypeVar("R", bound=Row)
 
 NEWEST = sa.select(m.LedgerEntry.id, m.LedgerEntry.entry_hash).order_by(m.LedgerEntry.id.desc()).limit(1)
 
@@ -67,7 +68,7 @@ class RowReader:
     def newest_entry(self) -> tuple[int, str]:
         """Number and hash of the newest ledger entry; of an empty log, 0 and the hash that its first will name."""
         row = self._read(lambda s: s.execute(NEWEST).one_or_none())
-        return (row[0], row[1]) if row else (0, m.GENESIS)
+        return (row[0], row[1]) if row else (0, GENESIS)
 
     def ledger_head(self) -> str:
         """The newest entry's hash: quote it, and nothing before it can be changed unnoticed."""

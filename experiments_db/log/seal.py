@@ -23,7 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.reader import Reader
-from lakatos.experiments_db.log.tables import GENESIS
+from lakatos.experiments_db.log.row import GENESIS
 from lakatos.tools.errors import UserError
 
 _AT_ONCE = timedelta(seconds=60)  # a row is dated before it is committed: so much earlier it may say it was

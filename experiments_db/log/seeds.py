@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
+
+from lakatos.tools.records import content_hash
 
 
 def derive_seed(secret: str, key: str, purpose: str) -> int:
@@ -12,8 +15,13 @@ def derive_seed(secret: str, key: str, purpose: str) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
+def stream_key(members: Sequence[str], nonce: str) -> str:
+    """What the seeds of a stream are derived from, with the study's secret: its claims in their order, and a nonce."""
+    return f"{content_hash(list(members))}|{nonce}"
+
+
 def seed_key(claim_hash: str, nonce: str) -> str:
-    """What a claim's confirmation seeds are derived from, with the study's secret."""
+    """What the seeds of a claim that had prompts of its own were derived from, in logs of before streams."""
     return f"{claim_hash}|{nonce}"
 
 
@@ -28,6 +36,9 @@ def rerun_seed(seed: int, claim_hash: str, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}|{claim_hash}|rerun|{purpose}".encode()).digest()[:16], "big")
 
 
-def seeded_nonce(secret: str, slot: int) -> str:
-    """The nonce of a slot in a seeded study: 64 hex digits; a drawn one has 32."""
-    return f"{derive_seed(secret, f'slot {slot}', 'nonce'):064x}"
+def seeded_nonce(secret: str, what: str) -> str:
+    """The nonce of a stream ("stream 3") in a seeded study, or of a slot in older logs ("slot 3").
+
+    It has 64 hex digits; one that was drawn has 32.
+    """
+    return f"{derive_seed(secret, what, 'nonce'):064x}"

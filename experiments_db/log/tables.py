@@ -6,49 +6,15 @@ columns; the ledger chains the digests of what was appended together.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from lakatos.experiments_db.log.row import LATER, Base, Row
 from lakatos.experiments_db.log.unreadable import Document
 from lakatos.tools.evidence import Prediction
 from lakatos.tools.records import content_hash
-
-GENESIS = "sha256:" + "0" * 64  # what the first ledger entry names as its predecessor
-
-
-class Base(DeclarativeBase):
-    """All tables."""
-
-    type_annotation_map = {dict[str, Any]: Document(dict), list[Any]: Document(list)}  # noqa: RUF012 - SQLAlchemy's own form
-
-
-class Row:
-    """What every chained table has."""
-
-    __tablename__: str
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    at: Mapped[str] = mapped_column(String(32))
-    digest: Mapped[str] = mapped_column(String(71))
-
-    def content(self) -> dict[str, Any]:
-        """Every column but the digest, JSON-ready."""
-        return {name: getattr(self, name) for name in _columns(self.__tablename__)}
-
-    def compute_digest(self) -> str:
-        """The digest that the row's content has, whatever the digest column says."""
-        return self.digest_of(self.content())
-
-    def digest_of(self, content: dict[str, Any]) -> str:
-        """The digest of this content in this row's table."""
-        return content_hash({"table": self.__tablename__, **content})
-
-
-@functools.cache
-def _columns(table: str) -> tuple[str, ...]:
-    return tuple(c.name for c in Base.metadata.tables[table].columns if c.name != "digest")
 
 
 class Study(Row, Base):
@@ -59,6 +25,7 @@ class Study(Row, Base):
     alpha: Mapped[float] = mapped_column(Float)
     secret: Mapped[str] = mapped_column(String(64))  # hex; confirmation seeds are HMACs under it
     secret_source: Mapped[str] = mapped_column(String(16))  # random | seed
+    planned: Mapped[int | None] = mapped_column(Integer, info=LATER)  # hypotheses that share most of alpha
 
 
 class Run(Row, Base):
@@ -162,23 +129,59 @@ class HypothesisRow(Row, Base):
         return Prediction.model_validate(self.record)
 
 
+class Stream(Row, Base):
+    """Confirmation prompts that claims share. It was opened when all of them were registered; nobody joins it."""
+
+    __tablename__ = "streams"
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    members: Mapped[list[Any]]  # the hashes of its claims, in the order of their slots
+    nonce: Mapped[str] = mapped_column(String(64))  # hex; drawn when the stream was opened
+    seed: Mapped[str] = mapped_column(String(80))  # of its pairs: an HMAC of members and nonce
+
+
+class Draw(Row, Base):
+    """Prompts of a stream that were drawn together, and the numbers that belong to no single claim."""
+
+    __tablename__ = "draws"
+    __table_args__ = (UniqueConstraint("stream_id", "number"),)
+    stream_id: Mapped[int] = mapped_column(ForeignKey("streams.id"))
+    number: Mapped[int] = mapped_column(Integer)
+    drawn_at: Mapped[str] = mapped_column(String(32))
+    common: Mapped[dict[str, Any]]  # logit_diff.clean, control.NAME.clean, ...: a number for each prompt, in order
+
+
+class Prompt(Row, Base):
+    """One prompt of a draw."""
+
+    __tablename__ = "prompts"
+    __table_args__ = (UniqueConstraint("stream_id", "uid"), UniqueConstraint("draw_id", "place"))
+    stream_id: Mapped[int] = mapped_column(ForeignKey("streams.id"))
+    draw_id: Mapped[int] = mapped_column(ForeignKey("draws.id"))
+    place: Mapped[int] = mapped_column(Integer)
+    uid: Mapped[str] = mapped_column(String(32))
+    template: Mapped[str] = mapped_column(String(200))
+    prompt: Mapped[dict[str, Any]]  # clean, corrupted, answer, wrong
+
+
 class Batch(Row, Base):
-    """Confirmation prompts drawn together, after registration."""
+    """What a claim's battery showed on a draw. Logs of before streams have a draw of its own for each claim."""
 
     __tablename__ = "batches"
-    __table_args__ = (UniqueConstraint("hypothesis_id", "number"),)
+    __table_args__ = (UniqueConstraint("hypothesis_id", "number"), Index("ix_batches_draw", "draw_id"))
     hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"))
-    number: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(Integer)  # of this claim's test
     seed: Mapped[str] = mapped_column(String(80))
     drawn_at: Mapped[str] = mapped_column(String(32))
     e_after: Mapped[float] = mapped_column(Float)
     engine: Mapped[str] = mapped_column(String(20))
-    forwards: Mapped[float] = mapped_column(Float)
+    forwards: Mapped[float] = mapped_column(Float)  # its share of what the draw cost
     seconds: Mapped[float] = mapped_column(Float)
+    draw_id: Mapped[int | None] = mapped_column(ForeignKey("draws.id"), info=LATER)
+    own: Mapped[dict[str, Any] | None] = mapped_column(Document(dict), info=LATER)  # like `Draw.common`, by claim
 
 
 class Effect(Row, Base):
-    """One prompt of one test: the raw numbers that `record["measures"]` of its claim names. Nothing is averaged."""
+    """One prompt of one test, in logs of before streams: its raw numbers, by the names of `record["measures"]`."""
 
     __tablename__ = "effects"
     __table_args__ = (UniqueConstraint("claim_hash", "uid"),)
@@ -192,14 +195,23 @@ class Effect(Row, Base):
 
 
 class EvidenceRow(Row, Base):
-    """A finished test, frozen."""
+    """A finished test, frozen; of a test that was extended and finished again, the newest counts."""
 
     __tablename__ = "evidence"
-    hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"), unique=True)
+    hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"), index=True)
     e: Mapped[float] = mapped_column(Float)
     p: Mapped[float] = mapped_column(Float)
     stop: Mapped[str] = mapped_column(String(20))
     record: Mapped[dict[str, Any]]  # an `Evidence`
+
+
+class Extension(Row, Base):
+    """A test that ended without a confirmation may go on: on fresh prompts, from the e-value that it had."""
+
+    __tablename__ = "extensions"
+    hypothesis_id: Mapped[int] = mapped_column(ForeignKey("hypotheses.id"), index=True)
+    begun: Mapped[int] = mapped_column(Integer)  # prompts that the test had used
+    pairs: Mapped[int] = mapped_column(Integer)  # how many more it may use
 
 
 class Review(Row, Base):
@@ -255,9 +267,13 @@ CHAINED: tuple[type[Row], ...] = (
     Proposal,
     Refusal,
     HypothesisRow,
+    Stream,
+    Draw,
+    Prompt,
     Batch,
     Effect,
     EvidenceRow,
+    Extension,
     Review,
     Rerun,
 )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
-import sqlalchemy as sa
 
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.behaviour import PromptPair
-from lakatos.tools.evidence import Data, Values
+from lakatos.tools.claim import AnyClaim, MeasuredClaim
+from lakatos.tools.claim.measures import common_name
+from lakatos.tools.evidence import Data, Prediction, Unit, Values
+
+V = TypeVar("V")
 
 
 def from_values(values: Values, place: int) -> dict[str, float]:
@@ -18,27 +22,83 @@ def from_values(values: Values, place: int) -> dict[str, float]:
     return {name: float(column[place]) for name, column in values.items()}
 
 
-def prompt_rows(claim_hash: str, pairs: Iterable[PromptPair], values: Values) -> list[dict[str, Any]]:
-    """The prompts of a measured batch as `Log.add_batch` takes them.
+@dataclass(frozen=True)
+class Tested:
+    """One prompt of one test, with the number of each run of the claim's battery."""
+
+    batch: int  # of the claim's test: 0, 1, ...
+    place: int  # in the batch
+    uid: str
+    template: str
+    prompt: dict[str, str]  # clean, corrupted, answer, wrong
+    measured: dict[str, float]  # by the names of the claim's record
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that hold the prompts of tests; those of a draw or a batch in the order of their places."""
+
+    draws: Mapping[int, m.Draw]
+    prompts: Mapping[int, Sequence[m.Prompt]]  # by draw
+    effects: Mapping[int, Sequence[m.Effect]]  # by batch, in logs of before streams
+
+    def tested(self, prediction: Prediction, batches: Iterable[m.Batch]) -> list[Tested]:
+        """The prompts of a claim's batches, which come in order. Raises LookupError: a row or a number is missing."""
+        return [prompt for batch in batches for prompt in self._of(prediction, batch)]
+
+    def _of(self, prediction: Prediction, batch: m.Batch) -> Iterator[Tested]:
+        if batch.draw_id is None:
+            for e in self.effects.get(batch.id, ()):
+                yield Tested(batch.number, e.place, e.uid, e.template, e.prompt, e.measured)
+            return
+        common = self.draws[batch.draw_id].common
+        columns = joined(prediction.measures, metric_of(prediction.claim), batch.own or {}, common)
+        for p in self.prompts.get(batch.draw_id, ()):
+            measured = {name: column[p.place] for name, column in columns.items()}
+            yield Tested(batch.number, p.place, p.uid, p.template, p.prompt, measured)
+
+
+def joined(names: Iterable[str], metric: str | None, own: Mapping[str, V], common: Mapping[str, V]) -> dict[str, V]:
+    """A claim's numbers, from its own and from those that belong to all claims. Raises KeyError: one is missing."""
+    found = {}
+    for name in names:
+        shared = common_name(name, metric)
+        found[name] = own[name] if shared is None else common[shared]
+    return found
+
+
+def metric_of(claim: AnyClaim) -> str | None:
+    """The metric that a claim is about; None where it only looks."""
+    return claim.tested.metric if isinstance(claim.tested, MeasuredClaim) else None
+
+
+def common_names(prediction: Prediction) -> dict[str, str]:
+    """The numbers of a claim that belong to all claims of its stream: the stored name -> the claim's own."""
+    metric = metric_of(prediction.claim)
+    return {shared: name for name in prediction.measures if (shared := common_name(name, metric)) is not None}
+
+
+def passed_over(unit: Unit, bet: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """What a stream leaves out, because its claims have bet on it: prompts, or templates where these are bet on.
 
     Args:
-        values: name -> [n] the numbers of the prompts, in their order.
+        bet: uid and template of each prompt.
     """
-    return [
-        {
-            "claim_hash": claim_hash,
-            "place": place,
-            "uid": pair.uid,
-            "template": pair.template,
-            "prompt": {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
-            "measured": from_values(values, place),
-        }
-        for place, pair in enumerate(pairs)
-    ]
+    return frozenset(template if unit == "template" else uid for uid, template in bet)
 
 
-def to_data(effects: Sequence[m.Effect | sa.Row[Any]]) -> Data:
-    """Stored per-prompt numbers as arrays: of rows with a template and what was measured."""
+def columns(values: Values) -> dict[str, list[float]]:
+    """Numbers of some prompts, to be stored: a list for each name."""
+    return {name: [float(x) for x in column] for name, column in sorted(values.items())}
+
+
+def texts(pair: PromptPair) -> dict[str, str]:
+    """What of a pair is stored."""
+    return {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")}
+
+
+def to_data(effects: Sequence[Tested]) -> Data:
+    """Stored per-prompt numbers as arrays."""
     names = effects[0].measured if effects else {}
     values: Values = {name: np.array([effect.measured[name] for effect in effects], dtype=float) for name in names}
     return Data(values, tuple(effect.template for effect in effects))

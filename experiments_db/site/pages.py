@@ -48,7 +48,7 @@ class Site:
     def overview(self, page: int) -> dict[str, Any]:
         """Denominators of the study, of each behaviour, of each run; what was looked at and dropped."""
         facets, counts, n_runs = self.index.facets(), self.index.counts(), len(self.store.run_ids())
-        held = slot_weights(counts.registered).sum() if counts.registered else 0.0
+        held = slot_weights(counts.registered, self.store.study.planned).sum() if counts.registered else 0.0
         return {
             "counts": counts,
             "alpha_spent": self.store.study.alpha * float(held),

@@ -26,6 +26,7 @@ class Slot:
     stop: str | None  # why its test stopped; None until it has
     frozen_e: float | None = None
     frozen_p: float | None = None
+    planned: int | None = None  # hypotheses that its study planned for: they share most of alpha
 
     @property
     def e(self) -> float:

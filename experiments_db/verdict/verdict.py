@@ -50,7 +50,8 @@ def corrected(slots: Sequence[Slot], alpha: float, method: str = OFFICIAL) -> li
 
 def _by_parts(slots: Sequence[Slot], alpha: float, method: str, work: Callable[..., Any]) -> NDArray[np.float64]:
     """What `work` says of each hypothesis: officially of each kind by itself, otherwise of all together."""
-    weights = slot_weights(max((s.slot for s in slots), default=0))
+    planned = slots[0].planned if slots else None  # a family is of one study
+    weights = slot_weights(max((s.slot for s in slots), default=0), planned)
     kinds = [s.kind for s in slots] if method == OFFICIAL else [""] * len(slots)
     result = np.zeros(len(slots))
     for kind in set(kinds):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from lakatos.experiments_db.log import GENESIS
 from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.row import Base, Row
 from lakatos.experiments_db.verify.log import WholeLog, names
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
@@ -78,16 +79,16 @@ def _row(log: WholeLog, table: str, key: int, digest: str) -> Iterator[str]:
         yield f"{table} row {key}: is not what was appended{_where(row)}"
 
 
-def _where(row: m.Row) -> str:
+def _where(row: Row) -> str:
     if isinstance(row, m.Effect):
         return f" (batch {row.batch_id}, prompt {row.uid})"
-    return f" (hypothesis {row.hypothesis_id})" if isinstance(row, m.Batch | m.EvidenceRow) else ""
+    return f" (hypothesis {row.hypothesis_id})" if isinstance(row, m.Batch | m.EvidenceRow | m.Extension) else ""
 
 
-def _references(log: WholeLog, row: m.Row) -> Iterator[str]:
+def _references(log: WholeLog, row: Row) -> Iterator[str]:
     """A row speaks of rows that were appended before it."""
     own = log.place(row)
-    for column in m.Base.metadata.tables[row.__tablename__].columns:
+    for column in Base.metadata.tables[row.__tablename__].columns:
         for link in column.foreign_keys:
             target = (link.column.table.name, getattr(row, column.name))
             if target[1] is None or (target in log.appended and log.appended[target][1] < own):
@@ -95,14 +96,25 @@ def _references(log: WholeLog, row: m.Row) -> Iterator[str]:
             yield f"{row.__tablename__} row {row.id}: speaks of {target[0]} row {target[1]}, which was not there yet"
 
 
-def _earlier(log: WholeLog, row: m.Row, before: str) -> Iterator[str]:
+def _earlier(log: WholeLog, row: Row, before: str) -> Iterator[str]:
     """The times inside a row lie between the row before it and itself."""
     here = f"{row.__tablename__} row {row.id}"
     if isinstance(row, m.HypothesisRow) and not before <= row.registered_at <= row.at:
         yield f"{here}: says that it was registered at {row.registered_at}, and was appended at {row.at}"
-    if isinstance(row, m.Batch):
+    if isinstance(row, m.Batch | m.Draw):
+        yield from _drawn(log, row)
+
+
+def _drawn(log: WholeLog, row: m.Batch | m.Draw) -> Iterator[str]:
+    """Drawn after the claim was registered or the stream was opened, and after what was drawn before."""
+    here = f"{row.__tablename__} row {row.id}"
+    if isinstance(row, m.Draw):
+        stream = log["streams"].get(row.stream_id)
+        earlier = [d.at for d in log.draws_of.get(row.stream_id, []) if d.number < row.number]
+        known = max([*earlier, stream.at if stream else ""])
+    else:
         claim = log["hypotheses"].get(row.hypothesis_id)
         batches = [b.at for b in log.batches_of.get(row.hypothesis_id, []) if b.number < row.number]
         known = max([*batches, claim.registered_at if claim else ""])
-        if not known <= row.drawn_at <= row.at:
-            yield f"{here}: says that it was drawn at {row.drawn_at}: after {known}, before {row.at} would be true"
+    if not known <= row.drawn_at <= row.at:
+        yield f"{here}: says that it was drawn at {row.drawn_at}: after {known}, before {row.at} would be true"

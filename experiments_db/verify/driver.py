@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 
 from lakatos.experiments_db.log import Reader
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.verdict import Judgement, judge
+from lakatos.experiments_db.log.row import Row
+from lakatos.experiments_db.verdict import Judgement, Slot, judge
 from lakatos.experiments_db.verify.chain import chain_lies, order_lies
 from lakatos.experiments_db.verify.comparing import UNREADABLE
 from lakatos.experiments_db.verify.log import WholeLog
@@ -21,7 +21,8 @@ from lakatos.experiments_db.verify.registrations import hypothesis_lies, slot_li
 from lakatos.experiments_db.verify.reruns import rerun_lies
 from lakatos.experiments_db.verify.reviews import review_lies
 from lakatos.experiments_db.verify.runs import call_lies, event_lies, run_lies, study_lies
-from lakatos.experiments_db.verify.tests import batch_lies, evidence_lies
+from lakatos.experiments_db.verify.streams import stream_lies
+from lakatos.experiments_db.verify.tests import batch_lies, evidence_lies, extension_lies
 from lakatos.experiments_db.verify.triggers import trigger_lies
 from lakatos.tools.errors import UserError
 
@@ -57,10 +58,12 @@ def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iter
             yield from _of(run, lies)
     for refusal in log["refusals"].values():
         yield from _of(refusal, refusal_lies(refusal, log))
+    for stream in log["streams"].values():
+        yield from _of(stream, stream_lies(stream, log))
     for done, row in enumerate(log["hypotheses"].values()):
         progress(done, len(log["hypotheses"]))
-        for lies in (hypothesis_lies(row, log), batch_lies(row, log), evidence_lies(row, log)):
-            yield from _of(row, lies)
+        for check in (hypothesis_lies, batch_lies, evidence_lies, extension_lies):
+            yield from _of(row, check(row, log))
     yield from review_lies(log)
     for again in log["reruns"].values():
         yield from _of(again, _rerun(again, log))
@@ -69,7 +72,7 @@ def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iter
         yield from _of(study, _verdicts(reader, study, log))
 
 
-def _of(row: m.Row, lies: Iterator[str]) -> Iterator[str]:
+def _of(row: Row, lies: Iterator[str]) -> Iterator[str]:
     """The lies about a row; that they cannot be told is one of them."""
     try:
         yield from lies
@@ -86,7 +89,7 @@ def _in_short(error: Exception) -> str:
 
 def _rerun(again: m.Rerun, log: WholeLog) -> Iterator[str]:
     row = log.row("hypotheses", again.hypothesis_id)
-    yield from rerun_lies(again, row, log.row("runs", row.run_id), log.prompts_of(row.id))
+    yield from rerun_lies(again, row, log.row("runs", row.run_id), log.tested(row.id))
 
 
 def _verdicts(reader: Reader, study: m.Study, log: WholeLog) -> Iterator[str]:
@@ -96,6 +99,7 @@ def _verdicts(reader: Reader, study: m.Study, log: WholeLog) -> Iterator[str]:
         judged = judge(reader.slots(), study.alpha, reader.claims)
     except UserError:  # a row or a table that has been named
         return
+    yield from _extended(reader, study, log)
     for event in log["events"].values():
         run = log["runs"].get(event.run_id)
         if event.kind != "finished" or run is None or run.study_id != study.id:
@@ -112,15 +116,31 @@ def _verdicts(reader: Reader, study: m.Study, log: WholeLog) -> Iterator[str]:
                     yield f"events row {event.id}: did not report hypothesis {hypothesis_id}, which was confirmed then"
 
 
+def _extended(reader: Reader, study: m.Study, log: WholeLog) -> Iterator[str]:
+    """No claim was extended that was confirmed: such a claim is frozen for good."""
+    for extension in log["extensions"].values():
+        claim = log["hypotheses"].get(extension.hypothesis_id)
+        if claim is None or claim.study_id != study.id or log.entry_of(extension) < 2:
+            continue
+        before = log.entries[log.entry_of(extension) - 2].entry_hash
+        then = _judged_at(reader, study, before, log).get(claim.id)
+        if then is not None and then.state == "confirmed":
+            yield f"extensions row {extension.id}: hypothesis {claim.id} was confirmed then, and so frozen for good"
+
+
 def _judged_at(reader: Reader, study: m.Study, head: str, log: WholeLog) -> dict[int, Judgement]:
     """Where the hypotheses of a study stood when the ledger had this head."""
     newest = {entry.entry_hash: entry.id for entry in log.entries}[head]
 
-    def there(table: str, key: int) -> bool:
-        return log.appended.get((table, key), (newest + 1, 0))[0] <= newest
+    def there(row: Row) -> bool:
+        return 0 < log.entry_of(row) <= newest
 
-    slots = [slot for slot in reader.slots() if there("hypotheses", slot.id)]
-    pending = {s.id for s in slots if not any(there("evidence", e.id) for e in log.evidence_of.get(s.id, []))}
-    untested: dict[str, Any] = {"stop": None, "frozen_e": None, "frozen_p": None}
-    then = [replace(slot, **untested) if slot.id in pending else slot for slot in slots]
-    return judge(then, study.alpha, reader.claims)
+    def then(slot: Slot) -> Slot:
+        frozen = [e for e in log.evidence_of.get(slot.id, []) if there(e)]
+        reopened = sum(there(x) for x in log.extensions_of.get(slot.id, [])) >= len(frozen)
+        if reopened:
+            return replace(slot, stop=None, frozen_e=None, frozen_p=None)
+        return replace(slot, stop=frozen[-1].stop, frozen_e=frozen[-1].e, frozen_p=frozen[-1].p)
+
+    slots = [then(slot) for slot in reader.slots() if there(log.row("hypotheses", slot.id))]
+    return judge(slots, study.alpha, reader.claims)

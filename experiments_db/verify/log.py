@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lakatos.experiments_db.log import Stored, exploration_seed, read_table
+from lakatos.experiments_db.log import Rows, Stored, Tested, exploration_seed, read_table
 from lakatos.experiments_db.log import tables as m
+from lakatos.experiments_db.log.row import Row
 from lakatos.tools.behaviour import Behaviour, PromptPair
 
 Named = tuple[str, int]  # table and id
@@ -23,6 +24,7 @@ class WholeLog:
         self.tables: dict[str, Stored] = {t.__tablename__: read_table(connection, t) for t in m.CHAINED}
         self.ledger = read_table(connection, m.LedgerEntry)
         self._explored: dict[int, list[PromptPair]] = defaultdict(list)
+        self._tested: dict[int, list[Tested]] = {}
 
     def __getitem__(self, table: str) -> dict[int, Any]:
         return self.tables[table].rows
@@ -54,9 +56,13 @@ class WholeLog:
                 found.setdefault(name, (entry.id, len(found) + 1))
         return found
 
-    def place(self, row: m.Row) -> int:
+    def place(self, row: Row) -> int:
         """A row's place in the order of appending; 0 where the ledger does not name it."""
         return self.appended.get((row.__tablename__, row.id), (0, 0))[1]
+
+    def entry_of(self, row: Row) -> int:
+        """The ledger entry that a row was appended in; 0 where none names it."""
+        return self.appended.get((row.__tablename__, row.id), (0, 0))[0]
 
     @cached_property
     def effects_of(self) -> dict[int, list[m.Effect]]:
@@ -69,8 +75,42 @@ class WholeLog:
         return _grouped(self["batches"], "hypothesis_id", lambda b: b.number)
 
     @cached_property
+    def batches_of_draw(self) -> dict[int, list[m.Batch]]:
+        """What claims took from each draw."""
+        return _grouped({b.id: b for b in self["batches"].values() if b.draw_id is not None}, "draw_id", lambda b: b.id)
+
+    @cached_property
+    def draws_of(self) -> dict[int, list[m.Draw]]:
+        """The draws of each stream, in order."""
+        return _grouped(self["draws"], "stream_id", lambda d: d.number)
+
+    @cached_property
+    def prompts_of(self) -> dict[int, list[m.Prompt]]:
+        """The prompts of each draw, in order."""
+        return _grouped(self["prompts"], "draw_id", lambda p: p.place)
+
+    def streams_of(self, study_id: int) -> list[m.Stream]:
+        """The streams of a study, in the order of their opening."""
+        return [stream for stream in self["streams"].values() if stream.study_id == study_id]
+
+    def claim_of(self, study_id: int, claim_hash: str) -> m.HypothesisRow:
+        """A study's claim with this hash. Raises LookupError: it has none."""
+        if (study_id, claim_hash) not in self._claims:
+            raise LookupError(f"no claim {claim_hash} is registered")
+        return self._claims[study_id, claim_hash]
+
+    @cached_property
+    def _claims(self) -> dict[tuple[int, str], m.HypothesisRow]:
+        return {(row.study_id, row.claim_hash): row for row in self["hypotheses"].values()}
+
+    @cached_property
+    def extensions_of(self) -> dict[int, list[m.Extension]]:
+        """The extensions of each hypothesis's test, oldest first."""
+        return _grouped(self["extensions"], "hypothesis_id", lambda x: x.id)
+
+    @cached_property
     def evidence_of(self) -> dict[int, list[m.EvidenceRow]]:
-        """The evidence of each hypothesis: one row, or none."""
+        """The evidence of each hypothesis, oldest first: one row for each time that its test ended."""
         return _grouped(self["evidence"], "hypothesis_id", lambda e: e.id)
 
     @cached_property
@@ -99,9 +139,27 @@ class WholeLog:
             self._explored[run.id] = list(behaviour.sample(n, exploration_seed(run.seed, "pairs"), "exploration"))
         return self._explored[run.id][:n]
 
-    def prompts_of(self, hypothesis_id: int) -> list[m.Effect]:
-        """The prompts of a hypothesis, in the order they were drawn."""
-        return [e for batch in self.batches_of.get(hypothesis_id, []) for e in self.effects_of.get(batch.id, [])]
+    def tested(self, hypothesis_id: int, before: int | None = None) -> list[Tested]:
+        """The prompts of a hypothesis's test, in the order they were drawn.
+
+        Args:
+            before: only those that it used before this stream was opened.
+
+        Raises:
+            LookupError, ValueError: a row that they need is missing or cannot be read.
+        """
+        if hypothesis_id not in self._tested:
+            row, batches = self.row("hypotheses", hypothesis_id), self.batches_of.get(hypothesis_id, [])
+            rows = Rows(self["draws"], self.prompts_of, self.effects_of)
+            self._tested[hypothesis_id] = rows.tested(row.prediction(), batches)
+        found = self._tested[hypothesis_id]
+        if before is None:
+            return found
+        own = {b.number for b in self.batches_of.get(hypothesis_id, []) if self._stream_of(b) < before}
+        return [prompt for prompt in found if prompt.batch in own]
+
+    def _stream_of(self, batch: m.Batch) -> int:
+        return self.row("draws", batch.draw_id).stream_id if batch.draw_id is not None else 0
 
 
 def names(entry: m.LedgerEntry) -> list[Named]:

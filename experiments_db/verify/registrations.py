@@ -85,11 +85,12 @@ def _record_lies(
         cap=told.cap,
         templates=behaviour.frames(told.claim.family),
         listed=len(behaviour.pairs.confirmation) if behaviour.pairs else None,
-        nonce=told.nonce,
         family=study.name,
         alpha=study.alpha,
         slot=row.slot,
-        seed=derive_seed(study.secret, seed_key(row.claim_hash, told.nonce), "pairs"),
+        planned=study.planned,
+        nonce=told.nonce,
+        seed=None if told.nonce is None else derive_seed(study.secret, seed_key(row.claim_hash, told.nonce), "pairs"),
     ).record()
     differ = [name for name in derived if not same(derived[name], row.record.get(name))]
     yield from (f"{here}: {_OTHERWISE[name]}" for name in differ if name in _OTHERWISE)
@@ -98,7 +99,9 @@ def _record_lies(
         yield f"{here}: its record says otherwise than its run and study ({', '.join(others)})"
     if told.battery.control_gaps.keys() != derived["controls"].keys() and "controls" not in differ:
         yield f"{here}: {_OTHERWISE['controls']}"
-    if study.secret_source == "seed" and told.nonce != seeded_nonce(study.secret, row.slot):
+    if told.nonce is None:
+        return
+    if study.secret_source == "seed" and told.nonce != seeded_nonce(study.secret, f"slot {row.slot}"):
         yield f"{here}: its nonce is not the one that a seeded study gives slot {row.slot}"
     if study.secret_source == "random" and not re.fullmatch(r"[0-9a-f]{32}", told.nonce):
         yield f"{here}: its nonce was not drawn: it has not 32 hex digits"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from lakatos.experiments_db.log import explored_data, rerun_data, rerun_seed, to_data
+from lakatos.experiments_db.log import Tested, explored_data, rerun_data, rerun_seed, to_data
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.tools.behaviour import Behaviour
@@ -13,20 +13,20 @@ from lakatos.tools.evidence import Tolerance, decide, decided_after, effects_of,
 from lakatos.tools.statistics import BATCH
 
 
-def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, effects: Sequence[m.Effect]) -> Iterator[str]:
+def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, prompts: Sequence[Tested]) -> Iterator[str]:
     """What of a re-run does not follow from the claim's confirmation and the re-run's own prompts.
 
     Args:
         row: the claim.
         run: the investigation that registered it.
-        effects: of its confirmation, in order.
+        prompts: of its confirmation, in order.
     """
     here = f"reruns row {rerun.id} (hypothesis {row.id})"
     prediction = row.prediction()
     claim, battery = prediction.claim, prediction.battery
     behaviour = Behaviour.model_validate(run.behaviour_definition)
     stored = [Tolerance.model_validate(t) for t in rerun.record["tolerance"]]
-    levels = tolerances(claim, battery, explored_data(row.calibration), to_data(list(effects)))
+    levels = tolerances(claim, battery, explored_data(row.calibration), to_data(prompts))
     if not same([t.model_dump() for t in levels], [t.model_dump() for t in stored]):
         yield f"{here}: its tolerances do not follow from the claim's confirmation"
     expected = behaviour.stream(rerun_seed(int(rerun.seed), row.claim_hash, "pairs"), "confirmation", claim.family)

@@ -35,6 +35,8 @@ def study_lies(study: m.Study) -> Iterator[str]:
         yield f"{here}: alpha is {study.alpha}, which no study begins with"
     if not re.fullmatch(r"[0-9a-f]{64}", study.secret):
         yield f"{here}: its secret is not of 64 hex digits"
+    if study.planned is not None and study.planned < 1:
+        yield f"{here}: plans for {study.planned} hypotheses"
     if study.secret_source not in ("random", "seed"):
         yield f"{here}: its secret comes from {study.secret_source!r}; there are random and seed"
 
@@ -222,6 +224,11 @@ def _run_of(log: WholeLog, table: str, key: int) -> int | None:
         return None if row.kind in _WISHES else row.run_id
     if isinstance(row, m.Proposal | m.HypothesisRow | m.LLMCall):
         return row.run_id
+    if isinstance(row, m.Draw | m.Prompt):
+        row = log["streams"].get(row.stream_id)
+    if isinstance(row, m.Stream):
+        claims = [h for h in log["hypotheses"].values() if (h.study_id, h.claim_hash) == (row.study_id, row.members[0])]
+        return claims[0].run_id if claims else None
     if isinstance(row, m.Batch | m.EvidenceRow):
         claim = log["hypotheses"].get(row.hypothesis_id)
         return claim.run_id if claim else None

@@ -44,6 +44,17 @@ def short(name: str) -> str:
     return name.removeprefix(_ATTENTION)
 
 
+def common_name(name: str, metric: str | None) -> str | None:
+    """The name under which a number is stored once for all claims of a stream; None: it is one claim's own.
+
+    Args:
+        metric: of the claim; None where it only looks.
+    """
+    if name in (CLEAN, CORRUPTED):
+        return f"{metric}.{name}"
+    return name if name.startswith(_CONTROL) and name.endswith(f".{CLEAN}") else None
+
+
 def owners(name: str, controls: Iterable[str]) -> list[str]:
     """Which of the control behaviours the number may be of; none where it is of the behaviour itself."""
     return [control for control in controls if name.startswith(of_control(control, ""))]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from lakatos.tools.evidence.battery import (
     PLANNED_D,
     Data,
+    Reach,
     Values,
     conclude,
     e_process,
@@ -52,6 +53,7 @@ __all__ = [
     "Evidence",
     "LineFound",
     "Prediction",
+    "Reach",
     "Tolerance",
     "Unit",
     "Values",

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from lakatos.tools.statistics import (
     ENOUGH_TEMPLATES,
     PER_TEMPLATE,
     TEMPLATES_DIFFER,
+    StopReason,
     clip,
     clip_report,
     combine,
@@ -72,6 +74,27 @@ class Data:
         counts = np.bincount(member)
         means = {name: (np.bincount(member, weights=x) / counts)[order] for name, x in self.values.items()}
         return Data(means, tuple(str(names[k]) for k in order))
+
+
+class Reach(NamedTuple):
+    """How far a test may go."""
+
+    since: int  # prompts at its newest extension; 0 without any
+    most: int  # prompts
+
+    @classmethod
+    def of(cls, battery: Battery) -> Reach:
+        """As registered."""
+        return cls(0, battery.n_max)
+
+    @classmethod
+    def extended(cls, begun: int, pairs: int) -> Reach:
+        """After an extension: `pairs` more than the prompts at which it began."""
+        return cls(begun, begun + pairs)
+
+    def stops(self, e: float, n: int, threshold: float) -> StopReason | None:
+        """Why the rule stops a test with this e-value after n prompts; see `stop_reason`."""
+        return stop_reason(e, n, self.most, threshold, since=self.since)
 
 
 def parts_of(claim: AnyClaim, battery: Battery, values: Mapping[str, NDArray[np.float64]]) -> list[Part]:
@@ -148,16 +171,29 @@ def e_process(claim: AnyClaim, battery: Battery, data: Data) -> NDArray[np.float
     return combine(np.stack([paths[line.name] for line in battery.deciding]))
 
 
-def stopped(claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data]) -> str | None:
-    """Why the registered rule stops after these batches, or None: draw another."""
+def stopped(
+    claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data], reach: Reach | None = None
+) -> str | None:
+    """Why the rule stops a test after these batches, or None: draw another.
+
+    Args:
+        reach: how far it may go, where it was extended.
+    """
     if not done:
         return None
     data = Data.join(done)
-    return stop_reason(float(e_process(claim, battery, data)[-1]), len(data), battery.n_max, threshold)
+    return (reach or Reach.of(battery)).stops(float(e_process(claim, battery, data)[-1]), len(data), threshold)
 
 
-def conclude(claim: AnyClaim, battery: Battery, threshold: float, data: Data, identity: str) -> Evidence:
-    """Everything that follows from the stored values of a test that its own rule has stopped."""
+def conclude(
+    claim: AnyClaim, battery: Battery, threshold: float, data: Data, identity: str, reach: Reach | None = None
+) -> Evidence:
+    """Everything that follows from the stored values of a test that its own rule has stopped.
+
+    Args:
+        identity: the claim's hash, which seeds the sign flips.
+        reach: how far the test might go, where it was extended.
+    """
     bets = data.by(battery.unit)
     parts = parts_of(claim, battery, bets.values)
     paths = _paths(battery, parts)
@@ -175,7 +211,7 @@ def conclude(claim: AnyClaim, battery: Battery, threshold: float, data: Data, id
         e=float(path[-1]),
         p=max(line.p for line in lines if line.decides),
         e_by_batch=tuple(float(e) for e in path[per_batch - 1 :: per_batch]),
-        stop=stop_reason(float(path[-1]), len(data), battery.n_max, threshold) or "interrupted",
+        stop=(reach or Reach.of(battery)).stops(float(path[-1]), len(data), threshold) or "interrupted",
         lines=lines,
         readings=claim.tested.readings(final),
         templates=len(set(data.templates)),

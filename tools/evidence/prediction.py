@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from lakatos.tools.component import Shape
 from lakatos.tools.evidence.constants import Battery
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 from lakatos.tools.records import Frozen
+
+_OLDER: Final = ("nonce", "seed_commitment")
 
 
 class Corpus(Frozen):
@@ -41,13 +43,13 @@ class Prediction(Frozen):
     cap: int  # the most prompts that the test may use
     templates: int  # how many the confirmation prompts come from
     corpus: Corpus | None
-    nonce: str  # hex; drawn when the claim is registered, so that nobody knows its prompts beforehand
     family: str  # the study over which error is controlled
     alpha: float = Field(gt=0, lt=1)
     slot: int = Field(ge=1)
     weight: float = Field(gt=0)  # of the slot
     threshold: float = Field(gt=0)  # the e-value at which the claim is confirmed whatever the others do
-    seed_commitment: str  # hash of the seed of its prompts
+    nonce: str | None = None  # hex; of logs of before streams, in which a claim had prompts of its own
+    seed_commitment: str | None = None  # hash of their seed
 
     @classmethod
     def of(
@@ -65,19 +67,21 @@ class Prediction(Frozen):
         cap: int,
         templates: int,
         listed: int | None,
-        nonce: str,
         family: str,
         alpha: float,
         slot: int,
-        seed: int,
+        planned: int | None = None,
+        nonce: str | None = None,
+        seed: int | None = None,
     ) -> Prediction:
         """The record of a claim: slot weight, threshold, corpus and commitment follow from the rest.
 
         Args:
             listed: how many confirmation pairs the behaviour's file gives; None where templates give them.
-            seed: of the confirmation prompts; only its hash is kept.
+            planned: for how many hypotheses the study was planned (see `slot_weights`).
+            nonce, seed: of logs of before streams; of the seed only its hash is kept.
         """
-        weight = float(slot_weights(slot)[-1])
+        weight = float(slot_weights(slot, planned)[-1])
         return cls(
             claim=hypothesis.claim,
             behaviour=behaviour,
@@ -99,12 +103,13 @@ class Prediction(Frozen):
             slot=slot,
             weight=weight,
             threshold=success_threshold(weight, alpha),
-            seed_commitment=seed_commitment(seed),
+            seed_commitment=None if seed is None else seed_commitment(seed),
         )
 
     def record(self) -> dict[str, Any]:
         """The stored form, JSON-ready; the claim in its canonical form."""
-        return {**self.model_dump(mode="json"), "claim": claim_fields(self.claim)}
+        told = {**self.model_dump(mode="json"), "claim": claim_fields(self.claim)}
+        return {name: value for name, value in told.items() if value is not None or name not in _OLDER}
 
 
 def uses_up(battery: Battery, listed: int | None) -> bool:

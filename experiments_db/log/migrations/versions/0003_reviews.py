@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from lakatos.experiments_db.log.migrations.guards import statements
+from lakatos.experiments_db.log.migrations.guards_before_streams import statements
 
 revision = "0003"
 down_revision = "0002"
