@@ -39,6 +39,9 @@ class Limits(BaseModel):
 
     max_tests: int | None = Field(None, ge=1, description="Stop after so many tested hypotheses.")
     max_pairs: int = Field(128, ge=16, description="Most confirmation pairs that one test may use (in batches of 16).")
+    extend: int | None = Field(
+        None, ge=16, description="Give each test that ends for want of pairs so many more, once (see `lakatos extend`)."
+    )
     max_forwards: float | None = Field(None, gt=0, description="Stop after so many forward passes of one prompt.")
     max_tokens: int | None = Field(None, gt=0, description="Stop after so many LLM tokens, in and out.")
     max_seconds: float | None = Field(None, gt=0, description="Stop after so many seconds of work.")

@@ -10,10 +10,13 @@ import sqlalchemy as sa
 
 from lakatos.experiments_db.log import Counts, Entry, Log, Reader, open_engine
 from lakatos.experiments_db.verdict import Interval, Judgement, Slot, interval, judge, selected_level
+from lakatos.tools.behaviour import Behaviour, most_pairs
 from lakatos.tools.errors import NotThere, UserError
+from lakatos.tools.statistics import BATCH, PER_TEMPLATE
 
 DEFAULT_ALPHA = 0.05
 STUDY = "main"
+_LONGEST = 200  # characters of a study's name
 
 
 class StudyReader(Reader):
@@ -82,6 +85,7 @@ class Store(StudyReader, Log):
         create: bool = True,
         alpha: float = DEFAULT_ALPHA,
         secret_seed: str | None = None,
+        planned: int | None = None,
     ) -> None:
         super().__init__(engine)
         known = self.studies()
@@ -91,7 +95,52 @@ class Store(StudyReader, Log):
         if name not in known and not create:  # who only reads must not found a study: its secret would be another's
             has = f"it has {', '.join(known)}" if known else "nothing has been begun in it"
             raise UserError(f"{engine.url} has no study {name!r}; {has}.")
-        self.study = self.found(name, alpha, secret_seed) if name not in known else self.study_named(name)
+        self.study = self.found(name, alpha, secret_seed, planned) if name not in known else self.study_named(name)
+
+    def extension(self, entry: Entry, pairs: int) -> int:
+        """How many further pairs a test may have that ended without a confirmation; `extend` appends it.
+
+        Args:
+            pairs: how many more it may use.
+
+        Returns:
+            As many of them as there are to draw, in whole batches.
+
+        Raises:
+            UserError: it is confirmed, has crashed or not ended; or there are no further prompts.
+        """
+        who = f"Hypothesis {entry.id}"
+        if entry.state == "confirmed":
+            raise UserError(f"{who} is confirmed: its evidence is frozen for good. `lakatos rerun` tests it again.")
+        if entry.evidence is None:
+            raise UserError(f"{who} has not been tested to its end: `lakatos run --resume` goes on.")
+        if entry.crashed:
+            raise UserError(f"{who} crashed: a crash stays what it is, and its slot is spent.")
+        more = min(pairs, self._left(entry, pairs)) // BATCH * BATCH
+        if more < BATCH:
+            raise UserError(f"{who} needs at least {BATCH} more pairs, and its behaviour has none that it has not used.")
+        return more
+
+    def extend(self, entry: Entry, pairs: int) -> int:
+        """Append that a test may go on; see `extension`."""
+        more = self.extension(entry, pairs)
+        assert entry.evidence is not None
+        self.add_extension(entry.id, entry.evidence.n, more)
+        return more
+
+    def _left(self, entry: Entry, pairs: int) -> int:
+        """How many of so many further pairs there are to draw for a test."""
+        assert entry.evidence is not None
+        run, n = self.run_row(entry.run_id), entry.evidence.n
+        behaviour = Behaviour.model_validate(run.behaviour_definition)
+        sources = [(behaviour, entry.claim.family)]
+        sources += [(Behaviour.model_validate(run.controls[name]), None) for name in entry.prediction.controls]
+        left = min(most_pairs(source, n + pairs, family) for source, family in sources) - n
+        if entry.battery.unit == "template":
+            left = min(left, PER_TEMPLATE * (entry.prediction.templates - entry.evidence.templates))
+        if entry.prediction.corpus is not None:  # more than half of a list would use it up
+            left = min(left, entry.prediction.corpus.pairs // 2 - n)
+        return left
 
     def every_study(self) -> list[Store]:
         """Every study of the database, oldest first."""
@@ -102,6 +151,34 @@ class Store(StudyReader, Log):
         from lakatos.experiments_db.verify import verify
 
         return verify(self.engine, progress)
+
+
+def every_study(url: str) -> list[Store]:
+    """The studies of a database, oldest first. Raises UserError: there is no such database."""
+    engine = open_engine(url, create=False)
+    return [Store(engine, name) for name in Reader(engine).studies()]
+
+
+def new_study(url: str, name: str, *, alpha: float = DEFAULT_ALPHA, planned: int | None = None) -> Store:
+    """Begin a study in a database, making the database if need be.
+
+    Args:
+        url: a path or a SQLAlchemy URL.
+        planned: how many hypotheses it plans to register: these share most of alpha (see `slot_weights`).
+
+    Raises:
+        UserError: the study is there already, its name is none, or alpha or the plan is out of range.
+    """
+    if not name.strip() or len(name) > _LONGEST or not name.isprintable():
+        raise UserError(f"A study's name has 1 to {_LONGEST} printable characters.")
+    if not 0 < alpha <= 0.5:
+        raise UserError(f"alpha, the false discovery rate, is above 0 and at most 0.5; {alpha:g} is not.")
+    if planned is not None and planned < 1:
+        raise UserError(f"A study plans for at least one hypothesis, not for {planned}.")
+    engine = open_engine(url)
+    if name in Reader(engine).studies():
+        raise UserError(f"There is a study {name!r} already, and its plan is fixed; `lakatos study list` shows it.")
+    return Store(engine, name, alpha=alpha, planned=planned)
 
 
 def open_store(

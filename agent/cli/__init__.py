@@ -8,6 +8,8 @@ behaviours  lakatos behaviours;  checking: what it finds
 review      lakatos review, assess, reviews
 regression  lakatos assess of files, rerun, drift
 verify      lakatos verify, seal
+study       lakatos study
+extend      lakatos extend
 transcript  lakatos transcript
 bench       lakatos bench
 tables      documents as tables;  behaviour_tables: of behaviours;  bench_tables: of what lakatos bench measures

@@ -12,10 +12,12 @@ import typer
 
 from lakatos.agent.cli import behaviours as cli_behaviours
 from lakatos.agent.cli import bench as cli_bench
+from lakatos.agent.cli import extend as cli_extend
 from lakatos.agent.cli import log as cli_log
 from lakatos.agent.cli import regression as cli_regression
 from lakatos.agent.cli import review as cli_review
 from lakatos.agent.cli import run as cli_run
+from lakatos.agent.cli import study as cli_study
 from lakatos.agent.cli import transcript as cli_transcript
 from lakatos.agent.cli import verify as cli_verify
 from lakatos.agent.cli.options import err, out
@@ -31,9 +33,11 @@ app = typer.Typer(
 )
 about = typer.Typer()
 app.add_typer(cli_run.app)
+app.add_typer(cli_extend.app)
 app.add_typer(cli_log.app)
 app.add_typer(cli_behaviours.app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
+app.add_typer(cli_study.app, name="study")
 app.add_typer(cli_review.app)
 app.add_typer(cli_regression.app)
 app.add_typer(cli_transcript.app)

@@ -58,13 +58,18 @@ def print_log(console: Console, store: Store, run_id: int | None, state: str | N
     if study["other_studies"]:
         console.print(f"other studies here: {escape(', '.join(study['other_studies']))} (--study)", highlight=False)
     if document["hypotheses"]:
-        console.print(_hypotheses(document["hypotheses"], wide=console.width >= _WIDE))
+        print_hypotheses(console, document["hypotheses"])
     if refused and document["refused"]:
         table = _table("refused", "reason", "proposal")
         for row in document["refused"]:
             claim = row["proposal"].get("claim") or row["proposal"]
             table.add_row(row["kind"], escape(row["reason"]), escape(str(claim)[:200]))
         console.print(table)
+
+
+def print_hypotheses(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Hypotheses, one a row."""
+    console.print(_hypotheses(rows, wide=console.width >= _WIDE))
 
 
 def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int) -> None:

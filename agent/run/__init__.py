@@ -8,7 +8,7 @@ beginning      what was selected, on which model
 exploring      whether the model shows the behaviour, and where to look
 proposing      the proposer, and what it sees of the run;  asking: its requests to a language model
 registering    proposals judged: a slot, or a refusal
-testing        registered claims tested, batch by batch
+testing        registered claims tested, draw by draw;  extending: tests that ended, gone on with
 concluding     what the verdicts come to
 """
 
@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
+    from lakatos.agent.run.extending import extend
     from lakatos.agent.run.graph import investigate, resume
 
-__all__ = ["investigate", "resume"]
+__all__ = ["extend", "investigate", "resume"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "extend": "extending",
         "investigate": "graph",
         "resume": "graph",
     },

@@ -62,7 +62,7 @@ def _register(run: Context, proposal: Proposal) -> None:
     twins = run.store.with_hash(identity.removeprefix("sha256:"))
     if twins:
         text = describe(claim, run.behaviour.name)
-        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twins[0]} ({text})", twins[0])
+        _refuse(run, proposal, "duplicate", _twin(run, twins[0], text), twins[0])
         return
     began = time.monotonic()
     try:
@@ -102,6 +102,13 @@ def _register(run: Context, proposal: Proposal) -> None:
         if run.store.of_proposals([proposal.id]):
             return
         _refuse(run, proposal, "duplicate", str(error), error.duplicate_of)
+
+
+def _twin(run: Context, hypothesis_id: int, text: str) -> str:
+    """That a claim is in the log already, and how its test goes on where it lacked pairs."""
+    stop = run.store.stop_of(hypothesis_id)
+    more = f"; `lakatos extend {hypothesis_id}` goes on with its test" if stop in ("exhausted", "futility") else ""
+    return f"registered already as hypothesis {hypothesis_id} ({text}){more}"
 
 
 def _cap(run: Context, claim: AnyClaim, controls: Collection[str]) -> int:

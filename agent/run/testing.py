@@ -6,7 +6,8 @@ Each draw is in the log before the next is drawn, and a claim's evidence as soon
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,6 +15,7 @@ from lakatos.agent.run.context import Context
 from lakatos.experiments_db.log import Entry, Share, Stream, Tested, stream_key, to_data
 from lakatos.experiments_db.verdict import State
 from lakatos.tools.claim import control_names
+from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import (
     Data,
     Evidence,
@@ -29,8 +31,26 @@ from lakatos.tools.statistics import BATCH
 
 
 def test_registered(run: Context) -> None:
-    """Test every registered hypothesis of this run whose evidence is not frozen."""
-    entries = run.entries()
+    """Test every registered hypothesis of this run whose evidence is not frozen; extend those that the run may."""
+    test_pending(run)
+    more = run.config.extend
+    lack = [e for e in run.entries() if _lacked_pairs(e)] if more is not None else []
+    for entry in lack:
+        with suppress(UserError):  # there are no further prompts
+            run.store.extend(entry, more or 0)
+    if lack:
+        test_pending(run)
+
+
+def _lacked_pairs(entry: Entry) -> bool:
+    """Whether a test ended for want of pairs, as its rule was registered."""
+    ended = entry.evidence is not None and entry.evidence.stop == "exhausted"
+    return ended and entry.state != "confirmed" and not entry.extensions
+
+
+def test_pending(run: Context, only: Collection[int] | None = None) -> None:
+    """Test hypotheses of this run whose evidence is not frozen, all or only these."""
+    entries = [e for e in run.entries() if only is None or e.id in only]
     pending = [e for e in entries if e.evidence is None]
     if not pending:
         return

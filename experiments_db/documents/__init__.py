@@ -1,6 +1,7 @@
 """The log as records for people and programs. Tables, JSON, files and pages are made of these.
 
 documents   runs, hypotheses, corrections, reviews
+study       studies: their plan, and what was tried in them
 line        one hypothesis as a flat row: the columns of tables, files and the index
 cell        a place in the model, and what was found of it
 commands    that lead back to what a page shows
@@ -18,10 +19,10 @@ from lakatos.experiments_db.documents.documents import (
     log_document,
     run_document,
     runs_document,
-    study_document,
 )
 from lakatos.experiments_db.documents.line import COLUMNS, FILTERS, KEPT, LACKING, SORTS, TYPES, Line, entry_line
 from lakatos.experiments_db.documents.provenance import deviations, kin, proposal_document
+from lakatos.experiments_db.documents.study import studies_document, study_document, study_line
 from lakatos.experiments_db.documents.transcript import as_markdown, transcript_document
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "rerun_command",
     "run_document",
     "runs_document",
+    "studies_document",
     "study_document",
+    "study_line",
     "transcript_document",
 ]

@@ -8,26 +8,12 @@ from typing import Any
 
 from lakatos.experiments_db.documents.line import entry_line, few_templates
 from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
+from lakatos.experiments_db.documents.study import study_document
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import OFFICIAL, STATES, Judgement, correct, family_of
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import e_process, parts_of
-
-
-def study_document(store: Store) -> dict[str, Any]:
-    """The study: over what error is controlled, how, and the ledger's head."""
-    study = store.study
-    others = [other for other in store.studies() if other != study.name]
-    return {
-        "name": study.name,
-        "alpha": study.alpha,
-        "method": OFFICIAL,
-        "family": f"the study {study.name}" if others else "every hypothesis in this database",
-        "other_studies": others,
-        "secret": study.secret_source,
-        "ledger_head": store.ledger_head(),
-    }
 
 
 def runs_document(store: Store) -> list[dict[str, Any]]:

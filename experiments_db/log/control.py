@@ -11,7 +11,7 @@ from lakatos.tools.errors import UserError
 Wish = Literal["pause", "resume", "stop"]
 WISHES: Final[tuple[Wish, ...]] = ("pause", "resume", "stop")
 _PREFIX = "asked to "
-_BEGINNINGS = ("started", "resumed")  # what was asked of a run before it went on is over
+_OVER = ("started", "resumed", "stopped", "finished", "failed")  # what was asked of a run before these is over
 
 
 def ask(log: Log, run_id: int, wish: str, author: str) -> None:
@@ -31,7 +31,7 @@ def ask(log: Log, run_id: int, wish: str, author: str) -> None:
 
 def asked(log: Log, run_id: int) -> Literal["pause", "stop"] | None:
     """What the newest wish asks of a run; None to go on."""
-    kinds = (*_BEGINNINGS, *(_PREFIX + wish for wish in WISHES))
+    kinds = (*_OVER, *(_PREFIX + wish for wish in WISHES))
     found = log.events(run_id, *kinds)
     kind = found[-1].kind if found else ""
     if kind == _PREFIX + "pause":

@@ -52,6 +52,7 @@ class HypothesisReader(RowReader):
                 sa.cast(h.atoms, sa.Text),
                 *(sa.func.coalesce(count.c.n, 0), e.stop, e.e, e.p),
             )
+            .select_from(h)
             .outerjoin(e, FROZEN)
             .outerjoin(count, count.c.hypothesis_id == h.id)
             .where(self._mine)
@@ -151,6 +152,12 @@ class HypothesisReader(RowReader):
     def batches(self, hypothesis_id: int) -> list[m.Batch]:
         """The batches of a hypothesis, in order."""
         return self.all(m.Batch, m.Batch.hypothesis_id == hypothesis_id)
+
+    def stop_of(self, hypothesis_id: int) -> str | None:
+        """Why the test of a hypothesis ended; None: it has not."""
+        e = m.EvidenceRow
+        frozen = sa.select(e.stop).join(m.HypothesisRow, FROZEN).where(e.hypothesis_id == hypothesis_id)
+        return next(iter(self.column_of(frozen)), None)
 
     def frozen_at(self, hypothesis_id: int) -> str | None:
         """When the evidence of a hypothesis was frozen; None: it has not been."""

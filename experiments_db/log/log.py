@@ -97,8 +97,12 @@ class Log(Reader):
         """Append one row."""
         return self.append(lambda a: a.add(row))
 
-    def found(self, name: str, alpha: float, secret_seed: str | None) -> m.Study:
-        """The study of this name, founded now unless another process has just done so."""
+    def found(self, name: str, alpha: float, secret_seed: str | None, planned: int | None = None) -> m.Study:
+        """The study of this name, founded now unless another process has just done so.
+
+        Args:
+            planned: how many hypotheses share most of alpha (see `slot_weights`).
+        """
 
         def build(append: Append) -> m.Study:
             existing = append.session.scalars(sa.select(m.Study).where(m.Study.name == name)).one_or_none()
@@ -107,6 +111,7 @@ class Log(Reader):
                 m.Study(
                     name=name,
                     alpha=alpha,
+                    planned=planned,
                     secret=secrets.token_hex(32) if seeded is None else seeded.hexdigest(),
                     secret_source="random" if seeded is None else "seed",
                 )
@@ -234,7 +239,7 @@ class Log(Reader):
 
         self.append(build)
 
-    def extend(self, hypothesis_id: int, begun: int, pairs: int) -> m.Extension:
+    def add_extension(self, hypothesis_id: int, begun: int, pairs: int) -> m.Extension:
         """Append that a test which ended without success may go on.
 
         Args:

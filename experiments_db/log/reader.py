@@ -56,6 +56,7 @@ class Reader(HypothesisReader, RunReader):
                 session.execute(
                     sa.select(h, m.EvidenceRow, m.Run.proposer, n, spent)
                     .options(defer(h.calibration), defer(h.atoms))
+                    .select_from(h)
                     .join(m.Run, m.Run.id == h.run_id)
                     .outerjoin(m.EvidenceRow, FROZEN)
                     .where(*where)
@@ -88,7 +89,7 @@ class Reader(HypothesisReader, RunReader):
             run_id: of this run; of the whole study if None.
         """
         h, e = m.HypothesisRow, m.EvidenceRow
-        hypotheses = sa.select(h.id, e.stop).outerjoin(e, FROZEN)
+        hypotheses = sa.select(h.id, e.stop).select_from(h).outerjoin(e, FROZEN)
         hypotheses = hypotheses.where(self._mine if run_id is None else h.run_id == run_id)
         proposals = sa.select(sa.func.count(m.Proposal.id)).where(self._of_study(m.Proposal.run_id, run_id))
         refusals = proposals.join(m.Refusal, m.Refusal.proposal_id == m.Proposal.id)

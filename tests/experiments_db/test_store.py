@@ -8,13 +8,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from lakatos.agent.simulation.world import BEHAVIOUR
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.log import Burned, Conflict, StoreError, derive_seed
+from lakatos.experiments_db.log import Burned, Conflict, Share, StoreError, derive_seed
 from lakatos.experiments_db.log import tables as m
+from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import crashed, seed_commitment
 
@@ -43,7 +45,7 @@ def add_proposal(store, run, place=0):
 def unregistered(store, run, proposal, claim_hash="sha256:c"):
     """What `Log.register` takes."""
 
-    def row(slot, _nonce):
+    def row(slot):
         return m.HypothesisRow(
             study_id=store.study.id,
             run_id=run.id,
@@ -122,8 +124,7 @@ def test_the_database_itself_refuses_update_and_delete(toy_copy, table, change):
         assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
-RECORD = {"measures": ["clean", "intervened"], "slot": 1, "threshold": 4000.0, "battery": {"n_max": 128}}
-MEASURED = {"clean": 1.0, "intervened": 0.5}
+RECORD = {"claim": {}, "measures": ["clean", "intervened"], "slot": 1, "threshold": 4000.0, "battery": {"n_max": 128}}
 
 
 @pytest.fixture
@@ -133,61 +134,141 @@ def registered(store):
     return store.register(*unregistered(store, run, add_proposal(store, run)))
 
 
-def batch(row, number=0, drawn_at="9999-01-01", e_after=1.0):
-    fields = {"hypothesis_id": row.id, "number": number, "seed": "1", "drawn_at": drawn_at, "e_after": e_after}
-    return {**fields, "engine": "suffix", "forwards": 0.0, "seconds": 0.0}
+def pair(uid="one", clean="A prompt"):
+    return PromptPair(uid, "t", clean, "Another", " x", " y", {}, {})
 
 
-def effect(row, uid="one", measured=None, **changes):
-    fields = {"claim_hash": row.claim_hash, "place": 0, "uid": uid, "template": "t", "prompt": {}}
-    return {**fields, **changes, "measured": MEASURED if measured is None else measured}
+def share(row, number=0, e_after=1.0, own=None):
+    own = {"intervened": [0.5]} if own is None else own
+    return Share(row.id, number, {name: np.array(x) for name, x in own.items()}, e_after, "suffix", 0.0, 0.0)
 
 
-@pytest.mark.parametrize("drawn_at", ["2000-01-01T00:00:00.000000+00:00", None])
-def test_a_batch_cannot_be_drawn_before_registration(store, registered, drawn_at):
-    with pytest.raises(Conflict, match="after its hypothesis was registered"):
-        store.add_batch(prompts=[], **batch(registered, drawn_at=drawn_at or registered.registered_at))
+COMMON = {"logit_diff.clean": np.array([1.0])}
 
 
-def test_one_bet_per_claim_and_prompt(store, registered):
-    store.add_batch(prompts=[effect(registered, "same")], **batch(registered))
+def draw(store, stream, number, shares, uid=None, drawn_at=None, common=COMMON, **changes):
+    prompts = [pair(uid or f"{stream.id}-{number}", **changes)]
+    store.add_draw(stream, number, drawn_at or store.time(), prompts, common, shares)
+
+
+@pytest.fixture
+def stream(store, registered):
+    return store.open_stream([registered.claim_hash])
+
+
+@pytest.mark.parametrize("early", ["2000-01-01T00:00:00.000000+00:00", None])
+def test_a_draw_cannot_come_before_its_stream_or_the_registration(store, registered, stream, early):
+    with pytest.raises(Conflict, match=r"follow its opening|after its hypothesis was registered"):
+        draw(store, stream, 0, [share(registered)], drawn_at=early or registered.registered_at)
+
+
+def test_one_bet_per_claim_and_prompt(store, registered, stream):
+    draw(store, stream, 0, [share(registered)], uid="same")
     with pytest.raises(Conflict, match="uid"):
-        store.add_batch(prompts=[effect(registered, "same")], **batch(registered, 1))
-    assert len(store.batches(registered.id)) == 1, "a refused batch leaves nothing behind"
+        draw(store, stream, 1, [share(registered, 1)], uid="same")
+    assert len(store.batches(registered.id)) == 1, "a refused draw leaves nothing behind"
 
 
-def test_a_prompt_without_its_whole_battery_is_refused(store, registered):
-    for measured in ({"clean": 1.0}, {"clean": 1.0, "other": 1.0}, {}):
+def test_a_prompt_without_its_whole_battery_is_refused(store, registered, stream):
+    for own, common in (({}, COMMON), ({"other": [1.0]}, COMMON), ({"intervened": [1.0]}, {})):
         with pytest.raises(Conflict, match="whole battery"):
-            store.add_batch(prompts=[effect(registered, measured=measured)], **batch(registered))
-    with pytest.raises(Conflict, match="belongs to the claim"):
-        store.add_batch(prompts=[effect(registered, claim_hash="sha256:other")], **batch(registered))
+            draw(store, stream, 0, [share(registered, own=own)], common=common)
+    other = {"prob_diff.clean": np.array([1.0])}
+    with pytest.raises(Conflict, match="whole battery"):
+        draw(store, stream, 0, [share(registered)], common=other)
     assert store.batches(registered.id) == []
 
 
-def test_batches_follow_one_another_until_the_evidence_is_frozen(store, registered):
-    with pytest.raises(Conflict, match="follow one another"):
-        store.add_batch(prompts=[], **batch(registered, 1))
-    store.add_batch(prompts=[effect(registered)], **batch(registered))
-    with pytest.raises(Conflict, match="follow one another"):
-        store.add_batch(prompts=[], **batch(registered))
+def test_draws_follow_one_another_until_the_evidence_is_frozen(store, registered, stream):
+    with pytest.raises(Conflict, match="follow its opening and one another"):
+        draw(store, stream, 1, [share(registered)])
+    draw(store, stream, 0, [share(registered)])
+    with pytest.raises(Conflict, match=r"draws\.stream_id|follow"):
+        draw(store, stream, 0, [share(registered, 1)])
+    with pytest.raises(Conflict, match="batches of a test follow one another"):
+        draw(store, stream, 1, [share(registered, 2)])
     store.freeze(registered.id, crashed("it failed", n=16))
     with pytest.raises(Conflict, match="frozen"):
-        store.add_batch(prompts=[effect(registered, "two")], **batch(registered, 1))
+        draw(store, stream, 1, [share(registered, 1)])
+
+
+def second(store, registered, number=2):
+    run = store.all(m.Run)[0]
+    return store.register(*unregistered(store, run, add_proposal(store, run, number), f"sha256:{number}"))
+
+
+def test_a_stream_serves_registered_claims_once(store, registered):
+    for members in ([], ["sha256:nobody"], [registered.claim_hash, "sha256:nobody"]):
+        with pytest.raises(Conflict, match="registered in its study"):
+            store.open_stream(members)
+    stream = store.open_stream([registered.claim_hash])
+    with pytest.raises(Conflict, match="one stream"):
+        store.open_stream([registered.claim_hash])
+    assert [s.id for s in store.streams()] == [stream.id]
+    late = second(store, registered)
+    store.freeze(late.id, crashed("it failed", n=0))
+    with pytest.raises(Conflict, match="frozen"):
+        store.open_stream([late.claim_hash])
+
+
+def test_nobody_joins_an_opened_stream(store, registered, stream):
+    """Neither through the log's functions nor with SQL."""
+    late = second(store, registered)
+    with pytest.raises(Conflict, match="nobody joins"):
+        draw(store, stream, 0, [share(registered), share(late)])
+    with pytest.raises(Conflict, match="nobody joins"):
+        draw(store, stream, 0, [share(late)])
+    draw(store, stream, 0, [share(registered)])
+    stored = store.batches(registered.id)[0]
+    with pytest.raises(Conflict, match="nobody joins"):
+        store.add(m.Batch(**{**stored.cells(), "id": None, "hypothesis_id": late.id}))
+    with sqlite3.connect(store.engine.url.database) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute("UPDATE streams SET members = json_insert(members, '$[#]', 'sha256:2')")
+
+
+def test_a_claim_of_another_study_does_not_join(store, registered):
+    other = open_store(str(store.engine.url.database), study="other")
+    with pytest.raises(Conflict, match="registered in its study"):
+        other.open_stream([registered.claim_hash])
+
+
+def test_a_test_takes_every_draw_of_its_stream(store, registered):
+    late = second(store, registered)
+    stream = store.open_stream([registered.claim_hash, late.claim_hash])
+    draw(store, stream, 0, [share(registered)])
+    with pytest.raises(Conflict, match="takes every draw"):
+        draw(store, stream, 1, [share(registered, 1), share(late)])
+
+
+def test_prompts_have_no_rows_of_their_own_any_more(store, registered, stream):
+    draw(store, stream, 0, [share(registered)])
+    effect = {"claim_hash": registered.claim_hash, "place": 0, "uid": "u", "template": "t", "prompt": {}}
+    with pytest.raises(Conflict, match="belong to draws"):
+        store.add(m.Effect(batch_id=1, measured={"clean": 1.0, "intervened": 0.5}, **effect))
+    told = {"hypothesis_id": registered.id, "number": 1, "seed": "1", "drawn_at": store.time(), "e_after": 1.0}
+    with pytest.raises(Conflict, match="nobody joins"):
+        store.add(m.Batch(engine="suffix", forwards=0.0, seconds=0.0, **told))
 
 
 def frozen_at(e, stop="success"):
     return crashed("", n=16).model_copy(update={"e": e, "stop": stop})
 
 
-def test_evidence_is_what_its_last_batch_says(store, registered):
+def test_evidence_is_what_its_last_batch_says(store, registered, stream):
     with pytest.raises(Conflict, match=r"last prompt|has not stopped"):
         store.freeze(registered.id, frozen_at(5000.0))  # no prompt at all
-    store.add_batch(prompts=[effect(registered)], **batch(registered, e_after=5000.0))
+    draw(store, stream, 0, [share(registered, e_after=5000.0)])
     with pytest.raises(Conflict, match="after the last prompt"):
         store.freeze(registered.id, frozen_at(6000.0))
     store.freeze(registered.id, frozen_at(5000.0))
     assert store.slots()[0].e == 5000.0
+    with pytest.raises(Conflict, match="frozen"):
+        store.freeze(registered.id, frozen_at(5000.0))
+
+
+def go(store, stream, registered, path, first=0):
+    for number, e in enumerate(path, first):
+        draw(store, stream, number, [share(registered, number, e)])
 
 
 @pytest.mark.parametrize(
@@ -201,17 +282,70 @@ def test_evidence_is_what_its_last_batch_says(store, registered):
         ([10.0] * 8, True),  # the registered maximum
     ],
 )
-def test_a_test_is_frozen_when_its_rule_stops_it_and_not_before_or_after(store, registered, path, fires):
-    for number, e in enumerate(path):
-        store.add_batch(prompts=[effect(registered, str(number))], **batch(registered, number, e_after=e))
+def test_a_test_is_frozen_when_its_rule_stops_it_and_not_before_or_after(store, registered, stream, path, fires):
+    go(store, stream, registered, path)
     if fires:
         with pytest.raises(Conflict, match="has stopped this test"):
-            store.add_batch(prompts=[effect(registered, "more")], **batch(registered, len(path), e_after=9.0))
+            draw(store, stream, len(path), [share(registered, len(path), 9.0)])
         store.freeze(registered.id, frozen_at(path[-1]))
     else:
         with pytest.raises(Conflict, match="has not stopped this test"):
             store.freeze(registered.id, frozen_at(path[-1]))
-        store.add_batch(prompts=[effect(registered, "more")], **batch(registered, len(path), e_after=9.0))
+        draw(store, stream, len(path), [share(registered, len(path), 9.0)])
+
+
+def test_an_extension_lets_a_test_go_on(store, registered, stream):
+    """On a stream of its own, from the e-value it had; futility counts anew, and the end comes with the new pairs."""
+    go(store, stream, registered, [0.1] * 4)
+    with pytest.raises(Conflict, match="want of pairs or for futility"):
+        store.add_extension(registered.id, 64, 128)  # it has not ended
+    store.freeze(registered.id, frozen_at(0.1, "futility"))
+    for begun, pairs in ((48, 128), (64, 8), (64, 24)):
+        with pytest.raises(Conflict, match="want of pairs or for futility"):
+            store.add_extension(registered.id, begun, pairs)
+    store.add_extension(registered.id, 64, 128)
+    assert store.slots()[0].stop is None
+    with pytest.raises(Conflict, match="want of pairs or for futility"):
+        store.add_extension(registered.id, 64, 128)  # it goes on already
+    more = store.open_stream([registered.claim_hash])
+    with pytest.raises(Conflict, match="one stream"):
+        store.open_stream([registered.claim_hash])
+    for number in range(4):
+        with pytest.raises(Conflict, match="has not stopped this test"):
+            store.freeze(registered.id, frozen_at(0.1, "futility"))
+        draw(store, more, number, [share(registered, 4 + number, 0.1)])
+    with pytest.raises(Conflict, match="has stopped this test"):
+        draw(store, more, 4, [share(registered, 8, 0.1)])
+    store.freeze(registered.id, frozen_at(0.1, "futility"))
+    assert (store.slots()[0].stop, store.slots()[0].e, store.slots()[0].batches) == ("futility", 0.1, 8)
+
+
+def test_an_extension_ends_with_its_pairs(store, registered, stream):
+    go(store, stream, registered, [10.0] * 8)
+    store.freeze(registered.id, frozen_at(10.0, "exhausted"))
+    store.add_extension(registered.id, 128, 32)
+    more = store.open_stream([registered.claim_hash])
+    for number in range(2):
+        draw(store, more, number, [share(registered, 8 + number, 10.0)])
+    with pytest.raises(Conflict, match="has stopped this test"):
+        draw(store, more, 2, [share(registered, 10, 10.0)])
+    store.freeze(registered.id, frozen_at(10.0, "exhausted"))
+
+
+def test_no_prompt_is_bet_on_again_after_an_extension(store, registered, stream):
+    go(store, stream, registered, [0.1] * 4)
+    store.freeze(registered.id, frozen_at(0.1, "futility"))
+    store.add_extension(registered.id, 64, 16)
+    with pytest.raises(Conflict, match="bets once"):
+        draw(store, store.open_stream([registered.claim_hash]), 0, [share(registered, 4)], uid=f"{stream.id}-2")
+
+
+@pytest.mark.parametrize(("e", "stop"), [(5000.0, "success"), (0.0, "crashed")])
+def test_neither_a_success_nor_a_crash_is_extended(store, registered, stream, e, stop):
+    go(store, stream, registered, [5000.0])
+    store.freeze(registered.id, frozen_at(e, stop))
+    with pytest.raises(Conflict, match="want of pairs or for futility"):
+        store.add_extension(registered.id, 16, 128)
 
 
 def test_a_crash_has_no_e_value(store, registered):
@@ -225,7 +359,7 @@ def test_a_slot_cannot_be_left_out_or_taken_twice(store, registered):
     run = store.all(m.Run)[0]
     for slot, number in ((1, 5), (3, 6)):
         build, *_ = unregistered(store, run, add_proposal(store, run, number), f"sha256:{slot}")
-        row = build(slot, "")
+        row = build(slot)
         row.record, row.registered_at = {}, "2000"
         with pytest.raises(Conflict, match="next slot"):
             store.add(row)
@@ -235,7 +369,7 @@ def test_a_list_of_pairs_is_burned_once_its_numbers_are_seen(store, registered):
     run = store.all(m.Run)[0]
     early = unregistered(store, run, add_proposal(store, run, 1), "sha256:2")
     store.register(*early, unburned=["A prompt"])
-    store.add_batch(prompts=[effect(registered, prompt={"clean": "A prompt"})], **batch(registered))
+    draw(store, store.open_stream([registered.claim_hash]), 0, [share(registered)])
     late = unregistered(store, run, add_proposal(store, run, 2), "sha256:3")
     with pytest.raises(Burned, match="fixed list"):
         store.register(*late, unburned=["Another", "A prompt"])
