@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 from tampering import rechain, unguarded
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.log import from_values
+from lakatos.experiments_db.log import Share, stream_key
 from lakatos.tools.claim import control_names
-from lakatos.tools.evidence import Data, conclude, e_process, stopped
-from lakatos.tools.experiment import draw_prompts, needs_donors
+from lakatos.tools.evidence import Data, conclude, e_process, split_values, stopped
+from lakatos.tools.experiment import Draw, Member
 from lakatos.tools.statistics import BATCH
 
 UNTOUCHED = ("clean", "corrupted", "random.", "control.", "attention.")
@@ -33,24 +34,22 @@ def forge(db, hypothesis_id):
     store = open_store(str(db))
     entry = store.hypothesis(str(hypothesis_id))
     claim, battery, threshold = entry.claim, entry.battery, entry.prediction.threshold
-    effects, batches = store.effects(entry.id), store.batches(entry.id)
-    columns = {name: np.array([e.measured[name] for e in effects]) for name in effects[0].measured}
-    changed, templates = bent(columns), tuple(e.template for e in effects)
-    told, done = [], []
+    prompts, batches = store.prompts(entry.id), store.batches(entry.id)
+    columns = {name: np.array([p.measured[name] for p in prompts]) for name in prompts[0].measured}
+    changed, templates = bent(columns), tuple(p.template for p in prompts)
+    done = []
     with unguarded(db) as raw:
         for batch in batches:
             if stopped(claim, battery, threshold, done):
-                raw.execute("DELETE FROM effects WHERE batch_id = ?", (batch.id,))
                 raw.execute("DELETE FROM batches WHERE id = ?", (batch.id,))
                 continue
-            own = [k for k, e in enumerate(effects) if e.batch_id == batch.id]
-            told += own
+            own = [k for k, p in enumerate(prompts) if p.batch == batch.number]
             done.append(Data({n: v[own] for n, v in changed.items()}, tuple(templates[k] for k in own)))
             e_after = float(e_process(claim, battery, Data.join(done))[-1])
-            raw.execute("UPDATE batches SET e_after = ? WHERE id = ?", (e_after, batch.id))
-            for k in own:
-                measured = json.dumps(from_values(changed, k))
-                raw.execute("UPDATE effects SET measured = ? WHERE id = ?", (measured, effects[k].id))
+            _, told = split_values(claim, done[-1].values)
+            cells = (e_after, json.dumps({n: v.tolist() for n, v in sorted(told.items())}), batch.id)
+            raw.execute("UPDATE batches SET e_after = ?, own = ? WHERE id = ?", cells)
+        _drop_empty_draws(raw)
         assert stopped(claim, battery, threshold, done), "the rule must have fired"
         evidence = conclude(claim, battery, threshold, Data.join(done), entry.claim_hash)
         raw.execute(
@@ -67,37 +66,28 @@ def forge(db, hypothesis_id):
     return rechain(db, renumber=True)
 
 
+def _drop_empty_draws(raw):
+    """Draws that no claim takes any more."""
+    empty = "SELECT id FROM draws WHERE id NOT IN (SELECT draw_id FROM batches WHERE draw_id IS NOT NULL)"
+    raw.execute(f"DELETE FROM prompts WHERE draw_id IN ({empty})")
+    raw.execute(f"DELETE FROM draws WHERE id IN ({empty})")
+
+
 def forge_at_the_front_door(store, run, entry, behaviour, controls, tokenizer):
     """A registered claim gets invented numbers for the right prompts, through the log's own functions."""
     claim, battery, threshold = entry.claim, entry.battery, entry.prediction.threshold
     invented = bent(store.calibration(entry.id).values)
+    stream = store.open_stream([entry.claim_hash])
+    wanted = [c for c in controls if c.name in control_names(claim, behaviour)]
+    seed = partial(store.seed, stream_key(stream.members, stream.nonce))
     done: list[Data] = []
     while stopped(claim, battery, threshold, done) is None:
         drawn_at, number = store.time(), len(done)
-        sample = draw_prompts(
-            behaviour,
-            [c for c in controls if c.name in control_names(claim, behaviour)],
-            tokenizer,
-            n=BATCH,
-            skip=BATCH * number,
-            split="confirmation",
-            seeds=lambda purpose: store.seed(entry.seed_key, purpose),
-            donors=needs_donors(claim),
-        )
-        pairs = sample.prompts.pairs
+        pairs = Draw.of([Member(claim, battery)], behaviour, wanted, number, seed).draw(tokenizer).prompts.pairs
         values = {name: column[:BATCH] for name, column in invented.items()}
         done.append(Data(values, tuple(pair.template for pair in pairs)))
-        batch = {
-            "number": number, "seed": str(pairs.seed), "drawn_at": drawn_at, "engine": "suffix",
-            "e_after": float(e_process(claim, battery, Data.join(done))[-1]), "forwards": 1.0, "seconds": 1.0,
-        }  # fmt: skip
-        effects = [
-            {
-                "claim_hash": entry.claim_hash, "place": k, "uid": pair.uid, "template": pair.template,
-                "prompt": {name: getattr(pair, name) for name in ("clean", "corrupted", "answer", "wrong")},
-                "measured": from_values(values, k),
-            }
-            for k, pair in enumerate(pairs)
-        ]  # fmt: skip
-        store.add_batch(entry.id, effects, **batch)
+        common, own = split_values(claim, values)
+        e = float(e_process(claim, battery, Data.join(done))[-1])
+        share = Share(entry.id, number, own, e, engine="suffix", forwards=1.0, seconds=1.0)
+        store.add_draw(stream, number, drawn_at, pairs, common, [share])
     store.freeze(entry.id, conclude(claim, battery, threshold, store.data(entry.id), entry.claim_hash))

@@ -16,17 +16,18 @@ import pytest
 
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import documents, entry_line
-from lakatos.experiments_db.log import from_values, now
+from lakatos.experiments_db.log import Share, now
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, heat_map, write_report
 from lakatos.experiments_db.report import files as export
 from lakatos.experiments_db.report.files import write_csv, write_jsonl
 from lakatos.experiments_db.report.rendering import by_quantile
 from lakatos.experiments_db.report.svg import number as said
+from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import CLAIM, atoms, claim_fields, claim_hash, in_words
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Battery, Data, conclude, crashed, e_process, stopped
+from lakatos.tools.evidence import Battery, Data, conclude, crashed, e_process, split_values, stopped
 from lakatos.tools.evidence.constants import Line
 from lakatos.tools.multiplicity import slot_weights, success_threshold
 
@@ -84,7 +85,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
     lines = (Line(name=p.name, delta=p.delta, scale=9.0, unit=p.unit, decides=p.decides) for p in parts)
     battery = draft.model_copy(update={"lines": tuple(lines)})
 
-    def record(slot, nonce):
+    def record(slot):
         weight = float(slot_weights(slot)[-1])
         return {
             "claim": claim_fields(claim),
@@ -106,16 +107,14 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
             "slot": slot,
             "weight": weight,
             "threshold": success_threshold(weight, store.study.alpha),
-            "nonce": nonce,
-            "seed_commitment": "sha256:" + "c" * 64,
         }
 
     identity = claim_hash(claim, weights=WEIGHTS, behaviour=BEHAVIOUR, controls={})
 
-    def row(slot, nonce):
+    def row(slot):
         return m.HypothesisRow(
             slot=slot,
-            record=record(slot, nonce),
+            record=record(slot),
             study_id=store.study.id,
             run_id=run_id,
             proposal_id=proposal.id,
@@ -138,6 +137,7 @@ def add_claim(store, run_id, claim, place, rationale="Because.", predicted=0.2, 
 def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
     """Up to n batches of 16 pairs with effects about `mean`, until the rule stops the test."""
     entry = store.hypothesis(str(hypothesis_id))
+    stream = store.open_stream([entry.claim_hash])
     rng = np.random.default_rng(hypothesis_id)
     every = []
     for number in range(n):
@@ -153,27 +153,12 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
             values |= {f"control.{name}.clean": np.full(16, 2.0), f"control.{name}.intervened": np.full(16, 2.0)}
             values["direct"] = values["intervened"]
         every.append(Data(values, tuple(f"t{k % 3}{template}" for k in range(16))))
-        batch = {
-            "number": number,
-            "seed": "1",
-            "drawn_at": now(),
-            "e_after": float(e_process(entry.claim, entry.battery, Data.join(every))[-1]),
-            "engine": "suffix",
-            "forwards": 52.8,
-            "seconds": 0.5,
-        }
-        effects = [
-            {
-                "claim_hash": entry.claim_hash,
-                "place": k,
-                "uid": f"{number}-{k}",
-                "template": f"t{k % 3}{template}",
-                "prompt": {"clean": f"{clean} {number}.{k}", "corrupted": None, "answer": " yes", "wrong": " no"},
-                "measured": from_values(values, k),
-            }
-            for k in range(16)
-        ]
-        store.add_batch(hypothesis_id, effects, **batch)
+        templates = every[-1].templates
+        pairs = [PromptPair(f"{number}-{k}", templates[k], f"{clean} {number}.{k}", "", " yes", " no", {}, {}) for k in range(16)]
+        common, own = split_values(entry.claim, values)
+        e = float(e_process(entry.claim, entry.battery, Data.join(every))[-1])
+        share = Share(hypothesis_id, number, own, e, engine="suffix", forwards=52.8, seconds=0.5)
+        store.add_draw(stream, number, store.time(), pairs, common, [share])
         if stopped(entry.claim, entry.battery, entry.prediction.threshold, every):
             break
 
