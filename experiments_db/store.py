@@ -118,7 +118,7 @@ class Store(StudyReader, Log):
             raise UserError(f"{who} crashed: a crash stays what it is, and its slot is spent.")
         more = min(pairs, self._left(entry, pairs)) // BATCH * BATCH
         if more < BATCH:
-            raise UserError(f"{who} needs at least {BATCH} more pairs, and its behaviour has none that it has not used.")
+            raise UserError(f"{who} needs at least {BATCH} more pairs, and there are none that it has not used.")
         return more
 
     def extend(self, entry: Entry, pairs: int) -> int:

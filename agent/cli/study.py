@@ -78,5 +78,3 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     counts = (str(row[name]) for name in ("registered", "tested", "confirmed"))
     planned = "-" if row["planned"] is None else str(row["planned"])
     return (escape(showable(row["name"])), f"{row['alpha']:g}", planned, *counts, f"e >= {row['next_threshold']:,.0f}")
-
-

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from lakatos.agent.run.context import Context
-from lakatos.agent.run.testing import test_pending
+from lakatos.agent.run.testing import finish_tests
 from lakatos.agent.watch import Silent, Watcher
 from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.store import open_store
@@ -63,5 +63,5 @@ def extend(
         told.say(f"{entry.id}: {more} more pairs for {entry.text}")
     for run_id, ids in runs.items():
         with contexts[run_id].interruptions.interruptible():
-            test_pending(contexts[run_id], ids)
+            finish_tests(contexts[run_id], ids)
     return [store.hypothesis(str(entry.id)) for entry in entries]

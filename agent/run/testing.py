@@ -32,14 +32,14 @@ from lakatos.tools.statistics import BATCH
 
 def test_registered(run: Context) -> None:
     """Test every registered hypothesis of this run whose evidence is not frozen; extend those that the run may."""
-    test_pending(run)
+    finish_tests(run)
     more = run.config.extend
     lack = [e for e in run.entries() if _lacked_pairs(e)] if more is not None else []
     for entry in lack:
         with suppress(UserError):  # there are no further prompts
             run.store.extend(entry, more or 0)
     if lack:
-        test_pending(run)
+        finish_tests(run)
 
 
 def _lacked_pairs(entry: Entry) -> bool:
@@ -48,7 +48,7 @@ def _lacked_pairs(entry: Entry) -> bool:
     return ended and entry.state != "confirmed" and not entry.extensions
 
 
-def test_pending(run: Context, only: Collection[int] | None = None) -> None:
+def finish_tests(run: Context, only: Collection[int] | None = None) -> None:
     """Test hypotheses of this run whose evidence is not frozen, all or only these."""
     entries = [e for e in run.entries() if only is None or e.id in only]
     pending = [e for e in entries if e.evidence is None]
@@ -174,9 +174,7 @@ def _test(tests: _Tests) -> None:
             if k not in crashes:
                 shares.append(tests.share(k, so_far[k], found, place, len(alive) - len(crashes)))
         frozen = {entries[k].id: evidence for k, evidence in crashes.items()}
-        run.store.add_draw(
-            tests.stream, found.draw.number, drawn.at, found.prompts, found.common, shares, frozen
-        )
+        run.store.add_draw(tests.stream, found.draw.number, drawn.at, found.prompts, found.common, shares, frozen)
         spent += found.forwards
         for k, evidence in crashes.items():
             tests.tell(k, evidence)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from lakatos.experiments_db.documents.line import entry_line, few_templates
-from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
 from lakatos.experiments_db.documents.study import study_document
+from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
 from lakatos.experiments_db.store import Store
-from lakatos.experiments_db.verdict import OFFICIAL, STATES, Judgement, correct, family_of
+from lakatos.experiments_db.verdict import STATES, Judgement, correct, family_of
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import e_process, parts_of

@@ -61,7 +61,7 @@ class HypothesisReader(RowReader):
         rows = self._read(lambda s: s.connection().execute(select).all())
         atoms = functools.cache(lambda text: tuple(map(sys.intern, json.loads(text))))  # the same few in very many
         planned = self.study.planned
-        return [Slot(*row[:8], atoms(row[8]), *row[9:], planned) for row in rows]
+        return [Slot(*[*row[:8], atoms(row[8]), *row[9:], planned]) for row in rows]
 
     def registered(self) -> int:
         """How many hypotheses the study has."""

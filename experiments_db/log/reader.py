@@ -72,14 +72,8 @@ class Reader(HypothesisReader, RunReader):
         extended: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for x in self.extensions(only):
             extended[x.hypothesis_id].append((x.begun, x.pairs))
-        return [
-            replace(
-                _entry(*row, judged[row[0].id]),
-                extensions=tuple(extended[row[0].id]),
-                standing=standing(said[row[0].id]),
-            )
-            for row in found
-        ]
+        entries = [_entry(*row[:5], judged[row[0].id]) for row in found]
+        return [replace(e, extensions=tuple(extended[e.id]), standing=standing(said[e.id])) for e in entries]
 
     def counted(self, judged: Mapping[int, Judgement], run_id: int | None = None) -> Counts:
         """Denominators: how much was proposed, refused, registered, tested, and what came of it.

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.behaviour import PromptPair
-from lakatos.tools.claim import AnyClaim, MeasuredClaim
-from lakatos.tools.claim.measures import common_name
-from lakatos.tools.evidence import Data, Prediction, Unit, Values
-
-V = TypeVar("V")
+from lakatos.tools.evidence import Data, Prediction, Unit, Values, join_values
 
 
 def from_values(values: Values, place: int) -> dict[str, float]:
@@ -51,31 +47,10 @@ class Rows:
             for e in self.effects.get(batch.id, ()):
                 yield Tested(batch.number, e.place, e.uid, e.template, e.prompt, e.measured)
             return
-        common = self.draws[batch.draw_id].common
-        columns = joined(prediction.measures, metric_of(prediction.claim), batch.own or {}, common)
+        common, own = (_arrays(stored) for stored in (self.draws[batch.draw_id].common, batch.own or {}))
+        values = join_values(prediction.claim, prediction.measures, common, own)
         for p in self.prompts.get(batch.draw_id, ()):
-            measured = {name: column[p.place] for name, column in columns.items()}
-            yield Tested(batch.number, p.place, p.uid, p.template, p.prompt, measured)
-
-
-def joined(names: Iterable[str], metric: str | None, own: Mapping[str, V], common: Mapping[str, V]) -> dict[str, V]:
-    """A claim's numbers, from its own and from those that belong to all claims. Raises KeyError: one is missing."""
-    found = {}
-    for name in names:
-        shared = common_name(name, metric)
-        found[name] = own[name] if shared is None else common[shared]
-    return found
-
-
-def metric_of(claim: AnyClaim) -> str | None:
-    """The metric that a claim is about; None where it only looks."""
-    return claim.tested.metric if isinstance(claim.tested, MeasuredClaim) else None
-
-
-def common_names(prediction: Prediction) -> dict[str, str]:
-    """The numbers of a claim that belong to all claims of its stream: the stored name -> the claim's own."""
-    metric = metric_of(prediction.claim)
-    return {shared: name for name in prediction.measures if (shared := common_name(name, metric)) is not None}
+            yield Tested(batch.number, p.place, p.uid, p.template, p.prompt, from_values(values, p.place))
 
 
 def passed_over(unit: Unit, bet: Iterable[tuple[str, str]]) -> frozenset[str]:
@@ -85,6 +60,10 @@ def passed_over(unit: Unit, bet: Iterable[tuple[str, str]]) -> frozenset[str]:
         bet: uid and template of each prompt.
     """
     return frozenset(template if unit == "template" else uid for uid, template in bet)
+
+
+def _arrays(stored: Mapping[str, Sequence[float]]) -> Values:
+    return {name: np.array(column, dtype=float) for name, column in stored.items()}
 
 
 def columns(values: Values) -> dict[str, list[float]]:
@@ -106,8 +85,7 @@ def to_data(effects: Sequence[Tested]) -> Data:
 
 def explored_data(calibration: Mapping[str, Any]) -> Data:
     """The exploration numbers that a claim's constants come from, as they are stored with the claim."""
-    values = {name: np.array(column, dtype=float) for name, column in calibration["values"].items()}
-    return Data(values, tuple(calibration["templates"]))
+    return Data(_arrays(calibration["values"]), tuple(calibration["templates"]))
 
 
 def rerun_data(prompts: Sequence[Mapping[str, Any]]) -> Data:

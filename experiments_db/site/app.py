@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, study_document
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, ask
 from lakatos.experiments_db.report import figures, render
@@ -219,7 +219,7 @@ def _documents(app: FastAPI, site: Site) -> None:
 
     @api.get("/study")
     def study() -> Response:
-        return _json({"study": documents.study_document(site.store), "counts": asdict(site.index.counts())})
+        return _json({"study": study_document(site.store), "counts": asdict(site.index.counts())})
 
     @api.get("/hypotheses")
     def hypotheses(request: Request, query: Chosen) -> Response:

@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from lakatos.experiments_db.documents import deviations, documents, kin, options_of, proposal_document, rerun_command
+from lakatos.experiments_db.documents import (
+    deviations,
+    documents,
+    kin,
+    options_of,
+    proposal_document,
+    rerun_command,
+    study_document,
+)
 from lakatos.experiments_db.index import Index, Query, Side, compare
 from lakatos.experiments_db.log import Entry, asked
 from lakatos.experiments_db.regression import drift_document
@@ -39,7 +47,7 @@ class Site:
     def frame(self) -> dict[str, Any]:
         """What stands on every page: the study, and how fresh its verdicts are."""
         return {
-            "study": documents.study_document(self.store),
+            "study": study_document(self.store),
             "fresh": self.index.freshness(),
             "database": self.store.engine.url.render_as_string(hide_password=True),
             "where": options_of(self.store),

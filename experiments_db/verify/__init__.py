@@ -5,8 +5,9 @@
     chain          entries follow one another, name rows that are there; ids without holes, times that do not run back
     runs           studies, runs, their events and their requests to language models; a finished run settled everything
     proposals      each is registered or refused, as reading it again says; an LLM's are what its answer says
-    registrations  claim hash, slot, record, constants from the stored exploration values, opponents, nonce, commitment
-    tests          seed, order, prompts generated again; e-value, p-value, interval, stopping reason from stored numbers
+    registrations  claim hash, slot, record, constants from the stored exploration values, opponents
+    streams        members, nonce and seed; prompts generated again; who shares them, and since when
+    tests          every draw taken; e-value, p-value, interval, stopping reason from stored numbers; extensions
     reviews        signed, with a reason or a score; blind at first only
     reruns         tolerances from the confirmation, prompts from the seed, the outcome from the stored numbers
     comparing      what counts as the same number

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from lakatos.experiments_db.log import common_names, derive_seed, passed_over, seeded_nonce, stream_key, texts
+from lakatos.experiments_db.log import derive_seed, passed_over, seeded_nonce, stream_key, texts
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.tools.behaviour import Behaviour, PromptPair
-from lakatos.tools.evidence import Prediction
+from lakatos.tools.evidence import Prediction, common_names
 from lakatos.tools.statistics import BATCH, PER_TEMPLATE
 
 
@@ -73,10 +73,14 @@ def _draw_lies(
         batches = log.batches_of_draw.get(draw.id, [])
         if not batches:
             yield f"{here}: was measured for no claim"
-        wanted = {name for b in batches if b.hypothesis_id in told for name in common_names(told[b.hypothesis_id])}
+        wanted = {name for b in batches if b.hypothesis_id in told for name in _in_common(told[b.hypothesis_id])}
         if set(draw.common) != wanted:
             yield f"{here}: does not hold what its claims have in common"
         yield from (f"{here}: {why}" for why in column_lies(draw.common))
+
+
+def _in_common(prediction: Prediction) -> Iterable[str]:
+    return common_names(prediction.claim, prediction.measures).values()
 
 
 def _prompt_lies(draw: m.Draw, expected: Sequence[PromptPair], log: WholeLog) -> Iterator[str]:

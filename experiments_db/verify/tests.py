@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from lakatos.experiments_db.log import Tested, common_names, derive_seed, seed_key, texts, to_data
+from lakatos.experiments_db.log import Tested, derive_seed, seed_key, texts, to_data
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.row import Row
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.experiments_db.verify.streams import column_lies
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.evidence import Evidence, Reach, conclude, crashed, e_process
+from lakatos.tools.evidence import Evidence, Reach, common_names, conclude, crashed, e_process
 from lakatos.tools.statistics import BATCH, PER_TEMPLATE
 
 
@@ -74,7 +74,7 @@ def _shared_lies(row: m.HypothesisRow, batch: m.Batch, log: WholeLog) -> Iterato
     if (batch.seed, batch.drawn_at) != (stream.seed, draw.drawn_at) or log.entry_of(batch) != log.entry_of(draw):
         yield f"{here}: was not drawn and appended with draws row {draw.id}"
     own = batch.own or {}
-    if set(own) != set(prediction.measures) - set(common_names(prediction).values()):
+    if set(own) != set(prediction.measures) - common_names(prediction.claim, prediction.measures).keys():
         yield f"{here}: lacks a number of its claim's battery, or has another"
     yield from (f"{here}: {why}" for why in column_lies(own))
 

@@ -10,7 +10,7 @@ import yaml
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents, entry_line
+from lakatos.experiments_db.documents import documents, entry_line, study_document
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import battery
@@ -135,7 +135,7 @@ def test_a_study_is_a_family_of_its_own(toy, tmp_path):
     assert one.claim == two.claim
     assert one.claim_hash != two.claim_hash
     assert [x.uid for x in first.effects(one.id)] != [x.uid for x in second.effects(two.id)]
-    assert documents.study_document(first)["other_studies"] == ["second"]
+    assert study_document(first)["other_studies"] == ["second"]
     assert first.verify() == []
     with pytest.raises(UserError, match="no hypothesis"):
         first.hypothesis(str(two.id))

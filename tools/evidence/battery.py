@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from lakatos.tools.claim import AnyClaim, Part
 from lakatos.tools.claim.measures import CLEAN, CORRUPTED, of_control
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence.constants import Battery, Line, Unit
+from lakatos.tools.evidence.data import Data, Values
 from lakatos.tools.evidence.evidence import Evidence, LineEvidence
 from lakatos.tools.statistics import (
     BATCH,
@@ -41,39 +41,7 @@ from lakatos.tools.statistics import (
     stop_reason,
 )
 
-Values = dict[str, NDArray[np.float64]]  # name -> [n] raw metric values per prompt
-
 PLANNED_D = 0.5  # larger predicted effects plan as if they were this: exploration picks winners
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a battery measured on some prompts, in the order in which they were drawn."""
-
-    values: Values
-    templates: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.templates)
-
-    @classmethod
-    def join(cls, parts: Sequence[Data]) -> Data:
-        """Batches joined in order."""
-        if not parts:
-            return cls({}, ())
-        names = parts[0].values
-        joined = {name: np.concatenate([part.values[name] for part in parts]) for name in names}
-        return cls(joined, tuple(template for part in parts for template in part.templates))
-
-    def by(self, unit: Unit) -> Data:
-        """Itself, or the means over the prompts of each template in the order of their appearance."""
-        if unit == "prompt" or not self.templates:
-            return self
-        names, first, member = np.unique(self.templates, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        counts = np.bincount(member)
-        means = {name: (np.bincount(member, weights=x) / counts)[order] for name, x in self.values.items()}
-        return Data(means, tuple(str(names[k]) for k in order))
 
 
 class Reach(NamedTuple):
@@ -173,16 +141,50 @@ def e_process(claim: AnyClaim, battery: Battery, data: Data) -> NDArray[np.float
 
 def stopped(
     claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data], reach: Reach | None = None
-) -> str | None:
+) -> StopReason | None:
     """Why the rule stops a test after these batches, or None: draw another.
 
     Args:
-        reach: how far it may go, where it was extended.
+        reach: how far the test may go, where it was extended.
     """
     if not done:
         return None
     data = Data.join(done)
     return (reach or Reach.of(battery)).stops(float(e_process(claim, battery, data)[-1]), len(data), threshold)
+
+
+def looks_ahead(
+    claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data], reach: Reach | None = None
+) -> int:
+    """After how many further batches the rule can stop at the earliest, whatever they bring: at least 1.
+
+    E grows with every c of its product, so after these batches and k more it lies between what it is where all new
+    bets have c = -1 and where all have c = 1.
+
+    Args:
+        reach: how far the test may go, where it was extended.
+    """
+    data, limits = Data.join(done), reach or Reach.of(battery)
+    most = max(1, math.ceil((limits.most - len(data)) / BATCH))
+    least, largest = (_reached(claim, battery, data, most, c) for c in (-1.0, 1.0))
+    for k, bounds in enumerate(zip(least, largest, strict=True), 1):
+        n = len(data) + BATCH * k
+        if any(limits.stops(float(e), n, threshold) for e in bounds):
+            return k
+    return most
+
+
+def _reached(claim: AnyClaim, battery: Battery, data: Data, batches: int, c: float) -> NDArray[np.float64]:
+    """[batches] the e-value after each further batch if all of its bets have this c."""
+    per_batch = BATCH if battery.unit == "prompt" else BATCH // PER_TEMPLATE
+    bets = data.by(battery.unit)
+    effects = {part.name: part.effect for part in parts_of(claim, battery, bets.values)} if len(bets) else {}
+    paths = []
+    for line in battery.deciding:
+        past = clip(effects[line.name], line.scale) if effects else np.zeros(0)
+        path = e_path(np.concatenate([past, np.full(per_batch * batches, c)]), line.delta / line.scale)
+        paths.append(path[len(bets) :][per_batch - 1 :: per_batch])
+    return combine(np.stack(paths))
 
 
 def conclude(

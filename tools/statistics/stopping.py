@@ -37,7 +37,7 @@ def stop_reason(e: float, n: int, n_max: int, threshold: float, *, since: int = 
         n_max: the registered maximum.
         threshold: the e-value that confirms this slot whatever the others do
             (`lakatos.tools.multiplicity.success_threshold`).
-        since: prompts at the newest extension of the test; futility is asked again after as many as at its beginning.
+        since: prompts that there were when the test was last continued; 0: it never was.
 
     Returns:
         "success" at e >= threshold; else "futility" at e < .2 with n - since >= 64; else "exhausted" at n >= n_max.

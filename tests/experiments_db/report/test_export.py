@@ -16,7 +16,7 @@ import pytest
 
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import documents, entry_line
-from lakatos.experiments_db.log import Share, now
+from lakatos.experiments_db.log import Share
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, heat_map, write_report
 from lakatos.experiments_db.report import files as export
@@ -153,8 +153,10 @@ def add_batches(store, hypothesis_id, mean, n=4, clean="A prompt", template=""):
             values |= {f"control.{name}.clean": np.full(16, 2.0), f"control.{name}.intervened": np.full(16, 2.0)}
             values["direct"] = values["intervened"]
         every.append(Data(values, tuple(f"t{k % 3}{template}" for k in range(16))))
-        templates = every[-1].templates
-        pairs = [PromptPair(f"{number}-{k}", templates[k], f"{clean} {number}.{k}", "", " yes", " no", {}, {}) for k in range(16)]
+        pairs = [
+            PromptPair(f"{number}-{k}", t, f"{clean} {number}.{k}", "", " yes", " no", {}, {})
+            for k, t in enumerate(every[-1].templates)
+        ]
         common, own = split_values(entry.claim, values)
         e = float(e_process(entry.claim, entry.battery, Data.join(every))[-1])
         share = Share(hypothesis_id, number, own, e, engine="suffix", forwards=52.8, seconds=0.5)
