@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import tempfile
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -107,6 +109,15 @@ def toy_copy(toy_log, tmp_path):
     from tampering import copied
 
     return copied(toy_log, tmp_path / "copy.db")
+
+
+@pytest.fixture
+def stored_log(tmp_path):
+    """A database of your own: the log of an earlier release."""
+    target = tmp_path / "stored.db"
+    stored = Path(__file__).parent / "data" / "stored_log.db.gz"
+    target.write_bytes(gzip.decompress(stored.read_bytes()))
+    return target
 
 
 @pytest.fixture(scope="session")

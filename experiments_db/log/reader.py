@@ -72,7 +72,7 @@ class Reader(HypothesisReader, RunReader):
         extended: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for x in self.extensions(only):
             extended[x.hypothesis_id].append((x.begun, x.pairs))
-        entries = [_entry(*row[:5], judged[row[0].id]) for row in found]
+        entries = [_entry(*[*row, judged[row[0].id]]) for row in found]
         return [replace(e, extensions=tuple(extended[e.id]), standing=standing(said[e.id])) for e in entries]
 
     def counted(self, judged: Mapping[int, Judgement], run_id: int | None = None) -> Counts:

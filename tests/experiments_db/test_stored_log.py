@@ -6,7 +6,6 @@ hashes of a claim of each kind, and those of the built-in behaviours with the fi
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 
@@ -21,10 +20,8 @@ GOLDEN = json.loads((DATA / "stored_log.json").read_text("utf-8"))
 
 
 @pytest.fixture
-def stored(tmp_path):
-    target = tmp_path / "stored.db"
-    target.write_bytes(gzip.decompress((DATA / "stored_log.db.gz").read_bytes()))
-    return open_store(str(target), create=False)
+def stored(stored_log):
+    return open_store(str(stored_log), create=False)
 
 
 def test_it_verifies(stored):
