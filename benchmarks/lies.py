@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -133,13 +132,13 @@ class Laboratory:
         """A re-run whose prompts are the right ones and whose numbers nobody measured."""
         store = open_store(str(db))
         confirmed = next(e for e in store.hypotheses() if e.state == "confirmed")
-        honest = experiment.measure
+        honest = experiment.measure_together
 
-        def invented(*args: Any) -> experiment.Measurement:
+        def invented(*args: Any) -> Any:
             found = honest(*args)
-            return replace(found, values={name: column + 0.3 for name, column in found.values.items()})
+            return found._replace(values=[{k: column + 0.3 for k, column in own.items()} for own in found.values])
 
-        with mock.patch.object(experiment, "measure", invented):
+        with mock.patch.object(experiment, "measure_together", invented):
             outcome = rerun(file_of(store, confirmed), self.model, seed=3)
         append_rerun(store, confirmed.id, outcome)
 

@@ -6,6 +6,7 @@ import json
 import random
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from unittest import mock
 
 from lakatos.agent import RunConfig, investigate
@@ -44,18 +45,19 @@ def write_full_log(db, behaviour, model):
 
     What is drawn at random is drawn from a seed here: the log is that of a random study, and the same every time.
     """
-    drawn, real = random.Random(3), testing.measure_batch
+    drawn, real = random.Random(3), testing.measure_draws
 
-    def failing(batch, model):
-        if batch.claim.components == crashing:
-            raise FloatingPointError("the run gave nan")
-        return real(batch, model)
+    def failing(draws, members, model):
+        found = real(draws, members, model)
+        if members[0].claim.components == crashing:
+            return [replace(draw, own=(FloatingPointError("the run gave nan"),)) for draw in found]
+        return found
 
     crashing = ("m0@S2",)  # what the language model puts forward first
     common = {"model": model, "attribution_pairs": 4}
     with (
         mock.patch.object(secrets, "token_hex", lambda n=32: drawn.randbytes(n).hex()),
-        mock.patch.object(testing, "measure_batch", failing),
+        mock.patch.object(testing, "measure_draws", failing),
     ):
         investigate(behaviour, RunConfig(hypotheses=8, **common), db=db)
         llm = ScriptedLLM([LLMFailure("busy"), ANSWER, "Prose about it."])

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db.log import Entry, StoreError, prompt_rows, to_data
+from lakatos.experiments_db.log import Entry, prompt_rows, to_data
 from lakatos.experiments_db.verdict import State
 from lakatos.tools.claim import control_names
-from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import Data, Evidence, conclude, crashed, e_process, run_test, stopped
-from lakatos.tools.experiment import Batch, Measured, measure_batch
+from lakatos.tools.evidence import Data, Evidence, conclude, crashed, e_process, run_tests, stopped
+from lakatos.tools.experiment import Draw, MeasuredDraw, Member, measure_draws
 from lakatos.tools.statistics import BATCH
-
-# What a test may die of: then that is its evidence. Errors of the log itself are not among them.
-TEST_FAILURES = (ArithmeticError, RuntimeError, ValueError, MemoryError, LookupError, TypeError, UserError)
 
 
 def test_registered(run: Context) -> None:
@@ -35,14 +32,13 @@ def test_registered(run: Context) -> None:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A measured batch, and when it was drawn."""
+    """A measured draw, and when it was drawn."""
 
-    measured: Measured
+    measured: MeasuredDraw
     at: str
 
-    @property
-    def data(self) -> Data:
-        return self.measured.data
+    def data(self, place: int, /) -> Data | Exception:
+        return self.measured.data(place)
 
 
 def _test(run: Context, entry: Entry) -> Evidence:
@@ -52,41 +48,38 @@ def _test(run: Context, entry: Entry) -> Evidence:
     wanted = control_names(claim, run.behaviour)
     controls = [control for control in run.controls if control.name in wanted]
 
-    def seed(purpose: str) -> int:
-        return run.store.seed(entry.seed_key, purpose)
+    members = [Member(claim, battery)]
 
-    def measured(number: int) -> _Drawn:
-        at = run.store.time()
-        batch = Batch.of(claim, battery, run.behaviour, controls, number, seed, unit=battery.unit)
-        return _Drawn(measure_batch(batch, run.model), at)
+    def measured(numbers: range, _alive: Sequence[int]) -> list[_Drawn]:
+        at, seed = run.store.time(), partial(run.store.seed, entry.seed_key)
+        draws = [Draw.of(members, run.behaviour, controls, number, seed) for number in numbers]
+        return [_Drawn(draw, at) for draw in measure_draws(draws, members, run.model)]
 
-    def keep(drawn: _Drawn, so_far: Sequence[Data]) -> None:
+    def keep(drawn: _Drawn, _alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
         nonlocal spent
+        (so_far,), found = data, drawn.measured
         e = float(e_process(claim, battery, Data.join(so_far))[-1])
-        found = drawn.measured
         run.store.add_batch(
             entry.id,
-            prompt_rows(entry.claim_hash, found.prompts, found.measurement.values),
-            number=found.batch.number,
-            seed=str(found.batch.seeds["pairs"]),
+            prompt_rows(entry.claim_hash, found.prompts, so_far[-1].values),
+            number=found.draw.number,
+            seed=str(found.draw.seeds["pairs"]),
             drawn_at=drawn.at,
             e_after=e,
-            engine=found.measurement.engine,
-            forwards=found.measurement.forwards,
+            engine=found.engines[0],
+            forwards=found.forwards,
             seconds=found.seconds,
         )
-        spent += found.measurement.forwards
+        spent += found.forwards
         run.watcher.testing(entry.text, BATCH * len(so_far), battery.n_max, e, spent)
         run.check_limits()
 
     run.watcher.testing(entry.text, len(effects), battery.n_max, stored[-1].e_after if stored else 1.0, spent)
     done = [to_data([x for x in effects if x.batch_id == batch.id]) for batch in stored]
-    try:
-        run_test(lambda so_far: stopped(claim, battery, threshold, so_far), measured, keep, done)
-    except StoreError:
-        raise
-    except TEST_FAILURES as error:
-        return crashed(f"{type(error).__name__}: {error}", n=len(run.store.effects(entry.id)))
+    stops = partial(stopped, claim, battery, threshold)
+    (end,) = run_tests([stops], measured, keep, [done], first=len(done))
+    if isinstance(end, Exception):
+        return crashed(f"{type(end).__name__}: {end}", n=len(run.store.effects(entry.id)))
     return conclude(claim, battery, threshold, run.store.data(entry.id), entry.claim_hash)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lakatos.agent.simulation.world import BEHAVIOUR, THRESHOLD, Floats, World, place
@@ -18,7 +19,18 @@ from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
 from lakatos.tools.claim.measures import CORRUPTED, INTERVENED, of_match
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import Battery, Data, Evidence, conclude, crashed, e_process, fixed, gaps, run_test, stopped
+from lakatos.tools.evidence import (
+    Battery,
+    Data,
+    Evidence,
+    conclude,
+    crashed,
+    e_process,
+    fixed,
+    gaps,
+    run_tests,
+    stopped,
+)
 from lakatos.tools.records import content_hash
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
@@ -48,7 +60,11 @@ class _Batch:
     number: int
     drawn_at: str
     pairs: tuple[PromptPair, ...]
-    data: Data
+    values: Data
+
+    def data(self, _place: int, /) -> Data:
+        """What the stopping rule reads."""
+        return self.values
 
 
 class Laboratory:
@@ -108,17 +124,18 @@ class Laboratory:
         done = self._measured.setdefault(hypothesis, [])
         stream = itertools.islice(BEHAVIOUR.stream(test.seed, "confirmation"), BATCH * len(done), None)
 
-        def keep(batch: _Batch, so_far: Sequence[Data]) -> None:
-            e = self._append(hypothesis, batch, so_far)
-            done.append(batch.data)
+        def keep(batch: _Batch, _alive: Sequence[int], so_far: Sequence[Sequence[Data]]) -> None:
+            e = self._append(hypothesis, batch, so_far[0])
+            done.append(batch.values)
             watch(hypothesis, BATCH * len(done), e)
 
         try:
-            run_test(
-                lambda so_far: stopped(test.claim, test.battery, test.threshold, so_far),
-                lambda number: self._batch(hypothesis, number, stream),
+            run_tests(
+                [partial(stopped, test.claim, test.battery, test.threshold)],
+                lambda numbers, _alive: [self._batch(hypothesis, number, stream) for number in numbers],
                 keep,
-                done,
+                [done],
+                first=len(done),
             )
         except RuntimeError as error:
             evidence = crashed(f"{type(error).__name__}: {error}", n=BATCH * len(done))
@@ -136,7 +153,7 @@ class Laboratory:
         done = self._measured[hypothesis]
         stream = BEHAVIOUR.stream(self.registered[hypothesis].seed, "confirmation")
         batch = self._batch(hypothesis, len(done), itertools.islice(stream, BATCH * len(done), None))
-        self._append(hypothesis, batch, [*done, batch.data])
+        self._append(hypothesis, batch, [*done, batch.values])
 
     def attempt(self, act: Callable[[], None]) -> None:
         """Try what the database refuses, and count the refusal.
@@ -217,7 +234,7 @@ class Laboratory:
         e = float(e_process(test.claim, test.battery, Data.join(so_far))[-1])
         self.store.add_batch(
             hypothesis,
-            prompt_rows(test.identity, batch.pairs, batch.data.values),
+            prompt_rows(test.identity, batch.pairs, batch.values.values),
             number=batch.number,
             seed=str(test.seed),
             drawn_at=batch.drawn_at,

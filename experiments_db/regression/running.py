@@ -30,15 +30,16 @@ from lakatos.tools.evidence import (
     Data,
     Decision,
     Tolerance,
+    Values,
     decide,
     effects_of,
     fail_bar,
-    run_test,
+    run_tests,
 )
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
-    from lakatos.tools.experiment import Measured
+    from lakatos.tools.experiment import MeasuredDraw
     from lakatos.tools.model import LoadedModel
 
 Progress = Callable[[int, int], None]
@@ -127,7 +128,7 @@ def rerun(
     _check_fits(file, loaded)
     began = time.monotonic()
     batches, exhausted = _batches(file, loaded, level, most, key, progress)
-    data = Data.join([batch.data for batch in batches])
+    data = Data.join([data for _, data in batches])
     progress(len(data), most)
     return Outcome(
         hypothesis=file,
@@ -140,21 +141,22 @@ def rerun(
         model=loaded.name,
         weights=loaded.weight_hash,
         environment=environment(device if model is None or isinstance(model, str) else str(loaded.cfg.device)),
-        prompts=tuple(prompt for batch in batches for prompt in _prompts(batch)),
-        forwards=sum(batch.measurement.forwards for batch in batches),
+        prompts=tuple(prompt for draw, data in batches for prompt in _prompts(draw, data.values)),
+        forwards=sum(draw.forwards for draw, _ in batches),
         seconds=time.monotonic() - began,
     )
 
 
 def _batches(
     file: HypothesisFile, model: LoadedModel, alpha: float, most: int, key: int, progress: Progress
-) -> tuple[list[Measured], bool]:
+) -> tuple[list[tuple[MeasuredDraw, Data]], bool]:
     """The batches of a re-run, at least one, and whether the behaviour had no more prompts to give."""
-    from lakatos.tools.experiment import Batch, measure_batch
+    from lakatos.tools.experiment import Draw, Member, measure_draws
 
     claim, battery, behaviour = file.typed, file.battery, file.behaviour.behaviour
     controls = [control.behaviour for control in file.controls]
-    batches: list[Measured] = []
+    members = [Member(claim, battery)]
+    batches: list[tuple[MeasuredDraw, Data]] = []
 
     def stops(so_far: Sequence[Data]) -> str | None:
         if not so_far:
@@ -162,27 +164,24 @@ def _batches(
         outcome = decide(file.tolerance, effects_of(claim, battery, Data.join(so_far)), alpha).outcome
         return None if outcome == "undecided" and BATCH * len(so_far) < most else outcome
 
-    def measured(number: int) -> Measured:
-        progress(BATCH * number, most)
+    def measured(numbers: range, _alive: Sequence[int]) -> list[MeasuredDraw]:
+        progress(BATCH * numbers.start, most)
         seeds = partial(rerun_seed, key, file.hash)
-        return measure_batch(Batch.of(claim, battery, behaviour, controls, number, seeds, unit="prompt"), model)
+        draws = [Draw.of(members, behaviour, controls, number, seeds, unit="prompt") for number in numbers]
+        return measure_draws(draws, members, model)
 
-    try:
-        run_test(stops, measured, lambda batch, _so_far: batches.append(batch))
-    except FloatingPointError as error:
-        raise UserError(f"{model.name} cannot be measured on {behaviour.name}: {error}") from error
-    except Exhausted:
-        if not batches:
-            raise
-        return batches, True
-    return batches, False
+    (end,) = run_tests([stops], measured, lambda draw, _alive, data: batches.append((draw, data[0][-1])))
+    if isinstance(end, FloatingPointError):
+        raise UserError(f"{model.name} cannot be measured on {behaviour.name}: {end}") from end
+    if isinstance(end, Exception) and not (batches and isinstance(end, Exhausted)):
+        raise end
+    return batches, isinstance(end, Exhausted)
 
 
-def _prompts(batch: Measured) -> list[dict[str, Any]]:
-    values = batch.measurement.values
+def _prompts(draw: MeasuredDraw, values: Values) -> list[dict[str, Any]]:
     return [
         {"uid": pair.uid, "template": pair.template, "measured": from_values(values, place)}
-        for place, pair in enumerate(batch.prompts)
+        for place, pair in enumerate(draw.prompts)
     ]
 
 

@@ -406,6 +406,12 @@ def test_stop_reason(e, n, reason):
     assert stop_reason(e, n, n_max=128, threshold=4000.0) == reason
 
 
+@pytest.mark.parametrize(("e", "n", "reason"), [(0.19, 112, None), (0.19, 128, "futility"), (5e3, 80, "success")])
+def test_futility_is_counted_from_where_a_test_was_continued(e, n, reason):
+    assert stop_reason(e, n, n_max=256, threshold=4000.0, since=64) == reason
+    assert stop_reason(1.0, 256, n_max=256, threshold=4000.0, since=250) == "exhausted"
+
+
 def test_the_first_slots_succeed_at_4000():
     assert stop_reason(success_threshold(1 / 200, 0.05), 16, 128, success_threshold(1 / 200, 0.05)) == "success"
     with pytest.raises(ValueError, match="nonnegative"):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 from pydantic import model_validator
@@ -73,7 +73,12 @@ class Behaviour(Definition):
         return sorted(found)
 
     def stream(
-        self, seed: int, split: Split, family: str | None = None, per_template: int | None = None
+        self,
+        seed: int,
+        split: Split,
+        family: str | None = None,
+        per_template: int | None = None,
+        without: Collection[str] = (),
     ) -> Iterator[PromptPair]:
         """Distinct pairs without end, the same for the same arguments; the template is drawn anew for each.
 
@@ -81,12 +86,14 @@ class Behaviour(Definition):
             family: draw from this family's templates instead; split="confirmation" only.
             per_template: draw in blocks of so many pairs of one template: each template once, in an order shuffled
                 by the seed, and then no more. A bet on the mean of a block is a bet on a template.
+            without: uids of pairs that are passed over as if they had been drawn already, and, where pairs come in
+                blocks, ids of templates.
 
         Uses only `Random.random`, whose sequence Python promises to keep. Raises Exhausted when nothing new
         comes; with a small space that matters: draws without replacement are not independent. Raises UserError for a
         split or family that is not there.
         """
-        return drawing.stream(self, self.hash, seed, split, family, per_template)
+        return drawing.stream(self, self.hash, seed, split, family, per_template, without)
 
     def sample(
         self,
@@ -96,11 +103,12 @@ class Behaviour(Definition):
         skip: int = 0,
         family: str | None = None,
         per_template: int | None = None,
+        without: Collection[str] = (),
     ) -> PromptPairs:
         """Pairs skip .. skip + n of the stream; batch i of a test is `sample(16, seed, split, skip=16 * i)`."""
         if n < 0 or skip < 0:
             raise UserError(f"n = {n} and skip = {skip}: neither can be negative")
-        pairs = tuple(itertools.islice(self.stream(seed, split, family, per_template), skip, skip + n))
+        pairs = tuple(itertools.islice(self.stream(seed, split, family, per_template, without), skip, skip + n))
         return PromptPairs(pairs, self.name, self.hash, self.bos, self.kind, split, seed, family)
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from lakatos.tools.behaviour.definition import Definition
@@ -26,48 +26,83 @@ class Exhausted(UserError):
 
 
 def stream(
-    definition: Definition, digest: str, seed: int, split: Split, family: str | None, per_template: int | None
+    definition: Definition,
+    digest: str,
+    seed: int,
+    split: Split,
+    family: str | None,
+    per_template: int | None,
+    without: Collection[str] = (),
 ) -> Iterator[PromptPair]:
     """Distinct pairs without end, as `Behaviour.stream` says; `digest` is the behaviour's hash, part of every uid."""
     rng = random.Random(f"{seed}:{_checked(split)}" + (f":{family}" if family is not None else ""))
     templates = definition.templates_in(split, family)
     if per_template is not None and per_template < 1:
         raise UserError(f"per_template = {per_template}: a block is of one pair at least")
-    of_family, seen = f" of the family {family!r}" if family else "", set[str]()
+    of_family, pairs = f" of the family {family!r}" if family else "", _Pairs(definition, digest, without)
     if per_template is None:
-        yield from _distinct(definition, digest, draws_of(definition, rng, split, templates), seen)
+        yield from pairs.new(draws_of(definition, rng, split, templates))
         raise Exhausted(
-            f"{definition.name} has only {len(seen)} distinct {split} pairs{of_family}, and more were asked for: "
-            f"ask for fewer, or add {'pairs' if definition.pairs else 'templates or fillers'} to the file"
+            f"{definition.name} has only {pairs.drawn} distinct {split} pairs{of_family}{pairs.beside}, and more were "
+            f"asked for: ask for fewer, or add {'pairs' if definition.pairs else 'templates or fillers'} to the file"
         )
     given = dict.fromkeys(pair.template for pair in definition.pairs.of(split)) if definition.pairs else {}
     ids = [*given] if definition.pairs else [template.id for template in templates]
-    for name in sorted(ids, key=lambda _: rng.random()):
-        draws = draws_of(definition, rng, split, templates, only=name)
-        block = list(itertools.islice(_distinct(definition, digest, draws, seen), per_template))
+    left = [name for name in sorted(ids, key=lambda _: rng.random()) if name not in without]
+    for name in left:
+        block = list(itertools.islice(pairs.new(draws_of(definition, rng, split, templates, only=name)), per_template))
         yield from block
         if len(block) < per_template:
             raise Exhausted(
-                f"{definition.name}: the template {name!r} has only {len(block)} distinct {split} pairs, and "
-                f"{per_template} were asked for: ask for fewer, or add to the file"
+                f"{definition.name}: the template {name!r} has only {len(block)} distinct {split} pairs"
+                f"{pairs.beside}, and {per_template} were asked for: ask for fewer, or add to the file"
             )
+    beside = _beside(len(ids) - len(left))
     raise Exhausted(
-        f"{definition.name} has {len(ids)} {split} templates{of_family}, and {per_template} pairs of each "
+        f"{definition.name} has {len(left)} {split} templates{of_family}{beside}, and {per_template} pairs of each "
         "are all drawn: ask for fewer pairs or for more of each template, or add templates to the file"
     )
 
 
-def _distinct(definition: Definition, digest: str, draws: Iterable[Draw], seen: set[str]) -> Iterator[PromptPair]:
-    """The drawn pairs that are not among the seen, to which they are added; ends when nothing new comes."""
-    repeats = 0
-    for draw in draws:
-        pair = made_pair(definition.kind, digest, *draw)
-        repeats = repeats + 1 if pair.uid in seen else 0
-        if repeats == 0:
-            seen.add(pair.uid)
-            yield pair
-        if repeats > _REDRAWS:
-            return
+class _Pairs:
+    """The pairs of a definition, each once.
+
+    Args:
+        without: uids that are passed over.
+    """
+
+    def __init__(self, definition: Definition, digest: str, without: Collection[str]) -> None:
+        self.drawn = 0
+        self._passed = set[str]()  # since `new` was called
+        self._definition, self._digest = definition, digest
+        self._without, self._seen = frozenset(without), set[str]()
+
+    def new(self, draws: Iterable[Draw]) -> Iterator[PromptPair]:
+        """Of the drawn pairs those that never came before; ends when nothing new comes."""
+        repeats, self._passed = 0, set()
+        for draw in draws:
+            pair = made_pair(self._definition.kind, self._digest, *draw)
+            if pair.uid in self._without:
+                self._passed.add(pair.uid)
+                repeats += 1
+            elif pair.uid in self._seen:
+                repeats += 1
+            else:
+                repeats = 0
+                self._seen.add(pair.uid)
+                self.drawn += 1
+                yield pair
+            if repeats > _REDRAWS:
+                return
+
+    @property
+    def beside(self) -> str:
+        """How many were passed over."""
+        return _beside(len(self._passed))
+
+
+def _beside(passed: int) -> str:
+    return f" beside {passed} that are passed over" if passed else ""
 
 
 def draws_of(

@@ -5,6 +5,9 @@ intervened, path, ...   an arm of the claim, under the arm's own name
 random.0, shuffled.0    an arm with what the claim is compared with
 control.NAME.clean      the clean run of a control behaviour;  control.NAME.ARM: an arm on it
 attention.ROLE          a share of attention
+
+Where claims share their prompts, what belongs to none of them is stored once, under a common name (`common_name`):
+METRIC.clean, METRIC.corrupted, control.NAME.clean.
 """
 
 from __future__ import annotations
@@ -32,6 +35,25 @@ def of_role(role: str) -> str:
 def of_match(k: int, role: str = "random") -> str:
     """The name of the arm with the k-th of the components that a claim is compared with."""
     return f"{role}.{k}"
+
+
+def common_name(name: str, metric: Metric | None) -> str | None:
+    """The name under which a number that is no claim's own is stored, once for all claims on the same prompts.
+
+    Args:
+        name: of the number, in the claim's battery.
+        metric: the claim's; None: it looks only.
+
+    Returns:
+        METRIC.clean and METRIC.corrupted for the runs without any intervention; a control's clean run keeps its name,
+        as its metric is the control's own. None: the number is the claim's own.
+    """
+    if metric is None:
+        return None
+    if name in (CLEAN, CORRUPTED):
+        return f"{metric}.{name}"
+    control, _, _ = name.removeprefix(_CONTROL).partition(".")  # no name of a behaviour has a dot
+    return name if name == of_control(control) else None
 
 
 def is_share(name: str) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,14 @@ from lakatos.tools.claim import AnyClaim, Part
 from lakatos.tools.claim.measures import CLEAN, CORRUPTED, of_control
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence.constants import Battery, Line, Unit
+from lakatos.tools.evidence.data import Data, Values
 from lakatos.tools.evidence.evidence import Evidence, LineEvidence
 from lakatos.tools.statistics import (
     BATCH,
     ENOUGH_TEMPLATES,
     PER_TEMPLATE,
     TEMPLATES_DIFFER,
+    StopReason,
     clip,
     clip_report,
     combine,
@@ -39,39 +40,7 @@ from lakatos.tools.statistics import (
     stop_reason,
 )
 
-Values = dict[str, NDArray[np.float64]]  # name -> [n] raw metric values per prompt
-
 PLANNED_D = 0.5  # larger predicted effects plan as if they were this: exploration picks winners
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a battery measured on some prompts, in the order in which they were drawn."""
-
-    values: Values
-    templates: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.templates)
-
-    @classmethod
-    def join(cls, parts: Sequence[Data]) -> Data:
-        """Batches joined in order."""
-        if not parts:
-            return cls({}, ())
-        names = parts[0].values
-        joined = {name: np.concatenate([part.values[name] for part in parts]) for name in names}
-        return cls(joined, tuple(template for part in parts for template in part.templates))
-
-    def by(self, unit: Unit) -> Data:
-        """Itself, or the means over the prompts of each template in the order of their appearance."""
-        if unit == "prompt" or not self.templates:
-            return self
-        names, first, member = np.unique(self.templates, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        counts = np.bincount(member)
-        means = {name: (np.bincount(member, weights=x) / counts)[order] for name, x in self.values.items()}
-        return Data(means, tuple(str(names[k]) for k in order))
 
 
 def parts_of(claim: AnyClaim, battery: Battery, values: Mapping[str, NDArray[np.float64]]) -> list[Part]:
@@ -148,16 +117,60 @@ def e_process(claim: AnyClaim, battery: Battery, data: Data) -> NDArray[np.float
     return combine(np.stack([paths[line.name] for line in battery.deciding]))
 
 
-def stopped(claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data]) -> str | None:
-    """Why the registered rule stops after these batches, or None: draw another."""
+def stopped(
+    claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data], *, since: int = 0
+) -> StopReason | None:
+    """Why the registered rule stops after these batches, or None: draw another.
+
+    Args:
+        since: see `stop_reason`.
+    """
     if not done:
         return None
     data = Data.join(done)
-    return stop_reason(float(e_process(claim, battery, data)[-1]), len(data), battery.n_max, threshold)
+    return stop_reason(float(e_process(claim, battery, data)[-1]), len(data), battery.n_max, threshold, since=since)
 
 
-def conclude(claim: AnyClaim, battery: Battery, threshold: float, data: Data, identity: str) -> Evidence:
-    """Everything that follows from the stored values of a test that its own rule has stopped."""
+def looks_ahead(claim: AnyClaim, battery: Battery, threshold: float, done: Sequence[Data], *, since: int = 0) -> int:
+    """After how many further batches the registered rule can stop at the earliest, whatever they bring: at least 1.
+
+    E grows with every c of its product, so after these batches and k more it lies between what it is where all new
+    bets have c = -1 and where all have c = 1.
+
+    Args:
+        since: see `stop_reason`.
+    """
+    data = Data.join(done)
+    most = max(1, math.ceil((battery.n_max - len(data)) / BATCH))
+    least, largest = (_reached(claim, battery, data, most, c) for c in (-1.0, 1.0))
+    for k, bounds in enumerate(zip(least, largest, strict=True), 1):
+        n = len(data) + BATCH * k
+        if any(stop_reason(float(e), n, battery.n_max, threshold, since=since) for e in bounds):
+            return k
+    return most
+
+
+def _reached(claim: AnyClaim, battery: Battery, data: Data, batches: int, c: float) -> NDArray[np.float64]:
+    """[batches] the e-value after each further batch if all of its bets have this c."""
+    per_batch = BATCH if battery.unit == "prompt" else BATCH // PER_TEMPLATE
+    bets = data.by(battery.unit)
+    effects = {part.name: part.effect for part in parts_of(claim, battery, bets.values)} if len(bets) else {}
+    paths = []
+    for line in battery.deciding:
+        past = clip(effects[line.name], line.scale) if effects else np.zeros(0)
+        path = e_path(np.concatenate([past, np.full(per_batch * batches, c)]), line.delta / line.scale)
+        paths.append(path[len(bets) :][per_batch - 1 :: per_batch])
+    return combine(np.stack(paths))
+
+
+def conclude(
+    claim: AnyClaim, battery: Battery, threshold: float, data: Data, identity: str, *, since: int = 0
+) -> Evidence:
+    """Everything that follows from the stored values of a test that its own rule has stopped.
+
+    Args:
+        since: see `stop_reason`.
+    """
     bets = data.by(battery.unit)
     parts = parts_of(claim, battery, bets.values)
     paths = _paths(battery, parts)
@@ -175,7 +188,7 @@ def conclude(claim: AnyClaim, battery: Battery, threshold: float, data: Data, id
         e=float(path[-1]),
         p=max(line.p for line in lines if line.decides),
         e_by_batch=tuple(float(e) for e in path[per_batch - 1 :: per_batch]),
-        stop=stop_reason(float(path[-1]), len(data), battery.n_max, threshold) or "interrupted",
+        stop=stop_reason(float(path[-1]), len(data), battery.n_max, threshold, since=since) or "interrupted",
         lines=lines,
         readings=claim.tested.readings(final),
         templates=len(set(data.templates)),

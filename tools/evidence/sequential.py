@@ -1,6 +1,8 @@
-"""The one loop of a sequential test. It knows neither model nor log.
+"""The one loop of sequential tests on the same prompts. It knows neither model nor log.
 
-The same loop tests a registered claim, re-runs a confirmed one, and runs the simulated laboratory.
+It tests registered claims, re-runs confirmed ones, and runs the simulated laboratory. What is measured at a time is a
+draw: some prompts, and what the battery of every claim showed on them. Each test ends by its own rule, whatever the
+others do; the draws go on until all have ended.
 """
 
 from __future__ import annotations
@@ -8,40 +10,62 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from lakatos.tools.evidence.battery import Data
+from lakatos.tools.evidence.data import Data
 
 
 class HasData(Protocol):
-    """Whatever a test measures at a time."""
+    """A measured draw."""
 
-    @property
-    def data(self) -> Data:
-        """What the stopping rule reads."""
+    def data(self, place: int, /) -> Data | Exception:
+        """What the rule of the place-th test that was measured reads, or what that test died of."""
 
 
 M = TypeVar("M", bound=HasData)
 
 
-def run_test(
-    stops: Callable[[Sequence[Data]], str | None],
-    measured: Callable[[int], M],
-    keep: Callable[[M, Sequence[Data]], None],
-    done: Sequence[Data] = (),
-) -> str:
-    """Measure batches, in order, until the rule stops the test.
+def run_tests(
+    stops: Sequence[Callable[[Sequence[Data]], str | None]],
+    measured: Callable[[range, Sequence[int]], Sequence[M]],
+    keep: Callable[[M, Sequence[int], Sequence[Sequence[Data]]], None],
+    done: Sequence[Sequence[Data]] = (),
+    first: int = 0,
+    ahead: Callable[[int, Sequence[Data]], int] = lambda _test, _so_far: 1,
+) -> list[str | Exception]:
+    """Measure draws, in order, until every test is over. A test is named by its place in `stops`.
 
     Args:
-        stops: from the batches so far to why the test is over; None: it goes on.
-        measured: from a batch's number to the measured batch.
-        keep: stores a batch before the next is drawn; is given the batch, and all so far. May raise `Stop`.
-        done: batches that were measured before: the test goes on after them.
+        stops: of each test: from its data so far to why it is over; None: it goes on.
+        measured: from the numbers of draws and the tests that go on to these draws, measured for these tests.
+        keep: stores a draw before the next is asked for; is given the draw, the tests that it was measured for, and the
+            data so far of each of them (this draw's included, unless the test died of it). Not called for a draw of
+            which every test died. May raise `Stop`.
+        done: of each test: the data of its draws so far; it goes on after them.
+        first: number of the next draw.
+        ahead: from a test and its data so far to how many draws may be measured at once: none but the last of them can
+            end it. Of all tests that go on, the smallest number counts. What is measured at once and comes after the
+            end of a test is measured again.
 
     Returns:
-        What `stops` said.
+        Of each test, what `stops` said, or the exception that it died of.
     """
-    so_far = list(done)
-    while (reason := stops(so_far)) is None:
-        batch = measured(len(so_far))
-        so_far.append(batch.data)
-        keep(batch, so_far)
-    return reason
+    so_far = [list(own) for own in done] or [[] for _ in stops]
+    number = first
+    ended: list[str | Exception | None] = [stop(own) for stop, own in zip(stops, so_far, strict=True)]
+    while alive := [test for test, end in enumerate(ended) if end is None]:
+        asked = range(number, number + min(ahead(test, so_far[test]) for test in alive))
+        for _, draw in zip(asked, measured(asked, alive), strict=True):
+            number += 1
+            for place, test in enumerate(alive):
+                data = draw.data(place)
+                if isinstance(data, Data):
+                    so_far[test].append(data)
+                else:
+                    ended[test] = data
+            going = [test for test in alive if ended[test] is None]
+            if going:
+                keep(draw, alive, [so_far[test] for test in alive])
+            for test in going:
+                ended[test] = stops[test](so_far[test])
+            if any(ended[test] is not None for test in alive):
+                break
+    return [end for end in ended if end is not None]

@@ -32,8 +32,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lakatos.tools.claim import AnyClaim, Floats, Part
 from lakatos.tools.claim.measures import CLEAN, CORRUPTED
-from lakatos.tools.evidence.battery import Data, parts_of, scale_of
+from lakatos.tools.evidence.battery import parts_of, scale_of
 from lakatos.tools.evidence.constants import Battery
+from lakatos.tools.evidence.data import Data
 from lakatos.tools.statistics import BATCH, FRACTIONS, clip
 
 ALPHA: Final = 0.001  # a claim that is as true as when it was confirmed fails at most so often

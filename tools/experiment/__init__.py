@@ -1,9 +1,9 @@
 """Where claim, prompts and model meet.
 
 sampling     prompts, donors and controls, drawn and run
-measuring    the whole battery of a claim on a sample
+measuring    the whole batteries of claims on a sample, and what that may fail of
 calibrating  the constants of a test, from exploration prompts
-running      batches of a test as data, and the function that measures one
+running      draws of a stream as data, and the function that measures them
 attention    what heads attend to, by role
 presence     whether a model shows a behaviour
 """
@@ -11,23 +11,26 @@ presence     whether a model shows a behaviour
 from __future__ import annotations
 
 from lakatos.tools.experiment.calibrating import calibrate
-from lakatos.tools.experiment.measuring import Measurement, measure
+from lakatos.tools.experiment.measuring import TEST_FAILURES, Measurement, measure
 from lakatos.tools.experiment.presence import Presence, measure_presence
-from lakatos.tools.experiment.running import Batch, Measured, measure_batch
-from lakatos.tools.experiment.sampling import EXPLORED, Drawn, Sample, draw_prompts, needs_donors
+from lakatos.tools.experiment.running import Draw, MeasuredDraw, Member, measure_draws
+from lakatos.tools.experiment.sampling import EXPLORED, Drawn, Sample, draw_prompts, needs_controls, needs_donors
 
 __all__ = [
     "EXPLORED",
-    "Batch",
+    "TEST_FAILURES",
+    "Draw",
     "Drawn",
-    "Measured",
+    "MeasuredDraw",
     "Measurement",
+    "Member",
     "Presence",
     "Sample",
     "calibrate",
     "draw_prompts",
     "measure",
-    "measure_batch",
+    "measure_draws",
     "measure_presence",
+    "needs_controls",
     "needs_donors",
 ]

@@ -11,7 +11,7 @@ from lakatos.tools.claim import AnyClaim, Arms, SearchedClaim, draw_matched
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, Data, fixed, gaps
 from lakatos.tools.experiment.measuring import Measurement, measure, run_arms, unigram_loss
-from lakatos.tools.experiment.sampling import Sample
+from lakatos.tools.experiment.sampling import Sample, needs_controls
 from lakatos.tools.intervention import Runs
 
 
@@ -35,7 +35,8 @@ def calibrate(
         matched["shuffled"], spent = _best_shuffled(tested, model, sample, seed)
     matched |= tested.match_positions(_positions(sample.runs))
     measured = measure(claim, matched, model, sample)
-    unigram = {name: unigram_loss(runs.pairs, model) for name, runs in sample.controls.items()}
+    controls = sample.controls if needs_controls(claim) else {}
+    unigram = {name: unigram_loss(runs.pairs, model) for name, runs in controls.items()}
     gap, control_gaps = gaps(measured.values, unigram)
     draft = Battery.draft(gap, control_gaps, matched)
     battery = fixed(claim, draft, Data(measured.values, sample.templates), cap, templates)
@@ -52,7 +53,7 @@ def _best_shuffled(claim: SearchedClaim, model: Any, sample: Sample, seed: str) 
     found = claim.found_by_search(node_scores(model, pairs, claim.metric, positions), seed)
     if not found:
         return (), searched
-    values, _, forwards = run_arms(model, sample.runs, Arms(claim.metric, tuple(found)))
+    ((values, _),), forwards = run_arms(model, sample.runs, [Arms(claim.metric, tuple(found))])
     best = max(found, key=lambda arm: float(values[arm.name].mean()))
     return ("+".join(best.components),), forwards + searched
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,7 @@ def draw_prompts(
     donors: bool,
     family: str | None = None,
     unit: Unit = "prompt",
+    without: Collection[str] = (),
 ) -> Drawn:
     """Draw prompts skip .. skip + n of the streams that `seeds` gives.
 
@@ -94,6 +95,7 @@ def draw_prompts(
         donors: whether every prompt gets a donor for resample ablation.
         family: a prompt family of the behaviour in place of its confirmation templates.
         unit: where templates are bet on, prompts come in blocks of one template.
+        without: pairs of the behaviour that are passed over (`Behaviour.stream`).
     """
 
     def prompts(source: Behaviour, purpose: str, pairs: PromptPairs) -> Prompts:
@@ -101,7 +103,7 @@ def draw_prompts(
         return Prompts(pairs, None if stream is None else draw_donors(source, pairs, tokenizer, stream))
 
     blocks = PER_TEMPLATE if unit == "template" else None
-    drawn = behaviour.sample(n, seeds("pairs"), split, skip=skip, family=family, per_template=blocks)
+    drawn = behaviour.sample(n, seeds("pairs"), split, skip=skip, family=family, per_template=blocks, without=without)
     texts = [(c, _control(c)) for c in controls]
     return Drawn(
         prompts(behaviour, "pairs", drawn),
@@ -127,3 +129,8 @@ def _donors(purpose: str, skip: int) -> str:
 def needs_donors(claim: AnyClaim) -> bool:
     """Whether the claim's battery replaces activations by those of other prompts."""
     return claim.tested.how == "resample"
+
+
+def needs_controls(claim: AnyClaim) -> bool:
+    """Whether the claim's battery measures control behaviours."""
+    return claim.tested.needs_controls

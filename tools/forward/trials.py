@@ -49,8 +49,8 @@ def _adds(seen: Mapping[str, torch.Tensor], layer: int, layers: int) -> bool:
     if not seen.keys() >= set(names) or len({seen[name].shape for name in names}) > 1:
         return False
     before, attention, mlp, after = (seen[name] for name in names)
-    apart = (before.float() + attention.float() + mlp.float() - after.float()).abs()
-    allowed = 8 * torch.finfo(after.dtype).eps * (before.abs() + attention.abs() + mlp.abs()).float() + 1e-30
+    apart = (before.double() + attention.double() + mlp.double() - after.double()).abs()
+    allowed = 8 * torch.finfo(after.dtype).eps * (before.abs() + attention.abs() + mlp.abs()).double() + 1e-30
     return bool(((apart <= allowed) | apart.isnan()).all())
 
 

@@ -28,7 +28,7 @@ def sample_size(d: float, cap: int | None = None) -> int:
     return wanted if cap is None else min(wanted, cap // BATCH * BATCH)
 
 
-def stop_reason(e: float, n: int, n_max: int, threshold: float) -> StopReason | None:
+def stop_reason(e: float, n: int, n_max: int, threshold: float, *, since: int = 0) -> StopReason | None:
     """The registered stopping rule, asked after each batch; None means: draw another.
 
     Args:
@@ -37,9 +37,10 @@ def stop_reason(e: float, n: int, n_max: int, threshold: float) -> StopReason | 
         n_max: the registered maximum.
         threshold: the e-value that confirms this slot whatever the others do
             (`lakatos.tools.multiplicity.success_threshold`).
+        since: prompts that there were when the test was last continued; 0: it never was.
 
     Returns:
-        "success" at e >= threshold; else "futility" at e < .2 with n >= 64; else "exhausted" at n >= n_max.
+        "success" at e >= threshold; else "futility" at e < .2 with n - since >= 64; else "exhausted" at n >= n_max.
         Stopping at any time keeps E valid (optional stopping); the rule only spends prompts well.
 
     Raises:
@@ -49,6 +50,6 @@ def stop_reason(e: float, n: int, n_max: int, threshold: float) -> StopReason | 
         raise ValueError(f"an e-value is a nonnegative number, got {e}")
     if e >= threshold:
         return "success"
-    if e < FUTILE_BELOW and n >= MIN_FOR_FUTILITY:
+    if e < FUTILE_BELOW and n - since >= MIN_FOR_FUTILITY:
         return "futility"
     return "exhausted" if n >= n_max else None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,15 +118,16 @@ def test_a_test_that_fails_is_evidence_and_keeps_its_slot(toy, tmp_path, monkeyp
     from lakatos.agent.run import testing
 
     behaviour, model = toy
-    real, calls = testing.measure_batch, []
+    real, calls = testing.measure_draws, []
 
-    def failing(batch, model):
-        calls.extend([batch.claim] if batch.number == 0 else [])
+    def failing(draws, members, model):
+        calls.extend([members] if draws[0].number == 0 else [])
+        found = real(draws, members, model)
         if len(calls) == 2:
-            raise FloatingPointError("the clean run of 'x' gave nan")
-        return real(batch, model)
+            return [replace(draw, own=(FloatingPointError("the clean run of 'x' gave nan"),)) for draw in found]
+        return found
 
-    monkeypatch.setattr(testing, "measure_batch", failing)
+    monkeypatch.setattr(testing, "measure_draws", failing)
     db = str(tmp_path / "crash.db")
     investigate(behaviour, RunConfig(model=model, **CONFIG), db=db)
     store = open_store(db)
@@ -298,6 +300,7 @@ def _other(name, **options):
 
 KILLED = """
 import os, random, signal, sys, time
+from dataclasses import replace
 from pathlib import Path
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store

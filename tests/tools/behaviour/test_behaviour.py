@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakatos.tools.behaviour import SPLITS, Behaviour, Exhausted, builtin_behaviours, load_behaviour, parse_markup
@@ -234,6 +234,48 @@ def test_blocks_of_given_pairs_and_blocks_that_cannot_be_filled() -> None:
         toy().sample(7, per_template=7)
     with pytest.raises(UserError, match="per_template = 0"):
         toy().sample(1, per_template=0)
+
+
+@given(st.sets(st.integers(0, 39), max_size=20), st.integers(0, 2**64), st.sampled_from(SPLITS))
+@settings(max_examples=20, deadline=None)
+def test_what_is_passed_over_never_comes_and_the_rest_is_the_same(places: set[int], seed: int, split: Any) -> None:
+    behaviour = load_behaviour("ioi")
+    whole = behaviour.sample(40, seed, split)
+    without = {whole[place].uid for place in places}
+    left = [pair for pair in whole if pair.uid not in without]
+    assert list(behaviour.sample(len(left), seed, split, without=without)) == left
+    skipped = behaviour.sample(len(left) - 3, seed, split, skip=3, without=frozenset(without))
+    assert list(skipped) == left[3:]
+
+
+def test_passing_over_all_there_is_says_so() -> None:
+    uids = [pair.uid for pair in toy().sample(6)]
+    assert [pair.uid for pair in toy().sample(2, without=uids[2:])] == uids[:2]
+    for behaviour in (toy(), Behaviour.model_validate(GIVEN)):
+        uids = [pair.uid for pair in behaviour.sample(5)]
+        n = 6 if behaviour.pairs is None else 5
+        with pytest.raises(Exhausted, match=f"only {n - 2} distinct exploration pairs beside 2 that are passed over"):
+            behaviour.sample(n - 1, 3, without=[*uids[:2], "another behaviour's"])
+
+
+def test_templates_are_passed_over_where_they_come_in_blocks() -> None:
+    behaviour = toy(families=FAMILIES)
+    ids = [template.id for template in behaviour.families["brief"]]
+    whole = behaviour.sample(3 * len(ids), 5, "confirmation", family="brief", per_template=3)
+    first, *others = [pair.template for pair in whole[::3]]
+    left = behaviour.sample(3 * len(others), 5, "confirmation", 0, "brief", 3, without={first})
+    assert [pair.template for pair in left[::3]] == others
+    with pytest.raises(Exhausted, match=rf"has {len(others)} confirmation templates.*beside 1 that are passed over"):
+        behaviour.sample(3 * len(ids), 5, "confirmation", 0, "brief", 3, without={first})
+
+
+def test_pairs_are_passed_over_in_blocks_too() -> None:
+    uids = [pair.uid for pair in toy().sample(6)]
+    assert {pair.uid for pair in toy().sample(4, per_template=4, without=uids[:2])} == set(uids[2:])
+    with pytest.raises(
+        Exhausted, match="template 'gave' has only 4 distinct exploration pairs beside 2 that are passed"
+    ):
+        toy().sample(5, per_template=5, without=uids[:2])
 
 
 def test_slices_are_prompt_pairs_and_strangers_are_not_joined() -> None:

@@ -29,17 +29,18 @@ from lakatos.tools.claim import (
 )
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import Stop, UserError
-from lakatos.tools.evidence import Battery, Data, e_process, gaps, parts_of, run_test, stopped
+from lakatos.tools.evidence import Battery, Data, e_process, gaps, parts_of, run_tests, stopped
 from lakatos.tools.evidence.constants import Line
 from lakatos.tools.experiment import (
-    Batch,
-    Measured,
+    Draw,
+    MeasuredDraw,
     Measurement,
+    Member,
     Sample,
     calibrate,
     draw_prompts,
     measure,
-    measure_batch,
+    measure_draws,
     needs_donors,
 )
 from lakatos.tools.experiment.measuring import unigram_loss
@@ -260,23 +261,30 @@ class TestRunExperiment:
         @dataclass
         class Numbered:
             number: int
-            data: Data
+            values: Data
 
-        def measured(number: int) -> Numbered:
-            return Numbered(number, Data(self.measurement(number, effect).values, ("t",) * 16))
+            def data(self, _place: int, /) -> Data:
+                return self.values
+
+        def measured(numbers: range, _alive: Sequence[int]) -> list[Numbered]:
+            return [Numbered(k, Data(self.measurement(k, effect).values, ("t",) * 16)) for k in numbers]
 
         seen: list[Any] = []
 
-        def keep(batch: Numbered, so_far: Sequence[Data]) -> None:
-            assert batch.number == len(so_far) - 1
-            seen.append((batch.number, batch.data, e_process(self.CLAIM, self.BATTERY, Data.join(so_far))[-1]))
+        def keep(draw: Numbered, alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
+            (so_far,) = data
+            assert (list(alive), draw.number) == ([0], len(so_far) - 1)
+            seen.append((draw.number, draw.values, e_process(self.CLAIM, self.BATTERY, Data.join(so_far))[-1]))
             if len(seen) == stop_after:
                 raise Stop("the user's limit")
 
+        stops = partial(stopped, self.CLAIM, self.BATTERY, 1e3)
         try:
-            return run_test(partial(stopped, self.CLAIM, self.BATTERY, 1e3), measured, keep, done), seen
+            (reason,) = run_tests([stops], measured, keep, [done], first=len(done))
         except Stop:
             return None, seen
+        assert isinstance(reason, str)
+        return reason, seen
 
     @pytest.mark.parametrize(
         ("effect", "reason", "batches"), [(1.0, "success", None), (-0.5, "futility", 4), (0.2, "exhausted", 8)]
@@ -313,13 +321,16 @@ class TestRunExperiment:
         ).on(bridge)
         battery, _ = calibrate(claim, bridge, sample, "c", 64, 2)
 
-        def measured(number: int) -> Measured:
-            return measure_batch(Batch.of(claim, battery, TOY, [], number, seeds, unit="prompt"), tiny("qwen3"))
+        members = [Member(claim, battery)]
 
-        batches: list[Measured] = []
+        def measured(numbers: range, _alive: Sequence[int]) -> list[MeasuredDraw]:
+            draws = [Draw.of(members, TOY, [], number, seeds, unit="prompt") for number in numbers]
+            return measure_draws(draws, members, tiny("qwen3"))
+
+        kept: list[Data] = []
         stops = partial(stopped, claim, battery, 20.0)
-        reason = run_test(stops, measured, lambda batch, _so_far: batches.append(batch))
+        (reason,) = run_tests([stops], measured, lambda _draw, _alive, so_far: kept.append(so_far[0][-1]))
         assert reason in ("futility", "exhausted")
-        data = Data.join([batch.data for batch in batches])
+        data = Data.join(kept)
         assert data.values["intervened"] == pytest.approx(data.values["clean"], abs=1e-4)
         assert e_process(claim, battery, data)[-1] < 20
