@@ -202,7 +202,7 @@ def _each_alone(draw: Draw, members: Sequence[Member], model: LoadedModel) -> _N
             prompts = tuple(sample.runs.pairs)
             shared, (values,), (engine,), spent = _numbers_of([member], model, sample)
         except TEST_FAILURES as error:
-            own.append(error)
+            own.append(error.with_traceback(None))  # which would keep the sample's recorded runs alive
             engines.append("")
         else:
             own.append(values)
