@@ -76,7 +76,16 @@ def ready_once():
 
 
 @pytest.fixture(scope="session")
-def toy(made_once, ready_once):
+def derived_once():
+    """What `verify` derives is derived once from the same numbers, not for each of many copies of a log."""
+    from remembering import derived_once
+
+    with derived_once():
+        yield
+
+
+@pytest.fixture(scope="session")
+def toy(made_once, ready_once, derived_once):
     """(behaviour file, model folder): a tiny model that shows the toy behaviour. For whole investigations."""
     from toy import write_toy_behaviours, write_trained_model
 
