@@ -23,6 +23,7 @@ from models import (
     build_hf,
     build_tiny,
     build_tokenizer,
+    heavy_but_two,
     hooks_on,
     tiny,
 )
@@ -84,13 +85,7 @@ def assert_close(found: Effects, expected: np.ndarray, tolerance: float = 1e-5) 
     assert np.abs(found.values - expected).max() < tolerance * max(1e-2, expected.std())
 
 
-SOON = ("gpt2", "llama")  # the others take their time
-
-
-@pytest.fixture(
-    scope="module",
-    params=[name if name in SOON else pytest.param(name, marks=pytest.mark.heavy) for name in ARCHITECTURES],
-)
+@pytest.fixture(scope="module", params=heavy_but_two())
 def architecture(request: Any) -> tuple[Any, Runs]:
     bridge = tiny(request.param).bridge
     return bridge, Runs(bridge, PAIRS, DONORS, DATASET)
@@ -246,7 +241,7 @@ class TestEqualsTheReference:
 class TestEqualsTransformerLens:
     """`transformer_lens.patching` shares no line with either of our two ways."""
 
-    @pytest.mark.parametrize("name", ARCHITECTURES)
+    @pytest.mark.parametrize("name", heavy_but_two())
     def test_every_head_and_block_of_a_tiny_model(self, name) -> None:
         from transformer_lens import patching
 
@@ -280,7 +275,7 @@ class TestEqualsTransformerLens:
                 ours = run_interventions(bridge, runs, plan)
                 assert_close(ours._replace(values=ours.values[:, batch.index]), theirs.values.flatten(0, -2).numpy())
 
-    @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in ("gemma2", "gemma3", "opt")])
+    @pytest.mark.parametrize("name", heavy_but_two(name for name in ARCHITECTURES if name not in ("gemma2", "gemma3", "opt")))
     def test_direct_paths(self, name) -> None:
         """Theirs adds what the sender writes to the receiver's own copy of the residual stream."""
         from transformer_lens import patching
