@@ -6,35 +6,57 @@ import hashlib
 import itertools
 import json
 import os
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
+
+import numpy as np
+from pydantic import BaseModel, TypeAdapter
 
 from lakatos.agent.run import exploring
 from lakatos.experiments_db.verify import log, proposals, registrations, reruns, runs, tests
 from lakatos.tools import behaviour as behaviours
 from lakatos.tools.behaviour import Behaviour, PromptPair, readiness
 from lakatos.tools.behaviour.drawing import Exhausted
+from lakatos.tools.behaviour.problems import Problem
 
 _PURE = {  # what depends on its arguments alone, and takes long
     registrations: ("draw_matched", "fixed"),
     reruns: ("decide", "decided_after", "tolerances"),
     tests: ("conclude", "e_process"),
 }
+_PROBLEMS = TypeAdapter(list[Problem])
+
+
+def _said(value: Any) -> Any:
+    """All that a value says, to the last bit, as something to look up by."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, BaseModel):
+        return type(value), _said(value.__dict__)
+    if is_dataclass(value):
+        return type(value), tuple(_said(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, dict):
+        return dict, tuple((_said(key), _said(one)) for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(_said, value))
+    if value is None or isinstance(value, str | int | float):
+        return type(value), repr(value)
+    raise TypeError(f"a {type(value).__name__} cannot be looked up by")
 
 
 class _Known(Behaviour):
     """A behaviour that was read before, from which the same seed drew before."""
 
-    read: ClassVar[dict[bytes, Behaviour]] = {}
+    read: ClassVar[dict[Any, Behaviour]] = {}
     drawn: ClassVar[dict[Any, Iterator[PromptPair]]] = {}
 
     @classmethod
     def model_validate(cls, obj: Any, **how: Any) -> Any:
-        key = pickle.dumps((obj, how))
+        key = _said([obj, how])
         if key not in cls.read:
             cls.read[key] = super().model_validate(obj, **how)
         return cls.read[key]
@@ -50,10 +72,10 @@ class _Known(Behaviour):
 
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
-    known: dict[bytes, Any] = {}
+    known: dict[Any, Any] = {}
 
     def remembered(*args: Any, **named: Any) -> Any:
-        key = pickle.dumps((args, named))
+        key = _said([args, named])
         if key not in known:
             known[key] = function(*args, **named)
         return known[key]
@@ -84,9 +106,9 @@ def ready_once(folder: Path) -> Iterator[None]:
         file = folder / hashlib.sha256(key.encode()).hexdigest()
         if not file.exists():
             being_written = file.with_suffix(f".{os.getpid()}")
-            being_written.write_bytes(pickle.dumps(one(behaviour, tokenizer, *how)))
+            being_written.write_bytes(_PROBLEMS.dump_json(one(behaviour, tokenizer, *how)))
             being_written.replace(file)
-        return list(pickle.loads(file.read_bytes()))
+        return _PROBLEMS.validate_json(file.read_bytes())
 
     def problems(*args: Any, **named: Any) -> list[Any]:
         with mock.patch.object(readiness, "_of", remembered):

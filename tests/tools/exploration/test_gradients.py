@@ -117,7 +117,9 @@ class TestScores:
 
 
 class TestIntegratedGradients:
-    @pytest.mark.parametrize("name", heavy_but_two(name for name in ARCHITECTURES if name != "mixtral"))  # routing jumps
+    @pytest.mark.parametrize(
+        "name", heavy_but_two(name for name in ARCHITECTURES if name != "mixtral")
+    )  # routing jumps
     def test_the_embeddings_scores_tend_to_the_whole_difference(self, name) -> None:
         bridge = tiny(name).bridge
         errors = []
