@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import json
 import os
 import tempfile
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -59,26 +57,25 @@ def made_once(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def ready_once():
-    """Whether a behaviour can be investigated is worked out once for a run's settings, not for each of many runs."""
-    from lakatos.agent.run import exploring
+def ready_once(made_once):
+    """Whether a behaviour can be investigated is worked out once, not by each of many runs and checks."""
+    from remembering import ready_once
 
-    real, known = exploring.readiness_problems, {}
-
-    def remembered(behaviour, controls, tokenizer, **how):
-        said = [x.model_dump_json() for x in (behaviour, *controls.values())]
-        words = [tokenizer.backend_tokenizer.to_str(), tokenizer.special_tokens_map]
-        key = json.dumps([said, list(controls), words, how])
-        if key not in known:
-            known[key] = real(behaviour, controls, tokenizer, **how)
-        return list(known[key])
-
-    with mock.patch.object(exploring, "readiness_problems", remembered):
+    with ready_once(made_once("ready", lambda _folder: None)):
         yield
 
 
 @pytest.fixture(scope="session")
-def toy(made_once, ready_once):
+def derived_once():
+    """What `verify` derives is derived once from the same numbers, not for each of many copies of a log."""
+    from remembering import derived_once
+
+    with derived_once():
+        yield
+
+
+@pytest.fixture(scope="session")
+def toy(made_once, ready_once, derived_once):
     """(behaviour file, model folder): a tiny model that shows the toy behaviour. For whole investigations."""
     from toy import write_toy_behaviours, write_trained_model
 
@@ -91,16 +88,25 @@ def toy(made_once, ready_once):
 
 
 @pytest.fixture(scope="session")
-def toy_log(toy, made_once):
-    """The database of a finished investigation of the toy behaviour. Copy it before changing it."""
-    from lakatos.agent import RunConfig, investigate
+def finished(toy, made_once):
+    """An investigation of the toy behaviour by the command itself: its database, and what it printed."""
+    from commands import lakatos_here
 
     def make(folder):
         behaviour, model = toy
-        config = RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4)
-        investigate(behaviour, config, db=str(folder / "toy.db"))
+        options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", folder / "toy.db"]
+        status, out, err = lakatos_here("run", behaviour, "--model", model, *options, env={"COLUMNS": "140"})
+        assert status == 0, err
+        (folder / "out").write_text(out)
 
-    return made_once("log", make) / "toy.db"
+    folder = made_once("log", make)
+    return folder / "toy.db", (folder / "out").read_text()
+
+
+@pytest.fixture(scope="session")
+def toy_log(finished):
+    """The database of a finished investigation of the toy behaviour. Copy it before changing it."""
+    return finished[0]
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ The weights are drawn wide, so that every component moves the logits; nothing ab
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -117,6 +119,7 @@ _CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "mixtral": (MixtralConfig, {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 ARCHITECTURES = tuple(_CONFIGS)
+_SOON = ("gpt2", "llama")  # the others take their time
 _ODD: dict[str, tuple[Any, dict[str, Any]]] = {  # each for something that it does unlike the others
     "granite": (GraniteConfig, {**_GROUPED, "logits_scaling": 0.5, "residual_multiplier": 0.22}),
     "cohere": (CohereConfig, {**_GROUPED, "logit_scale": 0.5}),
@@ -156,6 +159,11 @@ def build_hf(architecture: str, seed: int = 0, **changes: Any) -> Any:
         model = AutoModelForCausalLM.from_config(kind(**_COMMON | settings | changes)).eval()
     model.config.architectures = [type(model).__name__]
     return model
+
+
+def heavy_but_two(names: Iterable[str] = ARCHITECTURES) -> list[Any]:
+    """Parameters of a test: architectures, all but two of them marked `heavy`."""
+    return [name if name in _SOON else pytest.param(name, marks=pytest.mark.heavy) for name in names]
 
 
 def build_tiny(

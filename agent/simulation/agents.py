@@ -69,7 +69,7 @@ class Peeker:
         hypotheses = _registered(lab, lab.world.candidates)
         for hypothesis, evidence in zip(hypotheses, lab.test(hypotheses, peek), strict=True):
             if evidence.stop != "success":
-                lab.attempt(partial(lab.take, hypothesis, lab.stream_of(hypothesis)))
+                lab.attempt(partial(lab.prolong, hypothesis))
 
     def unguarded(self, study: Freehand) -> None:
         for candidate in study.world.candidates:

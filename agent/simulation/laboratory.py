@@ -118,10 +118,13 @@ class Laboratory:
         return [self._judge(row) for row in rows]
 
     def test(self, hypotheses: Sequence[int], watch: Watch = lambda _hypothesis, _n, _e: None) -> list[Evidence]:
-        """Test claims on one stream of fresh prompts, each by its registered rule. A crash is a claim's evidence."""
+        """Test claims on one stream of fresh prompts, each by its registered rule. A crash is a claim's evidence.
+
+        Tests that were interrupted go on, on the stream that they have.
+        """
         if not hypotheses:
             return []
-        stream = self.open(hypotheses)
+        stream = self.stream_of(hypotheses[0]) or self.open(hypotheses)
         done = [self._measured.setdefault(h, []) for h in hypotheses]
         died: dict[int, RuntimeError] = {}
 
@@ -141,7 +144,13 @@ class Laboratory:
         def measured(numbers: range, alive: Sequence[int]) -> list[_Draw]:
             return [self._draw(stream, number, [hypotheses[k] for k in alive]) for number in numbers]
 
-        run_tests([partial(stops, k) for k in range(len(hypotheses))], measured, keep, [list(own) for own in done])
+        run_tests(
+            [partial(stops, k) for k in range(len(hypotheses))],
+            measured,
+            keep,
+            [list(own) for own in done],
+            self.store.drawn(stream.id),
+        )
         return [self._freeze(h, died.get(k)) for k, h in enumerate(hypotheses)]
 
     def open(self, hypotheses: Sequence[int]) -> Stream:
@@ -157,10 +166,16 @@ class Laboratory:
         draw = self._draw(stream, self.store.drawn(stream.id), [hypothesis])
         self._append(stream, [hypothesis], draw, [[*self._measured.get(hypothesis, []), draw.measured[0]]])
 
-    def stream_of(self, hypothesis: int) -> Stream:
-        """The newest stream of a claim."""
+    def stream_of(self, hypothesis: int) -> Stream | None:
+        """The stream of a claim, if it has one."""
         identity = self.registered[hypothesis].identity
-        return [stream for stream in self.store.streams() if identity in stream.members][-1]
+        return next((stream for stream in self.store.streams() if identity in stream.members), None)
+
+    def prolong(self, hypothesis: int) -> None:
+        """Try to add a draw of its own stream to a test. Raises Conflict: its evidence is frozen."""
+        stream = self.stream_of(hypothesis)
+        assert stream is not None
+        self.take(hypothesis, stream)
 
     def attempt(self, act: Callable[[], None]) -> None:
         """Try what the database refuses, and count the refusal.

@@ -2,6 +2,7 @@
 
 documents   runs, hypotheses, corrections, reviews
 study       studies: their plan, and what was tried in them
+against     claims on the same prompts, set against one another
 line        one hypothesis as a flat row: the columns of tables, files and the index
 cell        a place in the model, and what was found of it
 commands    that lead back to what a page shows

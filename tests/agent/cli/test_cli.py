@@ -24,21 +24,6 @@ def lakatos(*args, env=None):
     return lakatos_here(*args, env={"COLUMNS": "140", **(env or {})})
 
 
-@pytest.fixture(scope="module")
-def finished(toy, made_once):
-    """A run made by the command itself: its database, and what it printed."""
-
-    def make(folder):
-        behaviour, model = toy
-        options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", folder / "cli.db"]
-        status, out, err = lakatos("run", behaviour, "--model", model, *options)
-        assert status == 0, err
-        (folder / "out").write_text(out)
-
-    folder = made_once("cli", make)
-    return folder / "cli.db", (folder / "out").read_text()
-
-
 def test_run_prints_denominators_verdicts_and_where_things_are(finished):
     db, out = finished
     counts = open_store(str(db)).counts()
@@ -50,6 +35,7 @@ def test_run_prints_denominators_verdicts_and_where_things_are(finished):
     assert "m2@END" in report.read_text()
 
 
+@pytest.mark.heavy
 def test_run_as_json_is_one_document_with_the_log_numbers(toy, tmp_path):
     behaviour, model = toy
     db = tmp_path / "j.db"

@@ -116,7 +116,7 @@ def test_a_crashed_test_keeps_its_slot_and_its_claim(lab):
         raise RuntimeError("out of memory")
 
     hypothesis = register(lab)
-    assert lab.test(hypothesis, crash).stop == "crashed"
+    assert lab.test([hypothesis], crash)[0].stop == "crashed"
     assert register(lab) is None
     assert [r.duplicate_of for r in lab.store.refused()] == [hypothesis]
     (slot,) = lab.store.slots()
@@ -128,7 +128,7 @@ def test_a_crashed_test_keeps_its_slot_and_its_claim(lab):
 
 def test_freezing_early_or_another_e_value_and_prolonging_are_refused(lab):
     one, other = register(lab), register(lab, 1)
-    lab.test(one)
+    lab.test([one])
     with pytest.raises(Conflict, match="has stopped this test"):
         lab.prolong(one)
 
@@ -139,14 +139,14 @@ def test_freezing_early_or_another_e_value_and_prolonging_are_refused(lab):
                 with pytest.raises(Conflict, match=r"not stopped this test|the e-value after the last prompt"):
                     lab.store.freeze(other, wanted)
 
-    lab.test(other, freeze)
+    lab.test([other], freeze)
     assert lab.store.verify() == []
 
 
 def test_prolonging_before_freezing_is_refused(lab):
     hypothesis = register(lab)
     freeze, lab.store.freeze = lab.store.freeze, lambda *_: None
-    evidence = lab.test(hypothesis)
+    (evidence,) = lab.test([hypothesis])
     with pytest.raises(Conflict, match="has stopped this test"):
         lab.prolong(hypothesis)
     freeze(hypothesis, evidence)
@@ -155,9 +155,9 @@ def test_prolonging_before_freezing_is_refused(lab):
 
 def test_a_claim_fitted_to_revealed_prompts_gets_others(lab):
     one, two = register(lab), None
-    lab.test(one)
+    lab.test([one])
     two = register(lab, direction="opposes")
-    lab.test(two)
+    lab.test([two])
     uids = [{effect.uid for effect in lab.store.effects(h)} for h in (one, two)]
     expected = len(uids[0]) * len(uids[1]) / 1024  # of independent draws
     assert len(uids[0] & uids[1]) < expected + 5 * np.sqrt(expected)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tampering import copied
 
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import World
@@ -91,42 +92,59 @@ def lab():
     ids = lab.propose([lab.claim(c) for c in lab.world.candidates])
     lab.propose([lab.claim(lab.world.candidates[0])])  # a duplicate
     for number in ids[:9]:
-        lab.test(number)
+        lab.test([number])
 
     def crash(_hypothesis, n, _e):
         if n >= 32:
             raise RuntimeError("lost the device")
 
-    lab.test(ids[9], crash)
+    lab.test([ids[9]], crash)
     with pytest.raises(KeyboardInterrupt):
-        lab.test(ids[10], lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        lab.test([ids[10]], lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     for author, decision, number in (("Ada", "accept", 1), ("Grace", "dispute", 1), ("Ada", "replicate", 3)):
         add_review(lab.store, ids[number], author=author, decision=decision, reason="looked")
     add_review(lab.store, ids[2], author="Ada", decision="score", score=4)
     return lab
 
 
+def copy_of(lab, path):
+    """The same study as a file."""
+    raw = lab.store.engine.raw_connection()
+    with closing(sqlite3.connect(path)) as copy:
+        raw.driver_connection.backup(copy)
+    return open_store(str(path))
+
+
 @pytest.fixture
 def log(lab, tmp_path):
     """The same study as a file of your own."""
-    raw = lab.store.engine.raw_connection()
-    with sqlite3.connect(tmp_path / "log.db") as copy:
-        raw.driver_connection.backup(copy)
-    copy.close()
-    return open_store(str(tmp_path / "log.db"))
+    return copy_of(lab, tmp_path / "log.db")
+
+
+@pytest.fixture(scope="module")
+def still(lab, tmp_path_factory):
+    """The same study and its index, for tests that only ask."""
+    log = copy_of(lab, tmp_path_factory.mktemp("still") / "log.db")
+    index = Index(log)
+    index.refresh()
+    return log, index
 
 
 @pytest.fixture
-def index(log):
+def index(log, still):
+    """An index of your own, up to date: a copy of one that was made from the same rows."""
+    copied(still[1].file.path, f"{log.engine.url.database}.index")
     index = Index(log)
-    index.refresh()
+    assert index.freshness().current
     return index
 
 
 # -- the same numbers ------------------------------------------------------------------------------------------------
 
 
-def test_the_index_says_what_the_log_says(log, index):
+def test_the_index_says_what_the_log_says(log):
+    index = Index(log)
+    index.refresh()
     assert {row["state"] for row in index.page(ALL).rows} == {"confirmed", "inconclusive", "testing", "registered"}
     assert_same(index, log)
 
@@ -168,14 +186,14 @@ def test_reading_on_equals_reading_anew(steps):
         elif what == "repeat" and registered:
             lab.propose([lab.claim(lab.registered[registered[0]].claim.components)])
         elif what == "test" and open_tests:
-            lab.test(open_tests.pop(k % len(open_tests)))
+            lab.test([open_tests.pop(k % len(open_tests))])
         elif what == "part" and open_tests:
             with pytest.raises(KeyboardInterrupt):
-                lab.test(open_tests[k % len(open_tests)], lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+                lab.test([open_tests[k % len(open_tests)]], lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
             lab._measured.clear()
             open_tests.pop(k % len(open_tests))
         elif what == "crash" and open_tests:
-            lab.test(open_tests.pop(k % len(open_tests)), lambda *_: (_ for _ in ()).throw(RuntimeError("lost")))
+            lab.test([open_tests.pop(k % len(open_tests))], lambda *_: (_ for _ in ()).throw(RuntimeError("lost")))
         elif what == "review" and registered:
             decision = ("accept", "dispute", "retract")[k % 3]
             about = registered[k % len(registered)]
@@ -249,7 +267,8 @@ def test_other_studies_are_kept_apart(log):
         ({"text": "a30.h1", "state": "registered"}, lambda row: False),
     ],
 )
-def test_filters(log, index, query, holds):
+def test_filters(still, query, holds):
+    log, index = still
     want = [row for row in lines(log) if holds(row)]
     page = index.page(Query(**query, per_page=1000))
     assert page.rows == want
@@ -258,7 +277,8 @@ def test_filters(log, index, query, holds):
 
 
 @pytest.mark.parametrize("sort", [way + name for name in SORTS for way in ("", "-")])
-def test_orders_and_pages(log, index, sort):
+def test_orders_and_pages(still, sort):
+    log, index = still
     name, down = sort.removeprefix("-"), sort.startswith("-")
 
     def key(row):
@@ -276,7 +296,8 @@ def test_orders_and_pages(log, index, sort):
     assert (pages[0].pages, pages[3].rows) == (3, [])
 
 
-def test_what_cannot_be_asked(index):
+def test_what_cannot_be_asked(still):
+    _, index = still
     with pytest.raises(UserError, match="no order 'colour'"):
         index.page(Query(sort="colour"))
     with pytest.raises(UserError, match="not a component"):
@@ -294,7 +315,9 @@ def test_what_cannot_be_asked(index):
 # -- search ----------------------------------------------------------------------------------------------------------
 
 
-def test_search_finds_claims_by_what_is_said_of_them(log, index):
+def test_search_finds_claims_by_what_is_said_of_them(still):
+    log, index = still
+
     def found(text):
         return [row["id"] for row in index.page(Query(text=text)).rows]
 
@@ -336,7 +359,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_that_people_type_is_syntax(index, text):
+def test_nothing_that_people_type_is_syntax(still, text):
+    _, index = still
     for more in ({}, {"state": "confirmed"}, {"sort": "-e"}):
         assert index.page(Query(text=text, **more)).total >= 0
         assert isinstance(index.cells(Query(text=text, **more)), list)
@@ -348,8 +372,9 @@ def test_nothing_that_people_type_is_syntax(index, text):
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_nothing_at_all_that_people_type_is_syntax(index, text):
+@settings(max_examples=300, deadline=None)
+def test_nothing_at_all_that_people_type_is_syntax(still, text):
+    _, index = still
     assert index.page(Query(text=text)).total >= 0
 
 
@@ -554,7 +579,8 @@ def wait_until(done, seconds=20):
 
 @pytest.mark.parametrize("family", ["study", "kind", "run", "behaviour"])
 @pytest.mark.parametrize("method", METHODS)
-def test_corrections_are_those_of_the_document(log, index, method, family):
+def test_corrections_are_those_of_the_document(still, method, family):
+    log, index = still
     document = documents.correction_document(log, method, 0.1, family)
     for _ in range(2):  # computed, and remembered
         found = index.corrected(method, 0.1, family)
@@ -572,7 +598,7 @@ def test_a_correction_is_computed_anew_when_a_test_is_frozen():
     ids = lab.propose([lab.claim(c) for c in lab.world.candidates])
     index = Index(lab.store)
     for number in ids:
-        lab.test(number)
+        lab.test([number])
         index.refresh()
         assert index.corrected("none").number(number) == lab.store.hypothesis(str(number)).p
     assert index.corrected().official

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lakatos.tools.claim import NodeEffect, NoEffect
 from lakatos.tools.errors import Stop
-from lakatos.tools.evidence import Battery, Data, e_process, looks_ahead, run_tests, sequential, stopped
+from lakatos.tools.evidence import Battery, Data, Reach, e_process, looks_ahead, run_tests, sequential, stopped
 from lakatos.tools.evidence.constants import Line, Unit
 from lakatos.tools.statistics import BATCH, e_path
 
@@ -191,18 +191,19 @@ class TestLooksAhead:
         st.integers(0, 2**32 - 1),
     )
     def test_no_data_can_stop_the_rule_before(self, means, unit, threshold, n_max, continued, seed) -> None:
-        fixed, rng, since = battery(unit, n_max), np.random.default_rng(seed), 64 * continued
+        fixed, rng = battery(unit, n_max), np.random.default_rng(seed)
+        reach = Reach(64 * continued, n_max)
         done = [data(rng.normal(mean, 0.5, BATCH), k) for k, mean in enumerate(means)]
-        ahead = looks_ahead(CLAIM, fixed, threshold, done, since=since)
+        ahead = looks_ahead(CLAIM, fixed, threshold, done, reach)
         assert ahead >= 1
-        if stopped(CLAIM, fixed, threshold, done, since=since) is not None:
+        if stopped(CLAIM, fixed, threshold, done, reach) is not None:
             return
         for extreme in (-9.0, 9.0, None):
             further = list(done)
             for k in range(ahead - 1):
                 x = rng.normal(rng.uniform(-1, 3), 1, BATCH) if extreme is None else np.full(BATCH, extreme)
                 further.append(data(x, 100 + k))
-                assert stopped(CLAIM, fixed, threshold, further, since=since) is None
+                assert stopped(CLAIM, fixed, threshold, further, reach) is None
 
     def test_what_is_won_already_brings_success_nearer(self) -> None:
         fixed = battery(n_max=4096, deltas=(0.5, 0.5))
@@ -231,5 +232,5 @@ def test_a_continued_test_is_not_given_up_before_it_had_its_chance() -> None:
     lost = [data(np.full(BATCH, -0.5), k) for k in range(8)]
     assert stopped(CLAIM, fixed, 1e3, lost[:4]) == "futility"
     for k in range(5, 8):
-        assert stopped(CLAIM, fixed, 1e3, lost[:k], since=64) is None
-    assert stopped(CLAIM, fixed, 1e3, lost, since=64) == "futility"
+        assert stopped(CLAIM, fixed, 1e3, lost[:k], Reach(64, 512)) is None
+    assert stopped(CLAIM, fixed, 1e3, lost, Reach(64, 512)) == "futility"

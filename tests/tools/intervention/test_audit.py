@@ -157,6 +157,7 @@ class TestAudit:
         long = replace(PAIRS, pairs=tuple(p for p in PAIRS if p.template == "long"))
         assert run_interventions(model, long, plan).engine == "reference"
 
+    @pytest.mark.heavy
     def test_what_it_costs(self) -> None:
         model = build_tiny("llama")
         calls = [run_interventions(model, TOY.sample(16, seed=seed), PLAN) for seed in range(80)]
