@@ -61,7 +61,7 @@ def story(db: Path) -> list[Any]:
     """What a seed must fix: claims, prompts, evidence, verdicts."""
     store = open_store(str(db))
     return [
-        (e.slot, e.text, e.state, e.evidence and e.evidence.model_dump(), [x.uid for x in store.effects(e.id)])
+        (e.slot, e.text, e.state, e.evidence and e.evidence.model_dump(), [x.uid for x in store.prompts(e.id)])
         for e in store.hypotheses()
     ]
 
@@ -115,12 +115,12 @@ def tamper(source: Path, folder: Path) -> None:
     with sqlite3.connect(source) as original, sqlite3.connect(db) as copy:
         original.backup(copy)
     with sqlite3.connect(db) as raw:
-        raw.execute("DROP TRIGGER effects_no_update")
-        raw.execute("UPDATE effects SET measured = json_set(measured, '$.intervened', 9.75) WHERE id = 42")
+        raw.execute("DROP TRIGGER batches_no_update")
+        raw.execute("UPDATE batches SET own = json_set(own, '$.intervened[4]', 9.75) WHERE id = 1")
     done = subprocess.run([LAKATOS, "verify", "--db", str(db)], capture_output=True, text=True, check=False)
     print(done.stdout.strip())
     assert done.returncode == 1
-    assert "effects row 42:" in done.stdout
+    assert "batches row 1:" in done.stdout
 
 
 def claims(source: Path, folder: Path) -> None:

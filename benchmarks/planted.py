@@ -35,22 +35,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         db = copied(asked.log, Path(folder) / "forged.db")
         store = open_store(str(db), create=False)
-        effects = {e.id: (e, h.battery.gap) for h in store.hypotheses() for e in store.effects(h.id)}
-        forged = set(Random(0).sample(sorted(effects), asked.forged))
+        gaps = {h.id: h.battery.gap for h in store.hypotheses()}
+        forged = set(Random(0).sample([number for number in numbers_of(store) if number.tests], asked.forged))
         with unguarded(db) as raw:
-            for key in forged:
-                effect, gap = effects[key]
-                name = sorted(effect.measured)[0]
-                path = f'$."{name}"'
-                change = (
-                    "UPDATE effects SET measured = json_set(measured, ?, json_extract(measured, ?) + ?) WHERE id = ?"
+            for hypothesis, _, batch, place in sorted(forged):
+                path = f'$."{min(store.batches(hypothesis)[batch].own)}"[{place}]'
+                raw.execute(
+                    "UPDATE batches SET own = json_set(own, ?1, json_extract(own, ?1) + ?2) "
+                    "WHERE hypothesis_id = ?3 AND number = ?4",
+                    (path, gaps[hypothesis] / 10, hypothesis, batch),
                 )
-                raw.execute(change, (path, path, gap / 10, key))
         rechain(db)
         began = time.monotonic()
         found = remeasure(open_store(str(db), create=False), asked.remeasure, seed=asked.audit_seed)
         took = time.monotonic() - began
-    named = {d.number.effect for d in found.differ}
+    named = {d.number for d in found.differ}
     print(
         f"{len(forged)} of {found.stored:,} stored prompts forged; {found.measured} measured again in {took:.0f} s "
         f"({found.forwards:.0f} forward passes): {len(named & forged)} forgeries named, {len(named - forged)} honest "

@@ -49,7 +49,7 @@ def forge(db, hypothesis_id):
             _, told = split_values(claim, done[-1].values)
             cells = (e_after, json.dumps({n: v.tolist() for n, v in sorted(told.items())}), batch.id)
             raw.execute("UPDATE batches SET e_after = ?, own = ? WHERE id = ?", cells)
-        _drop_empty_draws(raw)
+        drop_empty_draws(raw)
         assert stopped(claim, battery, threshold, done), "the rule must have fired"
         evidence = conclude(claim, battery, threshold, Data.join(done), entry.claim_hash)
         raw.execute(
@@ -66,7 +66,7 @@ def forge(db, hypothesis_id):
     return rechain(db, renumber=True)
 
 
-def _drop_empty_draws(raw):
+def drop_empty_draws(raw):
     """Draws that no claim takes any more."""
     empty = "SELECT id FROM draws WHERE id NOT IN (SELECT draw_id FROM batches WHERE draw_id IS NOT NULL)"
     raw.execute(f"DELETE FROM prompts WHERE draw_id IN ({empty})")

@@ -1,4 +1,4 @@
-"""A finished log with a row in every table: confirmed and failed claims, a crash, refusals, LLM calls, reviews."""
+"""A finished log with rows in every table (but `effects`, of older logs): every verdict, a crash, refusals, reviews."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unittest import mock
 
 from lakatos.agent import RunConfig, investigate
 from lakatos.agent.llm import LLMFailure, ScriptedLLM
-from lakatos.agent.run import testing
+from lakatos.agent.run import extend, testing
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import add_review
 from lakatos.experiments_db.regression import append_rerun, file_of, rerun
@@ -48,10 +48,12 @@ def write_full_log(db, behaviour, model):
     drawn, real = random.Random(3), testing.measure_draws
 
     def failing(draws, members, model):
-        found = real(draws, members, model)
-        if members[0].claim.components == crashing:
-            return [replace(draw, own=(FloatingPointError("the run gave nan"),)) for draw in found]
-        return found
+        nan = FloatingPointError("the run gave nan")
+        fails = [member.claim.components == crashing for member in members]
+        return [
+            replace(draw, own=tuple(nan if fail else own for fail, own in zip(fails, draw.own, strict=True)))
+            for draw in real(draws, members, model)
+        ]
 
     crashing = ("m0@S2",)  # what the language model puts forward first
     common = {"model": model, "attribution_pairs": 4}
@@ -71,5 +73,6 @@ def write_full_log(db, behaviour, model):
     add_review(store, confirmed[0].id, author="Ada", decision="accept", reason="holds on every template")
     add_review(store, confirmed[1].id, author="Grace", decision="retract", reason="the corpus was wrong")
     add_review(store, failed[0].id, author="Grace", decision="dispute", reason="too few prompts")
+    extend([str(failed[-1].id)], 32, db=db)
     for seed in (1, 2):
         append_rerun(store, confirmed[0].id, rerun(file_of(store, confirmed[0]), model, seed=seed))

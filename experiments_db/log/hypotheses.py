@@ -24,11 +24,12 @@ _AT_ONCE = 500  # ids in one query
 
 
 def _frozen() -> Any:
-    h, e, again = m.HypothesisRow, m.EvidenceRow, aliased(m.EvidenceRow)
-    extensions = sa.select(sa.func.count(m.Extension.id)).where(m.Extension.hypothesis_id == h.id).scalar_subquery()
-    newest = sa.select(sa.func.max(again.id)).where(again.hypothesis_id == h.id)
+    h, e, x, again = m.HypothesisRow, m.EvidenceRow, m.Extension, aliased(m.EvidenceRow)
+    extensions = sa.select(sa.func.count(x.id)).where(x.hypothesis_id == h.id).correlate(h).scalar_subquery()
+    newest = sa.select(sa.func.max(again.id)).where(again.hypothesis_id == h.id).correlate(h)
     return sa.and_(
-        e.hypothesis_id == h.id, e.id == newest.having(sa.func.count(again.id) > extensions).scalar_subquery()
+        e.hypothesis_id == h.id,
+        e.id == newest.having(sa.func.count(again.id) > extensions).scalar_subquery(),
     )
 
 

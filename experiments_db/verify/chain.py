@@ -106,15 +106,15 @@ def _earlier(log: WholeLog, row: Row, before: str) -> Iterator[str]:
 
 
 def _drawn(log: WholeLog, row: m.Batch | m.Draw) -> Iterator[str]:
-    """Drawn after the claim was registered or the stream was opened, and after what was drawn before."""
+    """Drawn after the stream was opened or the claim was registered, and not before what has a lower number."""
     here = f"{row.__tablename__} row {row.id}"
     if isinstance(row, m.Draw):
         stream = log["streams"].get(row.stream_id)
-        earlier = [d.at for d in log.draws_of.get(row.stream_id, []) if d.number < row.number]
+        earlier = [d.drawn_at for d in log.draws_of.get(row.stream_id, []) if d.number < row.number]
         known = max([*earlier, stream.at if stream else ""])
     else:
         claim = log["hypotheses"].get(row.hypothesis_id)
-        batches = [b.at for b in log.batches_of.get(row.hypothesis_id, []) if b.number < row.number]
+        batches = [b.drawn_at for b in log.batches_of.get(row.hypothesis_id, []) if b.number < row.number]
         known = max([*batches, claim.registered_at if claim else ""])
     if not known <= row.drawn_at <= row.at:
         yield f"{here}: says that it was drawn at {row.drawn_at}: after {known}, before {row.at} would be true"

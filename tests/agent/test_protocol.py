@@ -59,7 +59,7 @@ def test_where_templates_differ_and_are_many_each_is_one_bet(toy, tmp_path, monk
     for entry in store.hypotheses():
         assert entry.battery.unit == "template"
         assert entry.evidence.bets == entry.evidence.n // 2 == entry.evidence.templates
-        drawn = [effect.template for effect in store.effects(entry.id)]
+        drawn = [effect.template for effect in store.prompts(entry.id)]
         assert all(drawn[k] == drawn[k + 1] for k in range(0, len(drawn), 2))
         assert "each is one bet" in documents.scope(entry)
 
@@ -108,7 +108,7 @@ def test_what_is_confirmed_is_replicated_on_a_family(toy, tmp_path):
     second = [e for e in store.hypotheses() if e.claim.kind == "generalisation"]
     assert [e.claim.parent for e in second] == [e.claim for e in first]
     for entry in second:
-        assert {effect.template for effect in store.effects(entry.id)} == {"far1"}
+        assert {effect.template for effect in store.prompts(entry.id)} == {"far1"}
         assert "/far" in entry.text
         assert entry.prediction.templates == 1
     for entry in store.hypotheses():
@@ -134,7 +134,7 @@ def test_a_study_is_a_family_of_its_own(toy, tmp_path):
     assert (one.slot, two.slot) == (1, 1)
     assert one.claim == two.claim
     assert one.claim_hash != two.claim_hash
-    assert [x.uid for x in first.effects(one.id)] != [x.uid for x in second.effects(two.id)]
+    assert [x.uid for x in first.prompts(one.id)] != [x.uid for x in second.prompts(two.id)]
     assert study_document(first)["other_studies"] == ["second"]
     assert first.verify() == []
     with pytest.raises(UserError, match="no hypothesis"):

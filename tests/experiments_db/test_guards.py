@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakatos.experiments_db.log.migrations import guards
+from lakatos.experiments_db.log.migrations import guards, guards_before_streams
 from lakatos.tools import statistics
 from lakatos.tools.records import content_hash
 

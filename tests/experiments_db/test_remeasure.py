@@ -44,7 +44,7 @@ class TestHonest:
         seen = []
         found = remeasure(store, "all", load=load, progress=lambda done, of: seen.append((done, of)))
         assert found.problems == []
-        effects = sum(len(store.effects(e.id)) for e in store.hypotheses())
+        effects = sum(len(store.prompts(e.id)) for e in store.hypotheses())
         assert found.measured == found.stored == effects + 64 * len(store.hypotheses())
         assert seen[-1] == (found.measured, found.measured)
         assert found.detectable == 1
@@ -85,10 +85,9 @@ class TestForged:
         store = open_store(str(toy_copy))
         assert store.hypothesis(str(entry.id)).state == "confirmed"
         found = remeasure(store, "1", load=load)
-        assert any(f"(hypothesis {entry.id})" in problem for problem in found.problems)
-        named = next(problem for problem in found.problems)
-        assert named.startswith("effects row ")
-        assert "in the log and" in named
+        named = [p for p in found.problems if p.startswith(f"hypotheses row {entry.id}: prompt ")]
+        assert "of its test: " in named[0]
+        assert "in the log and" in named[0]
 
     def test_the_front_door(self, toy, load, tmp_path):
         db = str(tmp_path / "front.db")
@@ -132,22 +131,22 @@ class TestForged:
     def test_a_hundred_forged_prompts(self, toy_copy, load):
         """All of them are named where all are measured; of a share, those that it drew."""
         store = open_store(str(toy_copy))
-        effects = [e.id for h in store.hypotheses() for e in store.effects(h.id)]
-        forged = set(Random(0).sample(effects, 100))
+        forged = set(Random(0).sample([number for number in numbers_of(store) if number.tests], 100))
         with unguarded(toy_copy) as raw:
-            for key in forged:
-                name = next(iter(store.all(m.Effect, m.Effect.id == key)[0].measured))
+            for hypothesis, _, batch, place in forged:
+                name = next(iter(store.batches(hypothesis)[batch].own))
+                path = f'$."{name}"[{place}]'
                 raw.execute(
-                    f"UPDATE effects SET measured = json_set(measured, '$.\"{name}\"', "
-                    f"json_extract(measured, '$.\"{name}\"') + 1.0) WHERE id = ?",
-                    (key,),
+                    "UPDATE batches SET own = json_set(own, ?1, json_extract(own, ?1) + 1.0) "
+                    "WHERE hypothesis_id = ?2 AND number = ?3",
+                    (path, hypothesis, batch),
                 )
         rechain(toy_copy)
         store = open_store(str(toy_copy))
         every = remeasure(store, "all", load=load)
-        assert {d.number.effect for d in every.differ} == forged
+        assert {d.number for d in every.differ} == forged
         share = remeasure(store, "5%", seed="1", load=load)
-        assert {d.number.effect for d in share.differ} == forged & drawn_by(store, "5%", "1")
+        assert {d.number for d in share.differ} == forged & drawn_by(store, "5%", "1")
         assert 0 < len(share.differ) < 20
 
     def test_as_many_are_missed_as_is_said(self, toy_copy):
@@ -164,10 +163,10 @@ class TestForged:
 
 
 def drawn_by(store, how_many, seed):
-    """Which rows of `effects` an audit measures."""
+    """Which prompts an audit measures."""
     numbers = numbers_of(store)
     count, key = how_many_of(how_many, len(numbers)), f"{seed}|{store.ledger_head()}"
-    return {number.effect for number in _chosen(numbers, count, _confirmed(store), key)[0]}
+    return set(_chosen(numbers, count, _confirmed(store), key)[0])
 
 
 class TestAsked:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 import pytest
+from forging import drop_empty_draws
 from tampering import rechain, redigest, tamper, unguarded
 
 from lakatos.experiments_db import open_store
@@ -22,19 +22,16 @@ def test_an_honest_log_verifies(toy_copy):
     assert seen[-1][0] == seen[-1][1] > 0
 
 
-def test_one_altered_effect_is_named(toy_copy):
-    with sqlite3.connect(toy_copy) as raw:
-        measured = json.loads(raw.execute("SELECT measured FROM effects WHERE id = 20").fetchone()[0])
-    measured["intervened"] += 0.5
-    lies = tamper(toy_copy, f"UPDATE effects SET measured = '{json.dumps(measured)}' WHERE id = 20")
-    assert any(lie.startswith("effects row 20:") for lie in lies)
+RAISED = "UPDATE batches SET own = json_set(own, '$.intervened[3]', json_extract(own, '$.intervened[3]') + 0.5)"
 
 
-def test_an_altered_effect_is_found_although_every_hash_was_computed_anew(toy_copy):
-    with sqlite3.connect(toy_copy) as raw:
-        measured = json.loads(raw.execute("SELECT measured FROM effects WHERE id = 20").fetchone()[0])
-    measured["intervened"] += 0.5
-    tamper(toy_copy, f"UPDATE effects SET measured = '{json.dumps(measured)}' WHERE id = 20")
+def test_one_altered_number_is_named(toy_copy):
+    lies = tamper(toy_copy, f"{RAISED} WHERE id = 2")
+    assert any(lie.startswith("batches row 2:") for lie in lies)
+
+
+def test_an_altered_number_is_found_although_every_hash_was_computed_anew(toy_copy):
+    tamper(toy_copy, f"{RAISED} WHERE id = 2")
     lies = rechain(toy_copy)
     assert lies, "the numbers alone must give it away"
     assert not any("ledger" in lie or "appended" in lie for lie in lies)
@@ -49,8 +46,8 @@ def test_an_altered_effect_is_found_although_every_hash_was_computed_anew(toy_co
         ("UPDATE evidence SET record = json_set(record, '$.lines[0].mean', 9.0) WHERE id = 2", "evidence row 2"),
         ("UPDATE batches SET seed = '1' WHERE id = 2", "batches row 2"),
         ("UPDATE batches SET e_after = 7.0 WHERE id = 1", "batches row 1"),
-        ("UPDATE effects SET uid = 'chosen' WHERE id = 3", "effects row 3"),
-        ("UPDATE effects SET prompt = json_set(prompt, '$.clean', 'another') WHERE id = 3", "effects row 3"),
+        ("UPDATE prompts SET uid = 'chosen' WHERE id = 3", "prompts row 3"),
+        ("UPDATE prompts SET prompt = json_set(prompt, '$.clean', 'another') WHERE id = 3", "prompts row 3"),
         ("UPDATE hypotheses SET record = json_set(record, '$.threshold', 10) WHERE id = 1", "hypotheses row 1"),
         ("UPDATE hypotheses SET record = json_set(record, '$.claim.threshold', 0.01) WHERE id = 1", "hypotheses row 1"),
         (
@@ -81,9 +78,12 @@ def test_an_altered_effect_is_found_although_every_hash_was_computed_anew(toy_co
         ("UPDATE hypotheses SET record = json_set(record, '$.predicted', 0.99) WHERE id = 1", "hypotheses row 1"),
         ("UPDATE hypotheses SET record = json_set(record, '$.alpha', 0.5) WHERE id = 1", "hypotheses row 1"),
         ("UPDATE hypotheses SET behaviour = 'another' WHERE id = 1", "hypotheses row 1"),
-        ("UPDATE effects SET prompt = json_set(prompt, '$.answer', 'another') WHERE id = 3", "effects row 3"),
+        ("UPDATE prompts SET prompt = json_set(prompt, '$.answer', 'another') WHERE id = 3", "prompts row 3"),
+        ("UPDATE streams SET nonce = replace(nonce, substr(nonce, 1, 4), '0000')", "streams row 1"),
+        ("UPDATE streams SET seed = '1' WHERE id = 1", "streams row 1"),
+        ("UPDATE draws SET common = json_set(common, '$.\"logit_diff.clean\"[3]', 99.0) WHERE id = 1", "draws row 1"),
         ("UPDATE hypotheses SET registered_at = '9999-01-01' WHERE id = 1", "hypotheses row 1"),
-        ("UPDATE studies SET secret = replace(secret, substr(secret, 1, 4), '0000')", "hypotheses row 1"),
+        ("UPDATE studies SET secret = replace(secret, substr(secret, 1, 4), '0000')", "streams row 1"),
         ("UPDATE runs SET behaviour_definition = json_set(behaviour_definition, '$.answer', ' A')", "runs row 1"),
         ("DELETE FROM evidence WHERE id = 2", "evidence row 2"),
         ("DELETE FROM refusals WHERE id = 1", "refusals row 1"),
@@ -119,12 +119,12 @@ def test_evidence_of_a_test_that_was_stopped_early_is_named(toy_copy):
     store = open_store(str(toy_copy))
     entry = next(e for e in store.hypotheses() if e.state == "inconclusive" and len(store.batches(e.id)) > 1)
     last, prediction = store.batches(entry.id)[-1], entry.prediction
-    left = [effect for effect in store.effects(entry.id) if effect.batch_id != last.id]
+    left = [prompt for prompt in store.prompts(entry.id) if prompt.batch != last.number]
     early = conclude(prediction.claim, prediction.battery, prediction.threshold, to_data(left), entry.claim_hash)
     assert early.stop == "interrupted"
     with unguarded(toy_copy) as raw:
-        raw.execute("DELETE FROM effects WHERE batch_id = ?", (last.id,))
         raw.execute("DELETE FROM batches WHERE id = ?", (last.id,))
+        drop_empty_draws(raw)
         frozen = (early.e, early.p, early.stop, early.model_dump_json(), entry.id)
         raw.execute("UPDATE evidence SET e = ?, p = ?, stop = ?, record = ? WHERE hypothesis_id = ?", frozen)
     [lie] = rechain(toy_copy, renumber=True)

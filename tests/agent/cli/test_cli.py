@@ -93,11 +93,11 @@ def test_verify_says_ok_and_then_names_the_row_that_lies(finished, tmp_path):
     assert lakatos("verify", "--db", db, "--head", "0" * 64)[0] == 1
     assert lakatos("verify", "--db", db, "--head", "sha256:other")[0] == 2
     with sqlite3.connect(db) as raw:
-        raw.execute("DROP TRIGGER effects_no_update")
-        raw.execute("UPDATE effects SET measured = json_set(measured, '$.clean', 99.5) WHERE id = 7")
+        raw.execute("DROP TRIGGER draws_no_update")
+        raw.execute("UPDATE draws SET common = json_set(common, '$.\"logit_diff.clean\"[7]', 99.5) WHERE id = 1")
     status, out, _ = lakatos("verify", "--db", db)
     assert status == 1
-    assert "effects row 7:" in out
+    assert "draws row 1:" in out
     status, out, _ = lakatos("verify", "--db", db, "--json")
     assert status == 1
     assert not json.loads(out)["ok"]
@@ -118,10 +118,10 @@ def test_a_stopped_run_exits_3_and_says_how_to_resume(toy, finished, tmp_path):
     behaviour, model = toy
     db = tmp_path / "s.db"
     options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", db]
-    status, _, err = lakatos("run", behaviour, "--model", model, *options, "--max-tests", 2)
+    status, _, err = lakatos("run", behaviour, "--model", model, *options, "--max-forwards", 300)
     assert status == 3
     assert f"lakatos run --resume --db {db}" in " ".join(err.split())
-    status, _, err = lakatos("run", "--resume", "--db", db, "--max-tests", 100)
+    status, _, err = lakatos("run", "--resume", "--db", db, "--max-forwards", 1e6)
     assert status == 0, err
     whole, resumed = (json.loads(lakatos("log", "--db", x, "--json")[1])["hypotheses"] for x in (finished[0], db))
     for one, other in zip(whole, resumed, strict=True):

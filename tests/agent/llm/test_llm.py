@@ -94,7 +94,7 @@ def test_what_is_sent_and_received_is_logged_word_for_word(run_with):
 
 def test_the_proposer_never_sees_a_confirmation_prompt_or_the_seed(run_with):
     llm, store = run_with([ANSWER, "Prose."], rounds=1)
-    confirmation = {e.prompt["clean"] for h in store.hypotheses() for e in store.effects(h.id)}
+    confirmation = {e.prompt["clean"] for h in store.hypotheses() for e in store.prompts(h.id)}
     said = " ".join(message["content"] for asked in llm.asked for message in asked)
     assert confirmation
     assert not any(prompt in said for prompt in confirmation)

@@ -29,7 +29,7 @@ def story(db):
     """What must be equal between two runs with one seed: claims, e-values, verdicts, prompts, slots."""
     store = open_store(str(db))
     return [
-        (e.slot, e.text, e.state, e.evidence and e.evidence.model_dump(), [x.uid for x in store.effects(e.id)])
+        (e.slot, e.text, e.state, e.evidence and e.evidence.model_dump(), [x.uid for x in store.prompts(e.id)])
         for e in store.hypotheses()
     ]
 
@@ -118,14 +118,16 @@ def test_a_test_that_fails_is_evidence_and_keeps_its_slot(toy, tmp_path, monkeyp
     from lakatos.agent.run import testing
 
     behaviour, model = toy
-    real, calls = testing.measure_draws, []
+    real, whole = testing.measure_draws, []
 
     def failing(draws, members, model):
-        calls.extend([members] if draws[0].number == 0 else [])
+        """The second claim of the stream fails on its first draw."""
         found = real(draws, members, model)
-        if len(calls) == 2:
-            return [replace(draw, own=(FloatingPointError("the clean run of 'x' gave nan"),)) for draw in found]
-        return found
+        whole.append(len(members))
+        if len(whole) > 1:
+            return found
+        nan = FloatingPointError("the clean run of 'x' gave nan")
+        return [replace(draw, own=(draw.own[0], nan, *draw.own[2:])) for draw in found]
 
     monkeypatch.setattr(testing, "measure_draws", failing)
     db = str(tmp_path / "crash.db")
@@ -195,7 +197,7 @@ def test_exploration_and_confirmation_prompts_never_meet(toy_log):
 
     behaviour = Behaviour.model_validate(run.behaviour_definition)
     explored = {p.clean for p in behaviour.sample(300, 0, "exploration")}
-    tested = {e.prompt["clean"] for h in store.hypotheses() for e in store.effects(h.id)}
+    tested = {e.prompt["clean"] for h in store.hypotheses() for e in store.prompts(h.id)}
     assert tested
     assert not explored & tested
 
@@ -419,7 +421,7 @@ def test_a_copy_of_the_database_does_not_know_the_prompts_beforehand(toy, tmp_pa
     for db in (original, copy):
         investigate(behaviour, config, db=str(db))
         store = open_store(str(db))
-        drawn.append([e.uid for e in store.effects(1)])
+        drawn.append([e.uid for e in store.prompts(1)])
         assert store.verify() == []
     assert open_store(str(original)).study.secret == open_store(str(copy)).study.secret
     assert drawn[0] != drawn[1]

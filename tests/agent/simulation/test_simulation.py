@@ -158,7 +158,7 @@ def test_a_claim_fitted_to_revealed_prompts_gets_others(lab):
     lab.test([one])
     two = register(lab, direction="opposes")
     lab.test([two])
-    uids = [{effect.uid for effect in lab.store.effects(h)} for h in (one, two)]
+    uids = [{effect.uid for effect in lab.store.prompts(h)} for h in (one, two)]
     expected = len(uids[0]) * len(uids[1]) / 1024  # of independent draws
     assert len(uids[0] & uids[1]) < expected + 5 * np.sqrt(expected)
 
