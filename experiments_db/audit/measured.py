@@ -12,7 +12,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from lakatos.experiments_db.log import Rerun, Run, derive_seed, exploration_seed, from_values, rerun_seed, seed_key
+from lakatos.experiments_db.log import (
+    Rerun,
+    Run,
+    derive_seed,
+    exploration_seed,
+    from_values,
+    rerun_key,
+    rerun_seed,
+    seed_key,
+)
 from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import control_names
@@ -156,7 +165,8 @@ class Source:
         if self.explores:
             return exploration_seed(self.run.seed, purpose)
         if self.rerun:
-            return rerun_seed(int(self.rerun.seed), self.row.claim_hash, purpose)
+            key = rerun_key(self.rerun.record.get("members", [self.row.claim_hash]))
+            return rerun_seed(int(self.rerun.seed), key, purpose)
         return derive_seed(self.secret, seed_key(self.row.claim_hash, self.prediction.nonce), purpose)
 
     def _stored(self, number: Number) -> dict[str, float]:

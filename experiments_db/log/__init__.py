@@ -26,7 +26,14 @@ from lakatos.experiments_db.log.registration import Registration, filed, registe
 from lakatos.experiments_db.log.reviews import MOST_AUTHOR, MOST_REASON, SCORES, add_review
 from lakatos.experiments_db.log.rows import ledger_hash
 from lakatos.experiments_db.log.seal import Seal, append_seal, broken_seals, make_seal, read_seals, seal_file
-from lakatos.experiments_db.log.seeds import derive_seed, exploration_seed, rerun_seed, seed_key, seeded_nonce
+from lakatos.experiments_db.log.seeds import (
+    derive_seed,
+    exploration_seed,
+    rerun_key,
+    rerun_seed,
+    seed_key,
+    seeded_nonce,
+)
 from lakatos.experiments_db.log.standing import DECISIONS, SCORE, Agreement, agreement, kappa, standing
 from lakatos.experiments_db.log.stored import Stored, first_unreadable, read_table
 from lakatos.experiments_db.log.tables import (
@@ -104,6 +111,7 @@ __all__ = [
     "reading",
     "register",
     "rerun_data",
+    "rerun_key",
     "rerun_seed",
     "resumable",
     "seal_file",
