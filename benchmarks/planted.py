@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from tampering import copied, rechain, unguarded
 
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.audit.measured import numbers_of
 from lakatos.experiments_db.audit.remeasure import remeasure
 
 

@@ -1,5 +1,8 @@
 """Collects `*.hypothesis.yaml` files as tests: one confirmed claim is one test.
 
+The claims of a folder that are about the same model are run together, when the first of them is due, so that those that
+can share their prompts do; processes that work side by side (pytest-xdist) run each by itself.
+
 pytest loads this in every project in whose environment lakatos is installed. So it imports nothing but pytest until
 such a file turns up, and no torch before the first claim is tested; the model is loaded once in each process.
 """
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 _SUFFIX = ".hypothesis.yaml"
 _OUTCOME = "lakatos"  # the key of a report's property
 _MODELS = pytest.StashKey[dict[tuple[str, str], "LoadedModel"]]()
+_FOUND = pytest.StashKey[dict[str, "Outcome | Exception"]]()  # by node id
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,17 +78,14 @@ class ClaimTest(pytest.Item):
 
     def runtest(self) -> None:
         """Hold, fail, or skip as undecided."""
-        from lakatos.experiments_db.regression import rerun
         from lakatos.experiments_db.regression import text as outcome_text
 
-        option = self.config.option
-        outcome = rerun(
-            self.file,
-            self._model(),
-            alpha=option.lakatos_alpha,
-            max_pairs=option.lakatos_max_pairs,
-            seed=option.lakatos_seed,
-        )
+        found = self.config.stash.setdefault(_FOUND, {})
+        if self.nodeid not in found:
+            self._run(found)
+        outcome = found.pop(self.nodeid)  # who runs it again means another run
+        if isinstance(outcome, Exception):
+            raise outcome
         self.user_properties.append((_OUTCOME, outcome.outcome))
         if outcome.outcome == "undecided":
             pytest.skip(outcome_text.undecided(outcome, "--lakatos-max-pairs"))
@@ -103,6 +104,27 @@ class ClaimTest(pytest.Item):
         """Where it stands, and its heading (which pytest would take apart at dots if it were the name alone)."""
         return self.path, None, f"claim {self.name}"
 
+    def _run(self, found: dict[str, Outcome | Exception]) -> None:
+        """Run the claim, and those of its folder and model that are still to be run."""
+        from lakatos.experiments_db.regression import rerun_all
+
+        items = [self] if "PYTEST_XDIST_WORKER" in os.environ else self._due()
+        option = self.config.option
+        outcomes = rerun_all(
+            [item.file for item in items],
+            self._model(),
+            alpha=option.lakatos_alpha,
+            max_pairs=option.lakatos_max_pairs,
+            seed=option.lakatos_seed,
+        )
+        found.update(zip((item.nodeid for item in items), outcomes, strict=True))
+
+    def _due(self) -> list[ClaimTest]:
+        """This claim and those that come after it and are of the same folder and model."""
+        rest = self.session.items[self.session.items.index(self) :]
+        claims = [item for item in rest if isinstance(item, ClaimTest)]
+        return [c for c in claims if (c.path.parent, c.file.model.name) == (self.path.parent, self.file.model.name)]
+
     def _model(self) -> LoadedModel:
         option = self.config.option
         key = option.lakatos_model or self.file.model.name, option.lakatos_device
@@ -120,8 +142,11 @@ class ClaimTest(pytest.Item):
             "max-pairs": option.lakatos_max_pairs,
         }
         told = [f"--lakatos-{name} {value}" for name, value in given.items() if value is not None]
-        path = os.path.relpath(self.path, self.config.invocation_params.dir)
-        return f"pytest {shlex.quote(path)} {' '.join(told)}"
+        beside = [item for item in self.session.items if isinstance(item, ClaimTest)]
+        claims = {item.file.hash: item.path for item in beside if item.path.parent == self.path.parent}
+        own = [claims[member] for member in outcome.members]
+        paths = [os.path.relpath(path, self.config.invocation_params.dir) for path in own]
+        return f"pytest {shlex.join(paths)} {' '.join(told)}"
 
 
 class ClaimFailed(Exception):

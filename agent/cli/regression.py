@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +14,12 @@ from lakatos.tools.errors import UserError
 if TYPE_CHECKING:
     from lakatos.experiments_db import Store
     from lakatos.experiments_db.log import Entry
+    from lakatos.experiments_db.regression import Outcome
 
 app = typer.Typer()
 
-ConfirmedClaim = Annotated[
-    str | None, typer.Argument(help="A hypothesis's number, or the beginning of its claim hash.")
+ConfirmedClaims = Annotated[
+    list[str] | None, typer.Argument(help="Hypotheses' numbers, or the beginnings of their claim hashes.")
 ]
 OtherModel = Annotated[
     str | None, typer.Option(help="Another model, as in `lakatos run`. Default: the one it was confirmed on.")
@@ -35,7 +35,7 @@ MaxPairs = Annotated[
 
 @app.command()
 def rerun(
-    hypothesis: ConfirmedClaim = None,
+    hypotheses: ConfirmedClaims = None,
     everything: Annotated[bool, typer.Option("--all", help="Every confirmed claim that nobody has retracted.")] = False,
     model: OtherModel = None,
     device: Annotated[str, typer.Option(help="The torch device.")] = "cpu",
@@ -50,49 +50,63 @@ def rerun(
     """Test confirmed claims again on fresh prompts, and append what came of it. Exit 1: one failed; 2: one cannot run.
 
     A claim as true as when it was confirmed fails in at most 1 of 1,000 runs. One that lost half of its effect fails
-    with probability .99, unless --max-pairs is too small for that; what cannot be decided is called undecided.
+    with probability .99, unless --max-pairs is too small for that; what cannot be decided is called undecided. Claims
+    of the same model and behaviour are tested on the same prompts.
     """
     from rich.progress import Progress
 
-    from lakatos.experiments_db.regression import append_rerun, file_of
-    from lakatos.experiments_db.regression import rerun as run_again
-    from lakatos.tools.model import load_model
+    from lakatos.experiments_db.regression import file_of, rerun_all
 
-    if everything == (hypothesis is not None):
+    if everything == bool(hypotheses):
         raise UserError("Say which claim to test again (`lakatos rerun 3fa9c1d2`), or all of them (--all).")
     store = open_log(db, study)
-    entries = _chosen(store, hypothesis)
-    files = [file_of(store, entry) for entry in entries]
-    loaded = cache(partial(load_model, device=device))
+    asked: list[str] | list[None] = hypotheses or [None]
+    entries = list({entry.id: entry for one in asked for entry in _chosen(store, one)}.values())
     given = {"model": model, "alpha": alpha, "max-pairs": max_pairs, "db": None if db == DB else db, "study": study}
-    found: list[dict[str, Any]] = []
-    problems: list[dict[str, Any]] = []
+    told = _Told(store, entries, given, as_json)
     with Progress(console=err(), transient=True, disable=quiet) as bars:
-        task = bars.add_task("", total=None)
-        for place, (entry, file) in enumerate(zip(entries, files, strict=True), 1):
-            bars.update(task, description=f"{place}/{len(entries)} {_plain(file.title)}", completed=0, total=None)
-            try:
-                outcome = run_again(
-                    file,
-                    loaded(model or file.model.name),
-                    alpha=alpha,
-                    max_pairs=max_pairs,
-                    seed=seed,
-                    progress=lambda done, of: bars.update(task, completed=done, total=of),
-                )
-            except KeyboardInterrupt:
-                err().print(f"lakatos: killed. {len(found)} of {len(entries)} re-runs are in the log.", highlight=False)
-                raise typer.Abort from None
-            except UserError as error:  # the others are run all the same
-                if not everything:
-                    raise
-                problems.append({"hypothesis": entry.id, "claim_hash": entry.claim_hash, "problem": str(error)})
-                continue
-            row = append_rerun(store, entry.id, outcome)
-            found.append(_line(row, entry, outcome))
-            if not as_json:
-                _print_outcome(outcome, file.hash, {"seed": outcome.seed, **given})
-    return _concluded(found, problems, len(entries), as_json)
+        task = bars.add_task(f"{len(entries)} claims" if len(entries) > 1 else _plain(entries[0].text), total=None)
+        try:
+            rerun_all(
+                [file_of(store, entry) for entry in entries],
+                model,
+                device=device,
+                alpha=alpha,
+                max_pairs=max_pairs,
+                seed=seed,
+                progress=lambda done, of: bars.update(task, completed=done, total=of),
+                report=told,
+            )
+        except KeyboardInterrupt:
+            err().print(
+                f"lakatos: killed. {len(told.found)} of {len(entries)} re-runs are in the log.", highlight=False
+            )
+            raise typer.Abort from None
+    return _concluded(told.found, told.problems, len(entries), as_json)
+
+
+class _Told:
+    """What came of the claims so far; called with each, it appends it to the log and prints it."""
+
+    def __init__(self, store: Store, entries: list[Entry], options: dict[str, Any], as_json: bool) -> None:
+        self.found: list[dict[str, Any]] = []
+        self.problems: list[dict[str, Any]] = []
+        self._store, self._entries, self._options, self._as_json = store, entries, options, as_json
+
+    def __call__(self, place: int, outcome: Outcome | Exception) -> None:
+        """Of several claims, one that cannot be run is a problem beside the others' outcomes."""
+        from lakatos.experiments_db.regression import append_rerun
+
+        entry = self._entries[place]
+        if isinstance(outcome, Exception):
+            if len(self._entries) == 1:
+                raise outcome
+            said = str(outcome) if isinstance(outcome, UserError) else f"{type(outcome).__name__}: {outcome}"
+            self.problems.append({"hypothesis": entry.id, "claim_hash": entry.claim_hash, "problem": said})
+            return
+        self.found.append(_line(append_rerun(self._store, entry.id, outcome), entry, outcome))
+        if not self._as_json:
+            _print_outcome(outcome, {"seed": outcome.seed, **self._options})
 
 
 def _concluded(found: list[dict[str, Any]], problems: list[dict[str, Any]], of: int, as_json: bool) -> int:
@@ -108,12 +122,12 @@ def _concluded(found: list[dict[str, Any]], problems: list[dict[str, Any]], of: 
     return 1 if counts["failed"] else 0
 
 
-def _print_outcome(outcome: Any, claim_hash: str, options: dict[str, Any]) -> None:
+def _print_outcome(outcome: Any, options: dict[str, Any]) -> None:
     """A failure at length, with the command that repeats it; anything else in two lines."""
     from lakatos.experiments_db.regression import report
 
     told = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
-    again = f"lakatos rerun {claim_hash[7:15]} {' '.join(told)}"
+    again = f"lakatos rerun {' '.join(member[7:15] for member in outcome.members)} {' '.join(told)}"
     text = report(outcome, again) if outcome.outcome == "failed" else _short(outcome)
     out().print(text, markup=False, highlight=False, soft_wrap=True)
 

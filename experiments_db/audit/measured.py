@@ -20,6 +20,7 @@ from lakatos.experiments_db.log import (
     derive_seed,
     exploration_seed,
     from_values,
+    rerun_key,
     rerun_seed,
     seed_key,
     stream_key,
@@ -171,7 +172,8 @@ class Source:
         if self.explores:
             return exploration_seed(self.run.seed, purpose)
         if self.rerun:
-            return rerun_seed(int(self.rerun.seed), self.row.claim_hash, purpose)
+            key = rerun_key(self.rerun.record.get("members", [self.row.claim_hash]))
+            return rerun_seed(int(self.rerun.seed), key, purpose)
         if stream is not None:
             return derive_seed(self.secret, stream_key(stream.members, stream.nonce), purpose)
         return derive_seed(self.secret, seed_key(self.row.claim_hash, self.prediction.nonce or ""), purpose)

@@ -31,6 +31,7 @@ from lakatos.experiments_db.log.seal import Seal, append_seal, broken_seals, mak
 from lakatos.experiments_db.log.seeds import (
     derive_seed,
     exploration_seed,
+    rerun_key,
     rerun_seed,
     seed_key,
     seeded_nonce,
@@ -125,6 +126,7 @@ __all__ = [
     "reading",
     "register",
     "rerun_data",
+    "rerun_key",
     "rerun_seed",
     "resumable",
     "seal_file",

@@ -31,9 +31,18 @@ def exploration_seed(run_seed: str, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def rerun_seed(seed: int, claim_hash: str, purpose: str) -> int:
-    """The seed of one stream of a re-run: each claim has its own, whatever else runs with the same seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}|{claim_hash}|rerun|{purpose}".encode()).digest()[:16], "big")
+def rerun_key(members: Sequence[str]) -> str:
+    """What the prompts of a re-run are derived from, with its seed.
+
+    Args:
+        members: the hashes of the claims on these prompts, in order; of one, it is the key.
+    """
+    return members[0] if len(members) == 1 else content_hash(list(members))
+
+
+def rerun_seed(seed: int, key: str, purpose: str) -> int:
+    """The seed of one stream of a re-run: claims that do not share it have others, whatever runs with the same seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{key}|rerun|{purpose}".encode()).digest()[:16], "big")
 
 
 def seeded_nonce(secret: str, what: str) -> str:

@@ -1,7 +1,8 @@
 """A confirmed claim put to the question again.
 
 file     a confirmed claim as a *.hypothesis.yaml file
-running  runs one, on fresh prompts
+running  runs some, on fresh prompts
+outcome  what one showed
 text     what came of it, for people
 ledger   re-runs in the log
 drift    a claim over models and versions
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from lakatos.experiments_db.regression.drift import drift_document
     from lakatos.experiments_db.regression.file import SUFFIX, HypothesisFile, read, to_text
     from lakatos.experiments_db.regression.ledger import append_rerun, file_of, regressions
-    from lakatos.experiments_db.regression.running import Outcome, rerun
+    from lakatos.experiments_db.regression.outcome import Outcome
+    from lakatos.experiments_db.regression.running import rerun, rerun_all
     from lakatos.experiments_db.regression.text import headline, reason, report, share_left
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "regressions",
     "report",
     "rerun",
+    "rerun_all",
     "share_left",
     "to_text",
 ]
@@ -41,7 +44,7 @@ __getattr__ = lazily(
     __name__,
     {
         "HypothesisFile": "file",
-        "Outcome": "running",
+        "Outcome": "outcome",
         "SUFFIX": "file",
         "append_rerun": "ledger",
         "drift_document": "drift",
@@ -52,6 +55,7 @@ __getattr__ = lazily(
         "regressions": "ledger",
         "report": "text",
         "rerun": "running",
+        "rerun_all": "running",
         "share_left": "text",
         "to_text": "file",
     },

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from lakatos.experiments_db.log import Entry, Rerun, Unreadable, reading
 from lakatos.experiments_db.regression.file import FORMAT, Confirmed, HypothesisFile, ModelId, Prompts
-from lakatos.experiments_db.regression.running import Outcome
+from lakatos.experiments_db.regression.outcome import Outcome
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import Interval
 from lakatos.tools.behaviour import PROMPT_GENERATOR, Behaviour
@@ -100,6 +100,7 @@ def append_rerun(store: Store, hypothesis_id: int, outcome: Outcome) -> Rerun:
             "exhausted": outcome.exhausted,
             "tolerance": [t.model_dump(mode="json") for t in outcome.hypothesis.tolerance],
             "lines": [asdict(line) for line in outcome.decision.lines],
+            **({"members": list(outcome.members)} if len(outcome.members) > 1 else {}),
         },
         prompts=list(outcome.prompts),
         forwards=outcome.forwards,

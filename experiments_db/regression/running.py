@@ -1,41 +1,27 @@
-"""A confirmed claim, tested again: fresh prompts, its whole registered battery, a sequential decision.
+"""Confirmed claims, tested again: fresh prompts, their whole registered batteries, a sequential decision for each.
 
 What may have been lost is in `tolerance.py` of evidence, how it is decided, with which errors, in `retest.py`. Prompts
 come from a seed of the re-run's own, out of the same generator as the confirmation's: the templates and fillers that
-exploration never saw. Everything a re-run showed is in its `Outcome`, per prompt.
+exploration never saw. Claims of one model that ask about the same behaviour, family and controls share them: a stream.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
-import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from lakatos.experiments_db.log import from_values, rerun_data, rerun_seed
+from lakatos.experiments_db.log import from_values, rerun_key, rerun_seed
 from lakatos.experiments_db.regression.file import HypothesisFile, read
+from lakatos.experiments_db.regression.outcome import Outcome
 from lakatos.tools.behaviour import Exhausted
-from lakatos.tools.claim import AnyClaim
 from lakatos.tools.environment import environment
 from lakatos.tools.errors import UserError
-from lakatos.tools.evidence import (
-    ALPHA,
-    MOST_PAIRS,
-    Battery,
-    Data,
-    Decision,
-    Tolerance,
-    Values,
-    decide,
-    effects_of,
-    fail_bar,
-    run_tests,
-)
+from lakatos.tools.evidence import ALPHA, MOST_PAIRS, Data, decide, effects_of, fail_bar, run_tests
 from lakatos.tools.statistics import BATCH
 
 if TYPE_CHECKING:
@@ -43,54 +29,7 @@ if TYPE_CHECKING:
     from lakatos.tools.model import LoadedModel
 
 Progress = Callable[[int, int], None]
-
-
-class TemplateFound(NamedTuple):
-    """The effect of one line on the prompts of one template."""
-
-    template: str
-    n: int
-    mean: float  # raw units, not clipped
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a re-run showed. `decision` has the outcome and every line of the battery."""
-
-    hypothesis: HypothesisFile
-    decision: Decision
-    alpha: float  # how often a true claim fails
-    pairs: int  # the most prompts it might use
-    exhausted: bool  # the behaviour had no more prompts to give
-    n: int  # prompts used
-    seed: int
-    model: str
-    weights: str
-    environment: dict[str, Any]
-    prompts: tuple[dict[str, Any], ...]  # uid, template and measured numbers of each
-    forwards: float
-    seconds: float
-
-    @property
-    def outcome(self) -> str:
-        """held, failed or undecided."""
-        return self.decision.outcome
-
-    @property
-    def same_weights(self) -> bool:
-        """Whether these are the weights that the claim was confirmed of."""
-        return self.weights == self.hypothesis.model.weights
-
-    @property
-    def telling(self) -> Tolerance:
-        """The line that says most: the first that failed, else the main effect's."""
-        pairs = zip(self.hypothesis.tolerance, self.decision.lines, strict=True)
-        return next((t for t, found in pairs if found.outcome == "failed"), self.hypothesis.tolerance[0])
-
-    @property
-    def templates(self) -> list[TemplateFound]:
-        """The effect of the telling line by template, the smallest first."""
-        return by_template(self.hypothesis.typed, self.hypothesis.battery, rerun_data(self.prompts), self.telling.line)
+Report = Callable[[int, Outcome | Exception], None]
 
 
 def rerun(
@@ -103,86 +42,199 @@ def rerun(
     seed: int | None = None,
     progress: Progress = lambda _done, _of: None,
 ) -> Outcome:
-    """Test a confirmed claim again on fresh prompts.
-
-    Args:
-        hypothesis: what `hypothesis_file.read` gives, or the file's path.
-        model: a loaded model, or a name as in `load_model`; by default the one that the claim was confirmed of.
-        device: of a model that is loaded here.
-        alpha: how often a true claim may fail; by default the file's own.
-        max_pairs: the most prompts; by default as many as are planned, and at most `MOST_PAIRS`.
-        seed: of the prompts; a random one by default. The same seed gives the same prompts.
-        progress: is told prompts so far, and of how many at most.
+    """Test a confirmed claim again on fresh prompts. Arguments as of `rerun_all`.
 
     Raises:
         UserError: the file or the model cannot be read, or the model has not what the claim is about, or gives numbers
             that are not finite.
     """
+    (found,) = rerun_all(
+        [hypothesis], model, device=device, alpha=alpha, max_pairs=max_pairs, seed=seed, progress=progress
+    )
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def rerun_all(
+    hypotheses: Sequence[HypothesisFile | str | Path],
+    model: LoadedModel | str | None = None,
+    *,
+    device: str = "cpu",
+    alpha: float | None = None,
+    max_pairs: int | None = None,
+    seed: int | None = None,
+    progress: Progress = lambda _done, _of: None,
+    report: Report = lambda _place, _outcome: None,
+) -> list[Outcome | Exception]:
+    """Test confirmed claims again on fresh prompts; those that can share them do.
+
+    Args:
+        hypotheses: what `hypothesis_file.read` gives, or the files' paths.
+        model: a loaded model, or a name as in `load_model`; by default those that the claims were confirmed of.
+        device: of a model that is loaded here.
+        alpha: how often a true claim may fail; by default each file's own.
+        max_pairs: the most prompts of a claim; by default as many as are planned, and at most `MOST_PAIRS`.
+        seed: of the prompts; a random one by default. The same seed and the same claims in the same order give the same
+            prompts.
+        progress: is told prompts so far, and of how many at most, for each stream.
+        report: is told the place of a claim and what came of it, when those that it shares prompts with are done too.
+
+    Returns:
+        For each claim what it showed, or why it could not be run: a UserError where the user can mend it.
+    """
     from lakatos.tools.model import load_model
 
-    file = hypothesis if isinstance(hypothesis, HypothesisFile) else read(hypothesis)
-    level = file.alpha if alpha is None else alpha
-    most = pairs_to_use(file, level, max_pairs)
-    key = secrets.randbits(63) if seed is None else seed
-    loaded = load_model(model or file.model.name, device=device) if model is None or isinstance(model, str) else model
-    _check_fits(file, loaded)
-    began = time.monotonic()
-    batches, exhausted = _batches(file, loaded, level, most, key, progress)
-    data = Data.join([data for _, data in batches])
-    progress(len(data), most)
-    return Outcome(
-        hypothesis=file,
-        decision=decide(file.tolerance, effects_of(file.typed, file.battery, data), level),
-        alpha=level,
-        pairs=most,
-        exhausted=exhausted,
-        n=len(data),
-        seed=key,
-        model=loaded.name,
-        weights=loaded.weight_hash,
-        environment=environment(device if model is None or isinstance(model, str) else str(loaded.cfg.device)),
-        prompts=tuple(prompt for draw, data in batches for prompt in _prompts(draw, data.values)),
-        forwards=sum(draw.forwards for draw, _ in batches),
-        seconds=time.monotonic() - began,
-    )
+    load = cache(partial(load_model, device=device))
+    found: dict[int, Outcome | Exception] = {}
+    asked: dict[int, _Asked] = {}
+
+    def done(place: int, outcome: Outcome | Exception) -> None:
+        found[place] = outcome
+        report(place, outcome)
+
+    for place, hypothesis in enumerate(hypotheses):
+        try:
+            file = hypothesis if isinstance(hypothesis, HypothesisFile) else read(hypothesis)
+            level = file.alpha if alpha is None else alpha
+            most = pairs_to_use(file, level, max_pairs)
+            named = model or file.model.name
+            loaded = load(named) if isinstance(named, str) else named
+            _check_fits(file, loaded)
+        except UserError as error:
+            done(place, error)
+        else:
+            asked[place] = _Asked(file, loaded, level, most)
+    for places in _streams(asked):
+        key = secrets.randbits(63) if seed is None else seed
+        for place, outcome in zip(places, _run([asked[place] for place in places], key, progress), strict=True):
+            done(place, outcome)
+    return [found[place] for place in range(len(hypotheses))]
 
 
-def _batches(
-    file: HypothesisFile, model: LoadedModel, alpha: float, most: int, key: int, progress: Progress
-) -> tuple[list[tuple[MeasuredDraw, Data]], bool]:
-    """The batches of a re-run, at least one, and whether the behaviour had no more prompts to give."""
-    from lakatos.tools.experiment import Draw, Member, measure_draws
+@dataclass(frozen=True)
+class _Asked:
+    """A claim that is to be tested again."""
 
-    claim, battery, behaviour = file.typed, file.battery, file.behaviour.behaviour
-    controls = [control.behaviour for control in file.controls]
-    members = [Member(claim, battery)]
-    batches: list[tuple[MeasuredDraw, Data]] = []
+    file: HypothesisFile
+    model: LoadedModel
+    alpha: float
+    most: int  # prompts
 
-    def stops(so_far: Sequence[Data]) -> str | None:
+    @property
+    def controls(self) -> dict[str, str]:
+        """Name -> hash of the control behaviours of its battery."""
+        return {control.name: control.hash for control in self.file.controls}
+
+    def joins(self, other: _Asked) -> bool:
+        """Whether both can be tested on the same prompts and control texts."""
+        mine, theirs = ((a.model, a.file.behaviour.hash, a.file.typed.family) for a in (self, other))
+        return mine == theirs and (not self.controls or not other.controls or self.controls == other.controls)
+
+    def decided(self, so_far: Sequence[Data]) -> str | None:
+        """The outcome, once there is one or no prompts are left to it."""
         if not so_far:
             return None
-        outcome = decide(file.tolerance, effects_of(claim, battery, Data.join(so_far)), alpha).outcome
-        return None if outcome == "undecided" and BATCH * len(so_far) < most else outcome
+        outcome = decide(self.file.tolerance, self.effects(so_far), self.alpha).outcome
+        return None if outcome == "undecided" and BATCH * len(so_far) < self.most else outcome
 
-    def measured(numbers: range, _alive: Sequence[int]) -> list[MeasuredDraw]:
-        progress(BATCH * numbers.start, most)
-        seeds = partial(rerun_seed, key, file.hash)
-        draws = [Draw.of(members, behaviour, controls, number, seeds, unit="prompt") for number in numbers]
-        return measure_draws(draws, members, model)
+    def effects(self, so_far: Sequence[Data]) -> dict[str, Any]:
+        """Per line of its battery, [n]."""
+        return effects_of(self.file.typed, self.file.battery, Data.join(so_far))
 
-    (end,) = run_tests([stops], measured, lambda draw, _alive, data: batches.append((draw, data[0][-1])))
+
+def _streams(asked: dict[int, _Asked]) -> list[list[int]]:
+    """The claims by stream, in the order in which they were given."""
+    streams: list[list[int]] = []
+    for place, own in asked.items():
+        fitting = (stream for stream in streams if all(own.joins(asked[other]) for other in stream))
+        stream = next(fitting, None)
+        if stream is None:
+            streams.append([place])
+        else:
+            stream.append(place)
+    return streams
+
+
+class _Stream:
+    """The draws of a stream, as they come in."""
+
+    def __init__(self, asked: Sequence[_Asked], key: int, progress: Progress) -> None:
+        from lakatos.tools.experiment import Member
+
+        self.asked, self.key, self.progress = asked, key, progress
+        self.hashes = tuple(own.file.hash for own in asked)
+        self.members = [Member(own.file.typed, own.file.battery) for own in asked]
+        self.model, self.behaviour = asked[0].model, asked[0].file.behaviour.behaviour
+        self.controls = [c.behaviour for c in max((own.file.controls for own in asked), key=len)]
+        self.data: list[list[Data]] = [[] for _ in asked]
+        self.prompts: list[list[dict[str, Any]]] = [[] for _ in asked]
+        self.forwards, self.seconds = [0.0] * len(asked), [0.0] * len(asked)
+
+    @property
+    def most(self) -> int:
+        """Prompts."""
+        return max(own.most for own in self.asked)
+
+    def measured(self, numbers: range, alive: Sequence[int]) -> list[MeasuredDraw]:
+        """Draws, measured for the claims that go on."""
+        from lakatos.tools.experiment import Draw, measure_draws
+
+        self.progress(BATCH * numbers.start, self.most)
+        members = [self.members[place] for place in alive]
+        controls = self.controls if any(self.asked[place].controls for place in alive) else []
+        seeds = partial(rerun_seed, self.key, rerun_key(self.hashes))
+        draws = [Draw.of(members, self.behaviour, controls, number, seeds, unit="prompt") for number in numbers]
+        return measure_draws(draws, members, self.model)
+
+    def keep(self, draw: MeasuredDraw, alive: Sequence[int], _so_far: Sequence[Sequence[Data]]) -> None:
+        """Note what a draw showed; its costs are shared out."""
+        for place, claim in enumerate(alive):
+            data = draw.data(place)
+            if isinstance(data, Data):
+                self.data[claim].append(data)
+                self.prompts[claim] += [
+                    {"uid": pair.uid, "template": pair.template, "measured": from_values(data.values, k)}
+                    for k, pair in enumerate(draw.prompts)
+                ]
+            self.forwards[claim] += draw.forwards / len(alive)
+            self.seconds[claim] += draw.seconds / len(alive)
+
+
+def _run(asked: Sequence[_Asked], key: int, progress: Progress) -> list[Outcome | Exception]:
+    """Test the claims of a stream again, on as many draws as each needs."""
+    stream = _Stream(asked, key, progress)
+    ends = run_tests([own.decided for own in asked], stream.measured, stream.keep)
+    progress(max(BATCH * len(data) for data in stream.data), stream.most)
+    return [_concluded(stream, place, end) for place, end in enumerate(ends)]
+
+
+def _concluded(stream: _Stream, place: int, end: str | Exception) -> Outcome | Exception:
+    """What a claim showed, or why it could not be run."""
+    own, so_far = stream.asked[place], stream.data[place]
+    exhausted = isinstance(end, Exhausted)
     if isinstance(end, FloatingPointError):
-        raise UserError(f"{model.name} cannot be measured on {behaviour.name}: {end}") from end
-    if isinstance(end, Exception) and not (batches and isinstance(end, Exhausted)):
-        raise end
-    return batches, isinstance(end, Exhausted)
-
-
-def _prompts(draw: MeasuredDraw, values: Values) -> list[dict[str, Any]]:
-    return [
-        {"uid": pair.uid, "template": pair.template, "measured": from_values(values, place)}
-        for place, pair in enumerate(draw.prompts)
-    ]
+        error = UserError(f"{own.model.name} cannot be measured on {own.file.behaviour.name}: {end}")
+        error.__cause__ = end
+        return error
+    if isinstance(end, Exception) and not (exhausted and so_far):
+        return end
+    return Outcome(
+        hypothesis=own.file,
+        decision=decide(own.file.tolerance, own.effects(so_far), own.alpha),
+        alpha=own.alpha,
+        pairs=own.most,
+        exhausted=exhausted,
+        n=BATCH * len(so_far),
+        seed=stream.key,
+        members=stream.hashes,
+        model=own.model.name,
+        weights=own.model.weight_hash,
+        environment=environment(str(own.model.cfg.device)),
+        prompts=tuple(stream.prompts[place]),
+        forwards=stream.forwards[place],
+        seconds=stream.seconds[place],
+    )
 
 
 def pairs_to_use(file: HypothesisFile, alpha: float, max_pairs: int | None) -> int:
@@ -200,15 +252,6 @@ def pairs_to_use(file: HypothesisFile, alpha: float, max_pairs: int | None) -> i
     lines = len(file.tolerance)
     planned = file.pairs * max(1.0, math.log(fail_bar(lines, alpha)) / math.log(fail_bar(lines, ALPHA)))
     return min(BATCH * math.ceil(planned / BATCH), MOST_PAIRS)
-
-
-def by_template(claim: AnyClaim, battery: Battery, data: Data, line: str) -> list[TemplateFound]:
-    """The effect of a line by template, the smallest first."""
-    gathered: dict[str, list[float]] = defaultdict(list)
-    for template, effect in zip(data.templates, effects_of(claim, battery, data)[line], strict=True):
-        gathered[template].append(float(effect))
-    found = [TemplateFound(name, len(own), sum(own) / len(own)) for name, own in gathered.items()]
-    return sorted(found, key=lambda t: t.mean)
 
 
 def _check_fits(file: HypothesisFile, model: LoadedModel) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakatos.experiments_db.regression.running import Outcome
+from lakatos.experiments_db.regression.outcome import Outcome
 from lakatos.tools.evidence import MISSED, LineFound, Tolerance
 
 _TEMPLATES_SHOWN = 12

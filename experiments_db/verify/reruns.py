@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from lakatos.experiments_db.log import Tested, explored_data, rerun_data, rerun_seed, to_data
+from lakatos.experiments_db.log import Tested, explored_data, rerun_data, rerun_key, rerun_seed, to_data
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.tools.behaviour import Behaviour
@@ -29,7 +29,11 @@ def rerun_lies(rerun: m.Rerun, row: m.HypothesisRow, run: m.Run, prompts: Sequen
     levels = tolerances(claim, battery, explored_data(row.calibration), to_data(prompts))
     if not same([t.model_dump() for t in levels], [t.model_dump() for t in stored]):
         yield f"{here}: its tolerances do not follow from the claim's confirmation"
-    expected = behaviour.stream(rerun_seed(int(rerun.seed), row.claim_hash, "pairs"), "confirmation", claim.family)
+    members = rerun.record.get("members", [row.claim_hash])
+    if row.claim_hash not in members:
+        yield f"{here}: its prompts are of other claims"
+    seed = rerun_seed(int(rerun.seed), rerun_key(members), "pairs")
+    expected = behaviour.stream(seed, "confirmation", claim.family)
     drawn = [(pair.uid, pair.template) for pair, _ in zip(expected, rerun.prompts, strict=False)]
     if drawn != [(p["uid"], p["template"]) for p in rerun.prompts]:
         yield f"{here}: its prompts are not those that its seed gives"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from lakatos.agent.cli import app
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import add_review
+from lakatos.experiments_db.regression import regressions
 from lakatos.experiments_db.regression import running as regression
 from lakatos.tools.errors import UserError
 
@@ -28,6 +30,29 @@ def test_all_confirmed_claims_are_run_again_and_appended(toy_copy):
     assert [row.outcome for row in store.reruns()] == ["held", "held"]
     assert "2 held, 0 failed, 0 undecided" in out
     assert store.verify() == []
+    one, other = store.reruns()
+    assert one.record["members"] == other.record["members"] == [e.claim_hash for e in regressions(store)]
+    shared = min(one.n, other.n)
+    assert [p["uid"] for p in one.prompts[:shared]] == [p["uid"] for p in other.prompts[:shared]]
+
+
+def test_claims_that_were_run_together_are_run_so_again_by_the_command_that_is_told(toy_copy, toy):
+    null = f"null:{toy[1]}"
+    status, out = lakatos("rerun", "--all", "--model", null, "--db", toy_copy, "--quiet")
+    assert status == 1
+    (command,) = {line.partition("again:")[2] for line in out.splitlines() if "again:" in line}
+    program, *arguments = shlex.split(command)
+    assert program == "lakatos"
+    assert lakatos(*arguments, "--quiet")[0] == 1
+    rows = open_store(str(toy_copy)).reruns()
+    assert [row.prompts for row in rows[:2]] == [row.prompts for row in rows[2:]]
+    assert open_store(str(toy_copy)).verify() == []
+
+
+def test_one_claim_alone_says_no_members(toy_copy):
+    first, _ = regressions(open_store(str(toy_copy)))
+    lakatos("rerun", first.id, "--seed", 1, "--max-pairs", 16, "--db", toy_copy, "--quiet")
+    assert "members" not in open_store(str(toy_copy)).reruns()[0].record
 
 
 def test_another_model_fails_and_drift_shows_it(toy_copy, toy, tmp_path):
@@ -98,15 +123,15 @@ def test_what_cannot_be_done_says_how_to_mend_it(toy_copy, tmp_path, monkeypatch
 
 
 def test_a_claim_that_cannot_be_run_again_does_not_keep_the_others_from_it(toy_copy, monkeypatch):
-    whole = regression.rerun
+    whole = regression._check_fits
     confirmed = [e.id for e in open_store(str(toy_copy)).hypotheses() if e.state == "confirmed"]
 
-    def first_does_not_fit(file, model, **options):
+    def first_does_not_fit(file, model):
         if file.hash == open_store(str(toy_copy)).hypothesis(str(confirmed[0])).claim_hash:
             raise UserError("the model has no such component")
-        return whole(file, model, **options)
+        return whole(file, model)
 
-    monkeypatch.setattr(regression, "rerun", first_does_not_fit)
+    monkeypatch.setattr(regression, "_check_fits", first_does_not_fit)
     with pytest.raises(UserError, match=f"1 of 2 claims .*\n- hypothesis {confirmed[0]}: the model has no such"):
         lakatos("rerun", "--all", "--seed", 1, "--db", toy_copy, "--quiet")
     assert [row.hypothesis_id for row in open_store(str(toy_copy)).reruns()] == confirmed[1:]

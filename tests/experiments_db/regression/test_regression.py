@@ -12,6 +12,7 @@ import torch
 from tampering import rechain, tamper
 
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.audit.remeasure import remeasure
 from lakatos.experiments_db.log import add_review, rerun_data
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.regression import (
@@ -25,12 +26,15 @@ from lakatos.experiments_db.regression import (
     regressions,
     report,
     rerun,
+    rerun_all,
+    running,
 )
 from lakatos.experiments_db.regression.running import pairs_to_use
 from lakatos.experiments_db.report.drift_chart import drift_svg
 from lakatos.experiments_db.report.files import write_tests
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import decide, effects_of
+from lakatos.tools.experiment import running as experiment
 from lakatos.tools.model import load_model
 
 pytestmark = pytest.mark.heavy
@@ -135,6 +139,12 @@ def test_re_runs_are_in_the_log_and_verify(logged):
     [
         ("UPDATE reruns SET outcome = 'held' WHERE id = 2", "held does not follow from its prompts (failed)"),
         ("UPDATE reruns SET seed = '2' WHERE id = 1", "not those that its seed gives"),
+        ("UPDATE reruns SET record = json_set(record, '$.members', json('[1]')) WHERE id = 1", "are of other claims"),
+        (
+            "UPDATE reruns SET record = json_set(record, '$.members', json_array('sha256:0', (SELECT claim_hash FROM "
+            "hypotheses WHERE id = reruns.hypothesis_id))) WHERE id = 1",
+            "not those that its seed gives",
+        ),
         ("UPDATE reruns SET n = 16 WHERE id = 1", "and says 16"),
         ("UPDATE reruns SET record = json_set(record, '$.tolerance[0].lost', 0.001) WHERE id = 2", "tolerances do not"),
         ("UPDATE reruns SET record = json_set(record, '$.lines[0].mean', 9.0) WHERE id = 2", "does not follow"),
@@ -169,6 +179,52 @@ def test_a_re_run_that_went_on_after_it_was_decided_is_named(toy_copy, model):
 
 def _strict(t):
     return t.model_copy(update={"lost": t.lost + 0.9 * (t.kept - t.lost)})
+
+
+def test_claims_on_the_same_prompts_hold_as_each_by_itself(toy_copy, model):
+    store = open_store(str(toy_copy))
+    entries = regressions(store)
+    files = [file_of(store, entry) for entry in entries]
+    together = rerun_all(files, model, seed=1)
+    assert [outcome.outcome for outcome in together] == ["held"] * len(files)
+    assert {outcome.members for outcome in together} == {tuple(file.hash for file in files)}
+    assert len({tuple(p["uid"] for p in outcome.prompts[:16]) for outcome in together}) == 1
+    again = rerun_all(files, model, seed=1)
+    assert [outcome.prompts for outcome in again] == [outcome.prompts for outcome in together]
+    for entry, outcome in zip(entries, together, strict=True):
+        append_rerun(store, entry.id, outcome)
+    assert store.verify() == []
+    assert remeasure(store, "all", load=lambda *_, **__: model).problems == []
+
+
+def test_claims_of_another_family_or_model_have_prompts_of_their_own(toy_log, model, null):
+    file = file_of(open_store(str(toy_log)), necessity(open_store(str(toy_log))))
+    own = running._Asked(file, model, 0.001, 64)
+    other_weights = replace(own, model=null)
+    behaviour = file.behaviour.model_copy(update={"hash": "sha256:other"})
+    other_prompts = replace(own, file=file.model_copy(update={"behaviour": behaviour}))
+    uncontrolled = replace(own, file=file.model_copy(update={"controls": ()}))
+    asked = dict(enumerate([uncontrolled, own, other_weights, other_prompts, own]))
+    assert running._streams(asked) == [[0, 1, 4], [2], [3]]
+
+
+def test_one_claims_failure_is_its_own(toy_log, model, monkeypatch):
+    store = open_store(str(toy_log))
+    files = [file_of(store, entry) for entry in regressions(store)]
+    real = experiment.measure_together
+
+    def failing(asked, *on):
+        if any(one.claim == files[0].typed for one in asked):
+            raise FloatingPointError("the run gave nan")
+        return real(asked, *on)
+
+    monkeypatch.setattr(experiment, "measure_together", failing)
+    first, *others = rerun_all([*files, "nowhere.hypothesis.yaml"], model, seed=1)
+    assert isinstance(first, UserError)
+    assert "cannot be measured on toy: the run gave nan" in str(first)
+    assert others[0].outcome == "held"
+    assert others[0].members == tuple(file.hash for file in files)
+    assert "nowhere.hypothesis.yaml: cannot be read" in str(others[1])
 
 
 def test_drift_begins_with_the_confirmation_and_names_other_weights(logged):
