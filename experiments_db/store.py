@@ -69,13 +69,6 @@ class StudyReader(Reader):
             return None
         return interval(entry.claim, entry.battery, self.data(entry.id), level)
 
-    def set_against(self, entry: Entry) -> list[Entry]:
-        """The rivals of a claim, or what it is a rival of, among the claims that share its prompts; in slot order."""
-        members = {name for s in self.streams() if entry.claim_hash in s.members for name in s.members}
-        opposite = {"main": "rival", "rival": "main"}.get(entry.prediction.role)
-        ids = [number for name in members for number in self.with_hash(name.removeprefix("sha256:"))]
-        return [other for other in self._judged(ids) if other.prediction.role == opposite]
-
     def _judged(self, ids: Sequence[int] | None = None, run_id: int | None = None) -> list[Entry]:
         judged = self.judgements()
         level = selected_level(judged.values(), self.study.alpha)

@@ -26,7 +26,10 @@ LAST_FAILED = _FAILED.format(order="DESC")
 CONFIRMED = "(SELECT hypothesis_id FROM reviews WHERE decision = 'accept')"  # reviewers look at what is confirmed
 CRASHED = "(SELECT hypothesis_id FROM evidence WHERE stop = 'crashed' ORDER BY id LIMIT 1)"
 BATCH = f"(SELECT id FROM batches WHERE hypothesis_id = {FIRST_FAILED} ORDER BY id LIMIT 1)"
-EFFECT = f"(SELECT id FROM effects WHERE batch_id = {BATCH} ORDER BY id LIMIT 1)"
+STREAM = "(SELECT MIN(id) FROM streams)"
+DRAW = f"(SELECT MIN(id) FROM draws WHERE stream_id = {STREAM})"
+PROMPT = f"(SELECT MIN(id) FROM prompts WHERE draw_id = {DRAW})"
+_CLEAN = '"logit_diff.clean"'
 LLM_RUN = "(SELECT id FROM runs WHERE proposer = 'llm' ORDER BY id LIMIT 1)"
 FIRST_RUN = "(SELECT MIN(id) FROM runs)"
 GIVEN_UP = "(SELECT MAX(id) FROM runs)"
@@ -38,14 +41,17 @@ HOUR = "strftime('%Y-%m-%dT%H:%M:%f', substr({0}, 1, 23), '{1}') || substr({0}, 
 def _without(hypothesis: str) -> tuple[str, ...]:
     """A claim goes, with all that speaks of it: its test, its reviews, its proposal."""
     chosen = f"CREATE TEMP TABLE gone AS SELECT id, proposal_id FROM hypotheses WHERE id = {hypothesis}"
-    batches = "SELECT id FROM batches WHERE hypothesis_id IN (SELECT id FROM gone)"
+    alone = "SELECT id FROM draws WHERE id NOT IN (SELECT draw_id FROM batches)"
     return (
         chosen,
         "DELETE FROM reviews WHERE hypothesis_id IN (SELECT id FROM gone)",
         "DELETE FROM reruns WHERE hypothesis_id IN (SELECT id FROM gone)",
         "DELETE FROM evidence WHERE hypothesis_id IN (SELECT id FROM gone)",
-        f"DELETE FROM effects WHERE batch_id IN ({batches})",
+        "DELETE FROM extensions WHERE hypothesis_id IN (SELECT id FROM gone)",
         "DELETE FROM batches WHERE hypothesis_id IN (SELECT id FROM gone)",
+        f"DELETE FROM prompts WHERE draw_id IN ({alone})",
+        f"DELETE FROM draws WHERE id IN ({alone})",
+        "DELETE FROM streams WHERE id NOT IN (SELECT stream_id FROM draws)",
         "DELETE FROM hypotheses WHERE id IN (SELECT id FROM gone)",
     )
 
@@ -67,6 +73,7 @@ LIES: tuple[Lie, ...] = (
         _set("studies", "secret", "replace(secret, substr(secret, 1, 4), '0000')", "1"),
     ),
     Lie("the secret came from a seed", "studies", _set("studies", "secret_source", "'seed'", "1")),
+    Lie("the study was planned", "studies", _set("studies", "planned", "24", "1")),
     Lie("the study had another name", "studies", _set("studies", "name", "'pilot'", "1")),
     # runs
     Lie(
@@ -387,11 +394,6 @@ LIES: tuple[Lie, ...] = (
         _json("hypotheses", "record", "weight", "0.5", f"id = {FIRST_FAILED}"),
     ),
     Lie(
-        "a claim had another nonce",
-        "hypotheses",
-        _json("hypotheses", "record", "nonce", f"'{'a' * 32}'", f"id = {FIRST_FAILED}"),
-    ),
-    Lie(
         "a claim was compared with others",
         "hypotheses",
         _json("hypotheses", "record", "battery.matched.random[0]", "'m2'", f"id = {CONFIRMED} OR id = {FIRST_FAILED}"),
@@ -432,15 +434,97 @@ LIES: tuple[Lie, ...] = (
             f"id = {FIRST_FAILED}",
         ),
     ),
+    # streams
+    Lie(
+        "a claim left its stream",
+        "streams",
+        _set("streams", "members", "json_remove(members, '$[0]')", f"id = {STREAM}"),
+    ),
+    Lie(
+        "a claim joined an opened stream",
+        "streams",
+        _set(
+            "streams",
+            "members",
+            "json_insert(members, '$[#]', (SELECT claim_hash FROM hypotheses ORDER BY id DESC LIMIT 1))",
+            f"id = {STREAM}",
+        ),
+    ),
+    Lie(
+        "the claims of a stream stood in another order",
+        "streams",
+        _set(
+            "streams",
+            "members",
+            "json_set(members, '$[0]', json_extract(members, '$[1]'), '$[1]', json_extract(members, '$[0]'))",
+            f"id = {STREAM}",
+        ),
+    ),
+    Lie("a stream had another nonce", "streams", _set("streams", "nonce", f"'{'a' * 32}'", f"id = {STREAM}")),
+    Lie("a nonce was chosen", "streams", _set("streams", "nonce", "'lucky'", f"id = {STREAM}")),
+    Lie("a stream had another seed", "streams", _set("streams", "seed", "'1'", f"id = {STREAM}")),
+    Lie(
+        "a stream was opened earlier",
+        "streams",
+        _set("streams", "at", HOUR.format("at", "-1 hour"), "id = (SELECT MAX(id) FROM streams)"),
+    ),
+    # draws
+    Lie(
+        "the newest draw never was",
+        "draws",
+        (
+            "CREATE TEMP TABLE gone AS SELECT MAX(id) AS id FROM draws",
+            "DELETE FROM batches WHERE draw_id IN (SELECT id FROM gone)",
+            "DELETE FROM prompts WHERE draw_id IN (SELECT id FROM gone)",
+            "DELETE FROM draws WHERE id IN (SELECT id FROM gone)",
+        ),
+    ),
+    Lie(
+        "a draw came before its stream was opened",
+        "draws",
+        _set("draws", "drawn_at", HOUR.format("drawn_at", "-1 hour"), f"id = {DRAW}"),
+    ),
+    Lie(
+        "the clean run of all claims was better",
+        "draws",
+        _json("draws", "common", f"{_CLEAN}[3]", "99.0", f"id = {DRAW}"),
+    ),
+    Lie(
+        "claims have a number less in common",
+        "draws",
+        _set("draws", "common", f"json_remove(common, '$.{_CLEAN}')", f"id = {DRAW}"),
+    ),
+    Lie(
+        "claims have a prompt less in common",
+        "draws",
+        _set("draws", "common", f"json_remove(common, '$.{_CLEAN}[15]')", f"id = {DRAW}"),
+    ),
+    # prompts
+    Lie("another prompt was measured", "prompts", _json("prompts", "prompt", "clean", "'another'", f"id = {PROMPT}")),
+    Lie("another template", "prompts", _set("prompts", "template", "'another'", f"id = {PROMPT}")),
+    Lie("a chosen prompt", "prompts", _set("prompts", "uid", "'chosen'", f"id = {PROMPT}")),
+    Lie("a prompt was never measured", "prompts", (f"DELETE FROM prompts WHERE id = {PROMPT}",)),
     # batches
     Lie(
         "a batch never was",
         "batches",
-        (
-            f"CREATE TEMP TABLE gone AS SELECT MAX(id) AS id FROM batches WHERE hypothesis_id = {FIRST_FAILED}",
-            "DELETE FROM effects WHERE batch_id IN (SELECT id FROM gone)",
-            "DELETE FROM batches WHERE id IN (SELECT id FROM gone)",
-        ),
+        (f"DELETE FROM batches WHERE id = (SELECT MAX(id) FROM batches WHERE hypothesis_id = {FIRST_FAILED})",),
+    ),
+    Lie("a claim took another draw", "batches", _set("batches", "draw_id", f"1 + {DRAW}", f"id = {BATCH}")),
+    Lie(
+        "a claim had a prompt of its own",
+        "batches",
+        _set("batches", "draw_id", "NULL", f"id = {BATCH}"),
+    ),
+    Lie(
+        "a prompt showed a larger effect",
+        "batches",
+        _json("batches", "own", "intervened[3]", "json_extract(own, '$.intervened[3]') + 0.5", f"id = {BATCH}"),
+    ),
+    Lie(
+        "a prompt lacks a number",
+        "batches",
+        _set("batches", "own", "json_remove(own, '$.intervened')", f"id = {BATCH}"),
     ),
     Lie("a batch had another seed", "batches", _set("batches", "seed", "'1'", f"id = {BATCH}")),
     Lie(
@@ -456,25 +540,6 @@ LIES: tuple[Lie, ...] = (
     Lie("an e-value was higher", "batches", _set("batches", "e_after", "1e6", f"id = {BATCH}")),
     Lie("a batch was measured by another engine", "batches", _set("batches", "engine", "'gpu'", f"id = {BATCH}")),
     Lie("a batch cost less than nothing", "batches", _set("batches", "forwards", "-5.0", f"id = {BATCH}")),
-    # effects
-    Lie(
-        "a prompt showed a larger effect",
-        "effects",
-        (
-            "UPDATE effects SET measured = "
-            "json_set(measured, '$.intervened', json_extract(measured, '$.intervened') + 0.5) "
-            f"WHERE id = {EFFECT}",
-        ),
-    ),
-    Lie(
-        "a prompt lacks a number",
-        "effects",
-        _set("effects", "measured", "json_remove(measured, '$.intervened')", f"id = {EFFECT}"),
-    ),
-    Lie("another prompt was measured", "effects", _json("effects", "prompt", "clean", "'another'", f"id = {EFFECT}")),
-    Lie("another template", "effects", _set("effects", "template", "'another'", f"id = {EFFECT}")),
-    Lie("a chosen prompt", "effects", _set("effects", "uid", "'chosen'", f"id = {EFFECT}")),
-    Lie("a prompt was never measured", "effects", (f"DELETE FROM effects WHERE id = {EFFECT}",)),
     # evidence
     Lie("a failed test has no evidence", "evidence", (f"DELETE FROM evidence WHERE hypothesis_id = {FIRST_FAILED}",)),
     Lie("a crash never was", "evidence", (f"DELETE FROM evidence WHERE hypothesis_id = {CRASHED}",)),
@@ -511,6 +576,15 @@ LIES: tuple[Lie, ...] = (
         "the mean effect was larger",
         "evidence",
         _json("evidence", "record", "lines[0].mean", "9.0", f"hypothesis_id = {FIRST_FAILED}"),
+    ),
+    # extensions
+    Lie("a test was never extended", "extensions", ("DELETE FROM extensions",)),
+    Lie("a test was extended by more", "extensions", _set("extensions", "pairs", "64", "1")),
+    Lie("a test was extended earlier", "extensions", _set("extensions", "begun", "48", "1")),
+    Lie(
+        "a crash was extended",
+        "extensions",
+        (f"UPDATE extensions SET hypothesis_id = {CRASHED}",),
     ),
     # reviews
     Lie("a retraction never was", "reviews", ("DELETE FROM reviews WHERE decision = 'retract'",)),

@@ -12,7 +12,8 @@ study       lakatos study
 extend      lakatos extend
 transcript  lakatos transcript
 bench       lakatos bench
-tables      documents as tables;  behaviour_tables: of behaviours;  bench_tables: of what lakatos bench measures
+tables      documents as tables;  hypothesis_tables: one hypothesis whole;  behaviour_tables: of behaviours
+            bench_tables: of what lakatos bench measures
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def show(
     as_json: Json = False,
 ) -> int:
     """One hypothesis: the claim, its frozen record, the lines of its battery, e-values by batch, prompts."""
-    from lakatos.agent.cli import tables as cli_tables
+    from lakatos.agent.cli.hypothesis_tables import print_hypothesis
     from lakatos.experiments_db.documents import documents
 
     store = open_log(db, study)
@@ -70,7 +70,7 @@ def show(
     if as_json:
         print_json(documents.hypothesis_document(store, entry))
     else:
-        cli_tables.print_hypothesis(out(), store, entry, prompts)
+        print_hypothesis(out(), store, entry, prompts)
     return 0
 
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from lakatos.experiments_db.documents.provenance import kin
 from lakatos.experiments_db.log import Entry, Tested, to_data
-from lakatos.experiments_db.store import StudyReader
+from lakatos.experiments_db.store import Store
 from lakatos.tools.evidence import Data, parts_of
 from lakatos.tools.statistics import confidence_interval
 
 Effects = dict[str, tuple[str, float]]  # uid -> template and main effect
 
 
-def against(store: StudyReader, entry: Entry) -> list[dict[str, Any]]:
+def against(store: Store, entry: Entry) -> list[dict[str, Any]]:
     """The rivals of a claim, or what it is a rival of, on the prompts that both were tested on.
 
     The difference is this claim's main effect minus the other's, per prompt, in the unit of both; its mean stands with
@@ -23,7 +24,8 @@ def against(store: StudyReader, entry: Entry) -> list[dict[str, Any]]:
     """
     own = _main(entry, store.prompts(entry.id))
     found = []
-    for other in store.set_against(entry) if own else ():
+    rivals = kin(store, entry).rivals if own else ()
+    for other in (store.hypothesis(str(number)) for number in rivals):
         theirs = _main(other, store.prompts(other.id))
         both = [uid for uid in own if uid in theirs]
         if both and other.battery.lines[0].unit == entry.battery.lines[0].unit:

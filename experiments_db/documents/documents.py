@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from lakatos.experiments_db.documents.against import against
 from lakatos.experiments_db.documents.line import entry_line, few_templates
 from lakatos.experiments_db.documents.study import study_document
 from lakatos.experiments_db.log import Entry, LLMCall, Review, RunRecord, agreement, reading, to_data
@@ -111,6 +112,9 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
             }
             for b in store.batches(entry.id)
         ],
+        "streams": _streams(store, entry),
+        "extensions": [{"begun": begun, "pairs": pairs} for begun, pairs in entry.extensions],
+        "against": against(store, entry),
         "e_path": e_process(entry.claim, entry.battery, data).tolist() if prompts else [],
         "explored": _explored(store, entry),
         "runs": entry.claim.tested.shown(entry.battery.matched) if prompts else [],
@@ -125,6 +129,12 @@ def _whole(store: Store, entry: Entry) -> dict[str, Any]:
             for place, prompt in enumerate(prompts)
         ],
     }
+
+
+def _streams(store: Store, entry: Entry) -> list[dict[str, Any]]:
+    """The streams of prompts that a claim was tested on, and how many claims shared each."""
+    own = [stream for stream in store.streams() if entry.claim_hash in stream.members]
+    return [{"id": s.id, "opened_at": s.at, "nonce": s.nonce, "claims": len(s.members)} for s in own]
 
 
 def review_line(review: Review) -> dict[str, Any]:

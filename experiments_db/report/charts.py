@@ -81,6 +81,19 @@ def interval(h: dict[str, Any], scale: tuple[float, float], *, axis: bool = Fals
     return svg(width, height, said, parts, "interval wide" if axis else "interval")
 
 
+def difference(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Markup:
+    """How far a claim's effect is above another's, with its interval; on the scale of all rows."""
+    width, height, middle = 190, 26, 13.0
+    ends = [0.0, *(row[end] for row in rows for end in ("low", "high"))]
+    x = Scale(min(ends), max(ends), 12, width - 12)
+    unit, low, mean, high = row["unit"], *(x(row[name]) for name in ("low", "mean", "high"))
+    said = f"difference {number(row['mean'])} {unit}, interval {number(row['low'])} to {number(row['high'])}"
+    parts = [line(x(0), middle - 11, x(0), middle + 11, "zero"), line(low, middle, high, middle, "bar plain")]
+    parts += [line(end, middle - 4, end, middle + 4, "cap plain") for end in (low, high)]
+    parts.append(Markup('<circle cx="{}" cy="{}" r="4.2" class="dot plain"/>').format(mean, middle))
+    return svg(width, height, said, parts, "interval")
+
+
 def e_path(h: dict[str, Any]) -> Markup:
     """The e-value after each prompt, with the batches at which it decided; log scale, success and futility lines."""
     record = h["record"]

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tampering import rechain, tell
 
 from lakatos.experiments_db import open_store
 from lakatos.tools.behaviour import load_behaviour
@@ -26,6 +27,21 @@ def stored(stored_log):
 
 def test_it_verifies(stored):
     assert stored.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("measured = json_set(measured, '$.clean', 99.5)", "its e-value is not that of its prompts"),
+        ("measured = json_remove(measured, '$.clean')", "is not of its claim, or lacks a number of its battery"),
+        ("uid = 'chosen'", "effects row 3: is not the prompt that the seed gives"),
+        ("prompt = json_set(prompt, '$.clean', 'another')", "effects row 3: is not the prompt that the seed gives"),
+        ("batch_id = 2", "has 15 prompts, not 16 in their places"),
+    ],
+)
+def test_lies_about_its_prompts_are_named(stored, stored_log, change, named):
+    tell(stored_log, f"UPDATE effects SET {change} WHERE id = 3")
+    assert any(named in lie for lie in rechain(stored_log))
 
 
 def test_it_says_what_it_said(stored):
