@@ -14,10 +14,7 @@ from lakatos.tools.claim import AnyClaim, claim_hash, control_names, describe, r
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Data
-from lakatos.tools.experiment import Sample, calibrate, needs_donors
-
-# What a claim can cause where its constants are measured. Anything else is not its fault, and ends the run.
-CLAIM_FAILURES = (UserError, FloatingPointError)
+from lakatos.tools.experiment import CLAIM_FAILURES, Sample, calibrate, needs_donors
 
 
 def register_proposals(run: Context, round_: int) -> None:
@@ -74,7 +71,7 @@ def _register(run: Context, proposal: Proposal) -> None:
         chooser = str(run.store.seed(identity, "matched"))
         cap = _cap(run, claim, controls)
         battery, measured = calibrate(claim, run.model.bridge, used, chooser, cap, templates)
-    except CLAIM_FAILURES as error:
+    except CLAIM_FAILURES as error:  # anything else is not its fault, and ends the run
         _refuse(run, proposal, "untestable", str(error))
         return
     given = run.behaviour.pairs

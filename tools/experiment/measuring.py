@@ -23,7 +23,10 @@ from lakatos.tools.experiment.attention import Looking, attention_masses
 from lakatos.tools.experiment.sampling import Sample, needs_controls
 from lakatos.tools.intervention import Effects, Intervention, Runs, everywhere, run_interventions
 
-# What measuring a claim may die of, so that it is the claim's failure. Anything else is a mistake of the program.
+# What a claim may be at fault for where its constants are measured.
+CLAIM_FAILURES = (UserError, FloatingPointError)
+
+# What a test may die of, so that it is the claim's failure. Anything else is a mistake of the program.
 TEST_FAILURES = (ArithmeticError, RuntimeError, ValueError, MemoryError, LookupError, TypeError, UserError)
 
 
