@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lakatos.agent.cli.options import DB, Db, Json, Quiet, Study, database_path, err, out, print_json
+from lakatos.tools.errors import Stop
 
 app = typer.Typer()
 
@@ -46,6 +47,8 @@ def extend(
     watcher = Silent() if quiet else RichWatcher(err())
     try:
         entries = go_on(hypotheses, pairs, db=path, study=study, watcher=watcher)
+    except Stop as stop:
+        raise Stop(f"{stop}; nothing is lost: `lakatos extend {' '.join(hypotheses)}` goes on") from stop
     finally:
         watcher.close()
     lines = [entry_line(entry) for entry in entries]

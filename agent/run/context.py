@@ -97,7 +97,7 @@ class Context:
     def exploration(self, *, donors: bool) -> Sample:
         """The exploration pairs behind every constant: the same for all claims, and run once."""
         if donors not in self._samples:
-            self._samples[donors] = draw_prompts(
+            drawn = draw_prompts(
                 self.behaviour,
                 self.controls,
                 self.model.tokenizer,
@@ -106,7 +106,9 @@ class Context:
                 split="exploration",
                 seeds=self.seed,
                 donors=donors,
-            ).on(self.model.bridge)
+            )
+            plain = self.exploration(donors=False) if donors else None
+            self._samples[donors] = drawn.on(self.model.bridge) if plain is None else drawn.added_to(plain)
         return self._samples[donors]
 
     def seed(self, purpose: str) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.testing import finish_tests
 from lakatos.agent.watch import Silent, Watcher
-from lakatos.experiments_db.log import Entry
+from lakatos.experiments_db.log import Conflict, Entry
 from lakatos.experiments_db.store import open_store
 from lakatos.tools.errors import UserError
 from lakatos.tools.model import LoadedModel, load_model
@@ -42,7 +42,9 @@ def extend(
         The hypotheses as they stand afterwards.
 
     Raises:
-        UserError: one of them cannot be extended (nothing is appended then), or the model cannot be loaded.
+        UserError: one of them cannot be extended (nothing is appended then), the model cannot be loaded, or
+            another process is at work on them.
+        Stop: Ctrl-C; without `pairs` the same call goes on.
     """
     store, told = open_store(db, study=study, create=False), watcher or Silent()
     entries = [store.hypothesis(key) for key in dict.fromkeys(hypotheses)]
@@ -58,10 +60,16 @@ def extend(
     fresh = [entry for entry in entries if entry not in reopened]
     for entry in fresh:
         store.extension(entry, pairs or 0)
-    for entry in fresh:
-        more = store.extend(entry, pairs or 0)
-        told.say(f"{entry.id}: {more} more pairs for {entry.text}")
-    for run_id, ids in runs.items():
-        with contexts[run_id].interruptions.interruptible():
-            finish_tests(contexts[run_id], ids)
+    try:
+        for entry in fresh:
+            more = store.extend(entry, pairs or 0)
+            told.say(f"{entry.id}: {more} more pairs for {entry.text}")
+        for run_id, ids in runs.items():
+            with contexts[run_id].interruptions.interruptible():
+                finish_tests(contexts[run_id], ids)
+    except Conflict as error:
+        raise UserError(
+            "Another process is at work on these hypotheses: it has stored what this one was about to. "
+            "Let it finish; nothing is lost or counted twice."
+        ) from error
     return [store.hypothesis(str(entry.id)) for entry in entries]

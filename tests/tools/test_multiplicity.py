@@ -506,3 +506,17 @@ def test_corrected_numbers_of_nothing_and_of_very_many():
     began = time.process_time()
     bars(np.exp(rng.normal(0, 6, 100_000)), slot_weights(100_000), 0.05, rng.integers(0, 50_000, 100_000))
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(("planned", "m"), [(1, 5), (24, 24), (24, 10), (24, 400)])
+def test_a_plan_shares_four_fifths_among_its_slots_and_the_rest_by_the_schedule(planned, m):
+    weights = slot_weights(m, planned)
+    assert weights[:planned] == pytest.approx([0.8 / planned] * min(planned, m))
+    np.testing.assert_allclose(weights[planned:], 0.2 * slot_weights(max(0, m - planned)))
+    assert weights.sum() <= 1
+    assert success_threshold(slot_weights(24, 24)[0], 0.05) == pytest.approx(600)
+
+
+def test_a_plan_is_of_one_hypothesis_at_least():
+    with pytest.raises(ValueError, match="at least one"):
+        slot_weights(3, 0)

@@ -73,6 +73,21 @@ class Drawn:
 
         return Sample(runs(self.prompts), {name: runs(own) for name, own in self.controls.items()})
 
+    def added_to(self, sample: Sample) -> Sample:
+        """A sample of the same prompts with these donors: what it has recorded of the prompts is recorded for both.
+
+        Raises:
+            ValueError: it is of other prompts, or there are no donors.
+        """
+
+        def runs(prompts: Prompts, known: Runs) -> Runs:
+            if prompts.donors is None or prompts.pairs.pairs != known.pairs.pairs:
+                raise ValueError("donors are added to a sample of the same prompts")
+            return known.with_donors(prompts.donors)
+
+        controls = {name: runs(own, sample.controls[name]) for name, own in self.controls.items()}
+        return Sample(runs(self.prompts, sample.runs), controls)
+
 
 def draw_prompts(
     behaviour: Behaviour,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,11 +49,8 @@ class Runs:
         self.model = model
         self.pairs = pairs
         self._state = _state(model)
-        tokenizer = model.tokenizer
-        donor_rows = None if donors is None else _rows(encode(donors, tokenizer))
-        if donors is not None and len(donors) != len(pairs):
-            raise UserError(f"{len(pairs)} pairs need as many donor prompts, not {len(donors)}.")
-        batches = together(model, encode(pairs, tokenizer))
+        donor_rows = None if donors is None else _donor_rows(donors, pairs, model)
+        batches = together(model, encode(pairs, model.tokenizer))
         self.forgotten = 0.0  # forward passes of batches that were given up
         self.means = None if dataset is None else Means(Runs(model, dataset, at_once=at_once))
         text = pairs.kind == "text"
@@ -60,6 +59,17 @@ class Runs:
             for batch in batches
             for part in batch.parts(at_once)
         ]
+
+    def with_donors(self, donors: PromptPairs) -> Runs:
+        """These runs, recorded once for both, with donors for resample ablation.
+
+        Raises:
+            UserError: the donors do not fit the pairs.
+        """
+        rows, found = _donor_rows(donors, self.pairs, self.model), copy(self)
+        found.batches = [replace(own, donors=_donors_of(own.batch, rows), forwards=0.0) for own in self.batches]
+        found.forgotten = 0.0
+        return found
 
     def check(self, model: Bridge) -> None:
         """Ask whether these are runs of this model as it is.
@@ -98,6 +108,12 @@ def _state(model: Bridge) -> tuple[float, frozenset[Any]]:
 
 
 Row = tuple[np.ndarray, dict[str, int]]
+
+
+def _donor_rows(donors: PromptPairs, pairs: PromptPairs, model: Bridge) -> dict[int, Row]:
+    if len(donors) != len(pairs):
+        raise UserError(f"{len(pairs)} pairs need as many donor prompts, not {len(donors)}.")
+    return _rows(encode(donors, model.tokenizer))
 
 
 def _rows(batches: Iterable[TokenBatch]) -> dict[int, Row]:
