@@ -97,6 +97,7 @@ def deviations(store: Store, entry: Entry) -> list[str]:
         ]
         if entry.crashed:
             found.append(f"the test crashed after {entry.evidence.n} prompts; its slot stays spent")
+    found += [f"the test had ended after {n} prompts, and was extended by {more}" for n, more in entry.extensions]
     d = entry.battery.predicted_d
     if sample_size(min(d, PLANNED_D) if d > 0 else PLANNED_D, _UNCAPPED) > entry.battery.n_max:
         found.append(f"the run's limit cut the planned sample down to {entry.battery.n_max} prompt pairs")
