@@ -13,7 +13,7 @@ from scipy import stats
 from lakatos.agent.cli import app
 from lakatos.agent.simulation import Design, simulation_document
 from lakatos.agent.simulation import studies as simulation
-from lakatos.agent.simulation.agents import AGENTS
+from lakatos.agent.simulation.cast import AGENTS
 from lakatos.agent.simulation.freehand import t_test
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.studies import Job, simulate
