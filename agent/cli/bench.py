@@ -160,32 +160,56 @@ def effects(
 
 @app.command()
 def protocol(
-    agents: Annotated[str, typer.Option(help="Which, by name.")] = "honest,peeker,reworder,padder,retrier,leaker",
+    agents: Annotated[str, typer.Option(help="Which, by name. Default: all.")] = "",
     studies: Annotated[int, typer.Option(min=2, help="Simulated studies of each agent.")] = 200,
     slots: Annotated[int, typer.Option(min=5, help="Claims that each study registers.")] = 100,
+    correlation: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0, max=1, help="Of effects on one prompt, over claims; studies take turns. Default: 0, .5 and .9."
+        ),
+    ] = None,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Only claims in groups of five are correlated, not all of them.")
+    ] = False,
+    own_streams: Annotated[
+        bool, typer.Option("--own-streams", help="Test every claim on prompts of its own, for comparison.")
+    ] = False,
+    planned: Annotated[
+        int | None, typer.Option(min=1, help="Claims that each study plans: these share .8 of alpha.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of worlds, secrets and prompts.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the figures do not depend on it.")] = 2,
     unguarded: Annotated[bool, typer.Option("--unguarded", hidden=True, help="Also without the protocol.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> int:
-    """Simulate whole studies of honest and of cheating agents: false discoveries, power, prompts.
+    """Simulate whole studies of honest and of cheating agents: false discoveries, their spread, power, prompts.
 
     The log, the batteries and the corrections are the real ones; only the effects are drawn, from worlds whose truth is
-    known. Exit 1 if official verdicts break a promise by more than two standard errors: a false discovery rate of any
-    agent (per claim or per group of claims) above alpha, or, from 100 slots on, power of the honest agent below .9.
+    known. Claims that are tested at the same time share their prompts, on which their effects are correlated. Exit 1 if
+    official verdicts break a promise by more than two standard errors: a false discovery rate of any agent (per claim
+    or per group of claims, over all studies or over 20 and more of one correlation) above alpha; or, from 100 slots on,
+    power of the honest agent below .9 (with a plan: of the planned slots, if it gives each as much as without).
     """
     from rich.progress import Progress
 
     from lakatos.agent.cli.bench_tables import print_protocol
-    from lakatos.agent.simulation import Design, simulation_document
+    from lakatos.agent.simulation import AGENTS, CORRELATIONS, Design, simulation_document
 
-    chosen = _listed(agents)
+    design = Design(
+        slots=slots,
+        seed=seed,
+        correlations=tuple(correlation or CORRELATIONS),
+        blocks=blocks,
+        own_streams=own_streams,
+        planned=planned,
+    )
     with Progress(console=err(), transient=True) as bars:
         task = bars.add_task("simulating", total=None)
         document = simulation_document(
-            chosen,
+            _listed(agents) or list(AGENTS),
             studies,
-            Design(slots=slots, seed=seed),
+            design,
             unguarded,
             workers,
             lambda done, of: bars.update(task, completed=done, total=of),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from lakatos.agent.cli.tables import escape, table
 
 METHODS = ("none", "bonferroni", "holm", "bh", "by", "lord++", "e-bh", "online-ebh")
+SPREAD = ("none", "bh", "online-ebh")  # whose spread is shown; --json has all
 _FALSE = ("supports", "opposes", "beyond")  # the counts of `effects.false_positives`
 
 
@@ -97,13 +100,13 @@ def print_sweep(document: dict[str, Any]) -> None:
 
 
 def print_protocol(document: dict[str, Any]) -> None:
-    """False discovery rates, power and prompts by agent and correction; and which promises are broken."""
+    """False discovery rates and their spread, power and prompts; and which promises are broken."""
     out = Console(width=None if sys.stdout.isatty() else 160)
     out.print(
         f"{document['studies']} studies of {document['slots']} slots, {document['true_share']:.0%} of the candidates "
         f"true at d = {document['d']:g}, the others at the boundary; {document['explored']} exploration prompts, "
         f"at most {document['n_max']} in a test; effects {', '.join(document['noises'])} in turn; "
-        f"alpha {document['alpha']:g}; official: {document['official']}",
+        f"{_streams(document)}; alpha {document['alpha']:g}; official: {document['official']}",
         markup=False,
         highlight=False,
     )
@@ -118,20 +121,43 @@ def print_protocol(document: dict[str, Any]) -> None:
         power.add_row(row["agent"], guards, *_cells(row, "power"))
         counts = (row["registered"], row["refused"], row["prompts_per_true"], row["prompts_per_null"])
         spent.add_row(row["agent"], guards, *("-" if n is None else f"{n:.1f}" for n in counts))
-    for shown in (rates, power, spent):
+    for shown in (rates, _spreads(document), power, spent):
         out.print(shown)
+    notes = [*_of_the_honest(document), "Means over studies, with standard errors; the spread is over studies too."]
+    notes.append("What the protocol promises is about official verdicts under guards; every other column is a view.")
+    for note in (*notes, *(f"broken: {broken}" for broken in document["broken"])):
+        out.print(note, markup=False, highlight=False)
+
+
+def _streams(document: dict[str, Any]) -> str:
+    """Who shares prompts, how effects depend, and what was planned."""
+    correlations = ", ".join(f"{c:g}" for c in document["correlations"])
+    among = "claims of a block" if document["blocks"] else "claims"
+    streams = "every claim on its own stream" if document["own_streams"] else "claims share streams"
+    planned = f"; {document['planned']} claims planned" if document["planned"] else ""
+    return f"{streams}, effects of {among} correlated by {correlations}{planned}"
+
+
+def _spreads(document: dict[str, Any]) -> Table:
+    """Of the false discovery proportion over studies, by correlation."""
+    of = [f"{method}: {what}" for method in SPREAD for what in ("sd", "q95", "above")]
+    spread = table("spread of proportions", "guards", "correlation", *of, right=range(2, 3 + len(of)))
+    for row in document["agents"]:
+        for cell in row["by_correlation"]:
+            found = [cell["methods"][method]["spread"] for method in SPREAD]
+            figures = [f"{f[what]:.3f}" for f in found for what in ("sd", "q95", "above")]
+            guards = "on" if row["guarded"] else "off"
+            spread.add_row(row["agent"], guards, f"{cell['correlation']:g}", *figures)
+    return spread
+
+
+def _of_the_honest(document: dict[str, Any]) -> Iterator[str]:
     for row in document["agents"]:
         if row["agent"] == "honest" and row["guarded"]:
             by_noise = ", ".join(f"{name} {_cell(x['power'])}" for name, x in row["official_by_noise"].items())
-            out.print(f"honest, official power by shape of effects: {by_noise}", markup=False, highlight=False)
-    out.print(
-        "Means over studies, with standard errors. What the protocol promises is about official verdicts under guards; "
-        "every other column is a view.",
-        markup=False,
-        highlight=False,
-    )
-    for broken in document["broken"]:
-        out.print(f"broken: {broken}", markup=False, highlight=False)
+            yield f"honest, official power by shape of effects: {by_noise}"
+            if document["planned"]:
+                yield f"honest, official power in planned slots: {_cell(row['methods'][METHODS[-1]]['planned_power'])}"
 
 
 def _cells(row: dict[str, Any], what: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""Agents that want confirmations: one honest, five that cheat. Each knows what the public interface tells, and no more.
+"""Agents that want confirmations: an honest one, and five that cheat with claims and tests. Those that cheat with
+streams are in `streamers.py`. Each knows what the public interface tells, and no more.
 
 `guarded` is what an agent does through the protocol (`laboratory.py`), `unguarded` what it does where it is granted
 what it wants (`freehand.py`). Both put forward claims about the candidates of a world in the same order.
@@ -7,7 +8,7 @@ what it wants (`freehand.py`). Both put forward claims about the candidates of a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -37,14 +38,19 @@ class Agent(Protocol):
 
 
 class Honest:
-    """Registers a claim about every candidate and tests each by its rule; unguarded, with a t-test of n_max prompts."""
+    """Registers a claim about every candidate and tests each by its rule; unguarded, with a t-test of n_max prompts.
+
+    Claims share their prompts, unguarded too, unless every claim has its own stream.
+    """
 
     def guarded(self, lab: Laboratory) -> None:
-        lab.test(_registered(lab, lab.world.candidates))
+        lab.test(registered(lab, lab.world.candidates))
 
     def unguarded(self, study: Freehand) -> None:
+        shared = study.draw(study.n_max)
         for candidate in study.world.candidates:
-            study.report(candidate, study.look(candidate, study.draw(study.n_max)).last, study.n_max)
+            prompts = study.draw(study.n_max) if study.own_streams else shared
+            study.report(candidate, study.look(candidate, prompts).last, study.n_max)
 
 
 class Peeker:
@@ -66,7 +72,7 @@ class Peeker:
                 lab.attempt(lambda: lab.store.freeze(hypothesis, wanted))
                 tried.add(hypothesis)
 
-        hypotheses = _registered(lab, lab.world.candidates)
+        hypotheses = registered(lab, lab.world.candidates)
         for hypothesis, evidence in zip(hypotheses, lab.test(hypotheses, peek), strict=True):
             if evidence.stop != "success":
                 lab.attempt(partial(lab.prolong, hypothesis))
@@ -102,7 +108,7 @@ class Padder:
     """
 
     def guarded(self, lab: Laboratory) -> None:
-        lab.test(_registered(lab, self._chosen(lab)))
+        lab.test(registered(lab, self._chosen(lab)))
 
     def unguarded(self, study: Freehand) -> None:
         for components in self._chosen(study):
@@ -152,17 +158,9 @@ class Leaker:
     """
 
     def guarded(self, lab: Laboratory) -> None:
-        tested = _registered(lab, lab.world.candidates[: lab.slots // 2])
+        tested = registered(lab, lab.world.candidates[: lab.slots // 2])
         lab.test(tested)
-        looks: dict[tuple[tuple[str, ...], str], float] = {}
-        for hypothesis in tested:
-            for name, effects in lab.seen(hypothesis).items():
-                score = _score(effects)
-                looks[tuple(name.split("+")), "supports" if score > 0 else "opposes"] = abs(score)
-        known = {(lab.registered[h].claim.components, "supports") for h in tested}
-        best = sorted(looks.keys() - known, key=lambda choice: (-looks[choice], choice))[: lab.left]
-        claims = [lab.claim(components, direction=direction) for components, direction in best]
-        lab.test([h for h in lab.propose(claims) if h])
+        lab.test(register_best(lab, tested))
 
     def unguarded(self, study: Freehand) -> None:
         prompts = study.draw(study.n_max)
@@ -170,26 +168,38 @@ class Leaker:
         looks = {
             (pair, direction): study.look(pair, prompts, direction=direction).last
             for pair in [*study.world.candidates, *others]
-            for direction in [
-                "supports" if _score(study.world.effect(pair, "confirmation")[prompts]) > 0 else "opposes"
-            ]
+            for direction in [seen_direction(study, pair, prompts)]
         }
         for pair, direction in sorted(looks, key=lambda choice: (looks[choice][0], choice))[: study.slots]:
             study.report(pair, looks[pair, direction], study.n_max, direction=direction)
 
 
-AGENTS: dict[str, type[Agent]] = {
-    "honest": Honest,
-    "peeker": Peeker,
-    "reworder": Reworder,
-    "padder": Padder,
-    "retrier": Retrier,
-    "leaker": Leaker,
-}
+def registered(lab: Laboratory, claims: Iterable[Sequence[str]], **fields: Any) -> list[int]:
+    """Register claims about these components: those that the log takes."""
+    return list(filter(None, lab.propose([lab.claim(components, **fields) for components in claims])))
 
 
-def _registered(lab: Laboratory, claims: Iterable[Sequence[str]]) -> list[int]:
-    return list(filter(None, lab.propose([lab.claim(components) for components in claims])))
+def register_best(lab: Laboratory, tested: Collection[int]) -> list[int]:
+    """Spend the slots that are left on claims that look best where these tests have looked, in either direction."""
+    looks: dict[tuple[tuple[str, ...], str], float] = {}
+    known = {(lab.registered[h].claim.components, "supports") for h in tested}
+    for hypothesis in tested:
+        for name, effects in lab.seen(hypothesis).items():
+            found = score(effects)
+            looks[tuple(name.split("+")), "supports" if found > 0 else "opposes"] = abs(found)
+    best = sorted(looks.keys() - known, key=lambda choice: (-looks[choice], choice))[: lab.left]
+    claims = [lab.claim(components, direction=direction) for components, direction in best]
+    return list(filter(None, lab.propose(claims)))
+
+
+def score(effects: Floats) -> float:
+    """The mean in its standard errors."""
+    return float(effects.mean() / effects.std() * math.sqrt(np.size(effects)))
+
+
+def seen_direction(study: Freehand, components: Sequence[str], prompts: Sequence[int]) -> str:
+    """The direction of the effect on these prompts."""
+    return "supports" if score(study.world.effect(components, "confirmation")[prompts]) > 0 else "opposes"
 
 
 def _wordings(lab: Laboratory, candidate: Sequence[str]) -> Iterable[dict[str, Any]]:
@@ -206,7 +216,3 @@ def _wordings(lab: Laboratory, candidate: Sequence[str]) -> Iterable[dict[str, A
     )
     yield {"claim": f"{two} + {one} carries simulated (>= {100 * THRESHOLD:g}% of gap)"}
     yield {**lab.claim([one, two]), "rationale": "another reason", "predicted": 0.5, "role": "rival"}
-
-
-def _score(effects: Floats) -> float:
-    return float(effects.mean() / effects.std() * math.sqrt(np.size(effects)))

@@ -50,10 +50,20 @@ class Freehand:
         slots: how many claims are reported.
         n_max: prompts of an ordinary test.
         seed: of the prompts.
+        planned: how many claims would have been planned, for the weights of slots.
+        own_streams: whether an honest agent draws prompts for every claim.
     """
 
-    def __init__(self, world: World, slots: int, n_max: int, seed: Sequence[int]) -> None:
-        self.world, self.slots, self.n_max = world, slots, n_max
+    def __init__(
+        self,
+        world: World,
+        slots: int,
+        n_max: int,
+        seed: Sequence[int],
+        planned: int | None = None,
+        own_streams: bool = False,
+    ) -> None:
+        self.world, self.slots, self.n_max, self.planned, self.own_streams = world, slots, n_max, planned, own_streams
         self.reported: list[Slot] = []
         self.true: dict[int, bool] = {}
         self.prompts: dict[int, int] = {}
@@ -95,6 +105,7 @@ class Freehand:
                 stop="exhausted",
                 frozen_e=e,
                 frozen_p=p,
+                planned=self.planned,
             )
         )
         self.true[number], self.prompts[number] = self.world.holds(claim), prompts

@@ -11,27 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from lakatos.agent.simulation.registered import Test, calibrated
 from lakatos.agent.simulation.world import BEHAVIOUR, THRESHOLD, Floats, World, place
-from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, Share, Stream, register
-from lakatos.experiments_db.store import Store, open_store
+from lakatos.experiments_db.log import Conflict, Duplicate, Proposal, Registration, Share, Stream, open_engine, register
+from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.claim import Hypothesis, NodeEffect, claim_hash, draw_matched, read_hypothesis
 from lakatos.tools.claim.measures import CORRUPTED, INTERVENED, of_match
 from lakatos.tools.errors import ProposalError, UserError
-from lakatos.tools.evidence import (
-    Battery,
-    Data,
-    Evidence,
-    Values,
-    conclude,
-    crashed,
-    e_process,
-    fixed,
-    gaps,
-    run_tests,
-    split_values,
-    stopped,
-)
+from lakatos.tools.evidence import Data, Evidence, Reach, Values, crashed, run_tests, split_values
 from lakatos.tools.records import content_hash
 from lakatos.tools.statistics import BATCH, MIN_EXPLORATION
 
@@ -39,18 +27,6 @@ MODEL = "simulated"
 WEIGHTS = content_hash(MODEL)
 
 Watch = Callable[[int, int, float], None]  # hypothesis, prompts so far, e-value so far; what it raises is a crash
-
-
-@dataclass(frozen=True)
-class Test:
-    """A registered claim with the constants of its test."""
-
-    claim: NodeEffect
-    battery: Battery
-    threshold: float
-    identity: str
-
-    __test__ = False  # it is not one of pytest's
 
 
 @dataclass(frozen=True)
@@ -74,14 +50,27 @@ class Laboratory:
         slots: how many claims may be registered.
         n_max: the most prompts that a test may use.
         secret_seed: of the study's secret.
+        planned: how many claims the study says beforehand that it will register.
+        own_streams: test every claim on a stream of its own.
     """
 
-    def __init__(self, world: World, slots: int, n_max: int, alpha: float, secret_seed: str) -> None:
-        self.world, self.slots, self.n_max = world, slots, n_max
-        self.store: Store = open_store("sqlite://", alpha=alpha, secret_seed=secret_seed)
+    def __init__(
+        self,
+        world: World,
+        slots: int,
+        n_max: int,
+        alpha: float,
+        secret_seed: str,
+        planned: int | None = None,
+        own_streams: bool = False,
+    ) -> None:
+        self.world, self.slots, self.n_max, self.own_streams = world, slots, n_max, own_streams
+        self.store = Store(open_engine("sqlite://"), alpha=alpha, secret_seed=secret_seed, planned=planned)
         self.registered: dict[int, Test] = {}
         self.refused = 0
         self._measured: dict[int, list[Data]] = {}
+        self._reach: dict[int, Reach] = {}  # of extended tests
+        self._without: dict[int, frozenset[str]] = {}  # prompts that a stream passes over
         self._proposed = 0
         self._explored = [place(pair) for pair in BEHAVIOUR.sample(MIN_EXPLORATION, world.seed)]
         self._run = self.store.begin_run(
@@ -120,38 +109,25 @@ class Laboratory:
     def test(self, hypotheses: Sequence[int], watch: Watch = lambda _hypothesis, _n, _e: None) -> list[Evidence]:
         """Test claims on one stream of fresh prompts, each by its registered rule. A crash is a claim's evidence.
 
-        Tests that were interrupted go on, on the stream that they have.
+        Tests that were interrupted go on, on the stream that they have; those that were extended, on another.
         """
-        if not hypotheses:
-            return []
-        stream = self.stream_of(hypotheses[0]) or self.open(hypotheses)
-        done = [self._measured.setdefault(h, []) for h in hypotheses]
-        died: dict[int, RuntimeError] = {}
+        if self.own_streams:
+            return [self._test([hypothesis], watch)[0] for hypothesis in hypotheses]
+        return self._test(hypotheses, watch) if hypotheses else []
 
-        def keep(draw: _Draw, alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
-            after = self._append(stream, [hypotheses[k] for k in alive], draw, data)
-            for k, e in zip(alive, after, strict=True):
-                done[k].append(data[alive.index(k)][-1])
-                try:
-                    watch(hypotheses[k], BATCH * len(done[k]), e)
-                except RuntimeError as error:
-                    died[k] = error
+    def extend(self, hypothesis: int, pairs: int) -> None:
+        """Let a test that ended without success go on, for so many more pairs in whole batches; `test` does so.
 
-        def stops(k: int, so_far: Sequence[Data]) -> str | None:
-            test = self.registered[hypotheses[k]]
-            return "crashed" if k in died else stopped(test.claim, test.battery, test.threshold, so_far)
+        Raises:
+            Conflict: it has not ended for want of pairs or for futility.
+        """
+        begun = BATCH * len(self._measured[hypothesis])
+        self.store.add_extension(hypothesis, begun, pairs)
+        self._reach[hypothesis] = Reach.extended(begun, pairs)
 
-        def measured(numbers: range, alive: Sequence[int]) -> list[_Draw]:
-            return [self._draw(stream, number, [hypotheses[k] for k in alive]) for number in numbers]
-
-        run_tests(
-            [partial(stops, k) for k in range(len(hypotheses))],
-            measured,
-            keep,
-            [list(own) for own in done],
-            self.store.drawn(stream.id),
-        )
-        return [self._freeze(h, died.get(k)) for k, h in enumerate(hypotheses)]
+    def confirmed(self) -> set[int]:
+        """The hypotheses that the study confirms so far."""
+        return {number for number, judged in self.store.judgements().items() if judged.state == "confirmed"}
 
     def open(self, hypotheses: Sequence[int]) -> Stream:
         """Open a stream of prompts for registered claims. Raises Conflict: one of them has one."""
@@ -167,9 +143,9 @@ class Laboratory:
         self._append(stream, [hypothesis], draw, [[*self._measured.get(hypothesis, []), draw.measured[0]]])
 
     def stream_of(self, hypothesis: int) -> Stream | None:
-        """The stream of a claim, if it has one."""
-        identity = self.registered[hypothesis].identity
-        return next((stream for stream in self.store.streams() if identity in stream.members), None)
+        """The newest stream of a claim, if it has one."""
+        streams = self._streams_of(hypothesis)
+        return streams[-1] if streams else None
 
     def prolong(self, hypothesis: int) -> None:
         """Try to add a draw of its own stream to a test. Raises Conflict: its evidence is frozen."""
@@ -197,6 +173,46 @@ class Laboratory:
             others: values[of_match(k)] - values[CORRUPTED] for k, others in enumerate(test.battery.matched["random"])
         }
         return {"+".join(test.claim.components): values[INTERVENED] - values[CORRUPTED], **found}
+
+    def _test(self, hypotheses: Sequence[int], watch: Watch) -> list[Evidence]:
+        stream = self._stream(hypotheses)
+        done = [self._measured.setdefault(h, []) for h in hypotheses]
+        died: dict[int, RuntimeError] = {}
+
+        def keep(draw: _Draw, alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
+            after = self._append(stream, [hypotheses[k] for k in alive], draw, data)
+            for k, so_far in zip(alive, data, strict=True):
+                done[k].append(so_far[-1])
+            for k, e in zip(alive, after, strict=True):
+                try:
+                    watch(hypotheses[k], BATCH * len(done[k]), e)
+                except RuntimeError as error:
+                    died[k] = error
+
+        def stops(k: int, so_far: Sequence[Data]) -> str | None:
+            hypothesis = hypotheses[k]
+            return "crashed" if k in died else self.registered[hypothesis].stopped(so_far, self._reach.get(hypothesis))
+
+        def measured(numbers: range, alive: Sequence[int]) -> list[_Draw]:
+            return [self._draw(stream, number, [hypotheses[k] for k in alive]) for number in numbers]
+
+        run_tests(
+            [partial(stops, k) for k in range(len(hypotheses))],
+            measured,
+            keep,
+            [list(own) for own in done],
+            self.store.drawn(stream.id),
+        )
+        return [self._freeze(h, died.get(k)) for k, h in enumerate(hypotheses)]
+
+    def _streams_of(self, hypothesis: int) -> list[Stream]:
+        identity = self.registered[hypothesis].identity
+        return [stream for stream in self.store.streams() if identity in stream.members]
+
+    def _stream(self, hypotheses: Sequence[int]) -> Stream:
+        """The stream that tests go on with, or a new one where they have none or were extended since."""
+        streams, extended = self._streams_of(hypotheses[0]), len(self.store.extensions(hypotheses[:1]))
+        return streams[-1] if len(streams) > extended else self.open(hypotheses)
 
     def _judge(self, proposal: Proposal) -> int | None:
         kind, twin = "malformed", None
@@ -243,7 +259,10 @@ class Laboratory:
     def _draw(self, stream: Stream, number: int, hypotheses: Sequence[int]) -> _Draw:
         """Draw and measure prompts for some claims."""
         drawn_at = self.store.time()
-        pairs = BEHAVIOUR.sample(BATCH, int(stream.seed), "confirmation", skip=BATCH * number).pairs
+        if stream.id not in self._without:
+            self._without[stream.id] = self.store.passed_over(stream)
+        seed, without = int(stream.seed), self._without[stream.id]
+        pairs = BEHAVIOUR.sample(BATCH, seed, "confirmation", skip=BATCH * number, without=without).pairs
         places, templates = [place(pair) for pair in pairs], tuple(pair.template for pair in pairs)
         tests = [self.registered[h] for h in hypotheses]
         values = [self.world.measure(t.claim, t.battery.matched, places, "confirmation") for t in tests]
@@ -257,29 +276,18 @@ class Laboratory:
         shares = []
         for hypothesis, so_far in zip(hypotheses, data, strict=True):
             test = self.registered[hypothesis]
-            e = float(e_process(test.claim, test.battery, Data.join(so_far))[-1])
             shared, own = split_values(test.claim, so_far[-1].values)
             common |= shared
-            shares.append(Share(hypothesis, len(so_far) - 1, own, e, engine="simulated", forwards=0.0, seconds=0.0))
+            after = test.e(so_far)
+            shares.append(Share(hypothesis, len(so_far) - 1, own, after, engine="simulated", forwards=0.0, seconds=0.0))
         self.store.add_draw(stream, draw.number, draw.drawn_at, draw.pairs, common, shares)
         return [share.e_after for share in shares]
 
     def _freeze(self, hypothesis: int, error: RuntimeError | None) -> Evidence:
         test, data = self.registered[hypothesis], Data.join(self._measured[hypothesis])
         if error is None:
-            evidence = conclude(test.claim, test.battery, test.threshold, data, test.identity)
+            evidence = test.conclude(data, self._reach.get(hypothesis))
         else:
             evidence = crashed(f"{type(error).__name__}: {error}", n=len(data))
         self.store.freeze(hypothesis, evidence)
         return evidence
-
-
-def calibrated(
-    world: World, claim: NodeEffect, matched: dict[str, tuple[str, ...]], places: Sequence[int], n_max: int
-) -> tuple[Battery, Data]:
-    """The constants of a claim's test, and the exploration numbers that they come from."""
-    template = BEHAVIOUR.templates_of("exploration")[0]
-    explored = Data(world.measure(claim, matched, places, "exploration"), (template,) * len(places))
-    gap, control_gaps = gaps(explored.values, {})
-    draft = Battery.draft(gap, control_gaps, matched)
-    return fixed(claim, draft, explored, n_max, len(BEHAVIOUR.templates_of("confirmation"))), explored

@@ -6,15 +6,20 @@ Effects have a standard deviation of 1 logit over the corpus, and a mean that is
     null candidates        delta         the boundary of the null hypothesis
     everything else        0
 
-On one prompt all components share a part of their noise (`SHARED` of the variance), so that claims tested on the same
-prompts are dependent. Candidates are pairs of heads and lie ten layers apart: the matched random components that a
-claim is compared with are never candidates. What they share cancels in that comparison, so that d is that of the weaker
-line.
+Claims tested on the same prompts are dependent: on one prompt the effects of two candidates have a given correlation,
+0, .5 or .9, because of a factor that all components share, or only those of one block of `BLOCK` candidates. Candidates
+are pairs of heads and lie ten layers apart: the matched random components that a claim is compared with are never
+candidates. They are of the candidate's neighbourhood, and with it they share at least `NEAR` of the variance, whatever
+the correlation of claims is: a neighbourhood has a factor of its own for what is lacking. What they share cancels in
+the comparison with their mean. Its standard deviation is sqrt(4/3 (1 - share)), .82 at most for three of them, and its
+mean beyond delta is that of the effect itself: the line "effect" is the weaker one, and d is its d. It alone carries
+the correlation; the comparison, from which common factors are gone, is all but independent over claims.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -30,7 +35,10 @@ Floats = NDArray[np.float64]
 
 THRESHOLD = 1e-4  # of the gap: both directions of a null are near its boundary
 GAP = 4.0  # logits, between the clean and the corrupted run of every prompt
-SHARED = 0.5  # of the variance, by all components on one prompt
+SHARED = 0.5  # of the variance, by all candidates on one prompt, where no other correlation is asked for
+CORRELATIONS = (0.0, 0.5, 0.9)  # that studies take turns with, by default
+NEAR = 0.5  # of the variance at least, by all components of a neighbourhood
+BLOCK = 5  # candidates that share a factor, where they come in blocks
 APART = 10  # layers between candidates
 HEADS = 8  # in a layer
 WORDS = 32  # of each of two kinds, for either split: 1,024 prompts
@@ -91,10 +99,21 @@ class World:
         true: how many of them have an effect.
         d: standardised effect of these, beyond delta.
         noise: a name of `NOISES`.
+        correlation: of the effects of two candidates on one prompt, 0 to 1.
+        blocks: whether only candidates of one block are correlated.
     """
 
-    def __init__(self, seed: int, candidates: int, true: int, d: float, noise: str) -> None:
-        self.seed, self.d = seed, d
+    def __init__(
+        self,
+        seed: int,
+        candidates: int,
+        true: int,
+        d: float,
+        noise: str,
+        correlation: float = SHARED,
+        blocks: bool = False,
+    ) -> None:
+        self.seed, self.d, self.correlation, self.blocks = seed, d, correlation, blocks
         self.shape = Shape(n_layers=APART * candidates + APART // 2, n_heads=HEADS, n_key_value_heads=HEADS, d_mlp=0)
         self.candidates = [(f"a{APART * k}.h0", f"a{APART * k}.h1") for k in range(candidates)]
         order = np.random.default_rng([seed, 1]).permutation(candidates)
@@ -133,12 +152,27 @@ class World:
 
     def _effect(self, components: tuple[str, ...], split: str) -> Floats:
         heads = {(c.layer, c.index or 0) for c in map(Component.parse, components)}
-        own = sum(self._of(3, *head)[split] for head in heads) / math.sqrt(len(heads))
         mean = 0.0
         if any(layer % APART == 0 for layer, _ in heads):
             mean = THRESHOLD * GAP + (self.d if self._true & {layer for layer, head in heads if head == 0} else 0.0)
-        found: Floats = mean + math.sqrt(SHARED) * self._of(4)[split] + math.sqrt(1 - SHARED) * own
+        near = max(NEAR, self.correlation)
+        places = [(layer + APART // 2 - 1) // APART for layer, _ in heads]
+        parts: list[tuple[float, list[tuple[int, ...]]]] = [
+            (self.correlation, [(5, place // BLOCK) if self.blocks else (4,) for place in places]),
+            (near - self.correlation, [(6, place) for place in places]),
+            (1 - near, [(3, *head) for head in heads]),
+        ]
+        found: Floats = np.full(WORDS * WORDS, mean)
+        for share, keys in parts:
+            if share:
+                found += math.sqrt(share) * self._mixed(keys, split)
         return found
+
+    def _mixed(self, keys: Sequence[tuple[int, ...]], split: str) -> Floats:
+        """The noise of all of these keys together, of variance 1 where those that differ are independent."""
+        often = Counter(keys)
+        total: Floats = np.sum([n * self._of(*key)[split] for key, n in often.items()], axis=0)
+        return total / math.sqrt(sum(n * n for n in often.values()))
 
     def _of(self, *key: int) -> dict[str, Floats]:
         """Noise of its own for every key: mean 0 and variance 1, over the corpus of either split."""

@@ -13,7 +13,7 @@ from scipy import stats
 from lakatos.agent.cli import app
 from lakatos.agent.simulation import Design, simulation_document
 from lakatos.agent.simulation import studies as simulation
-from lakatos.agent.simulation.agents import AGENTS
+from lakatos.agent.simulation.cast import AGENTS
 from lakatos.agent.simulation.freehand import t_test
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.studies import Job, simulate
@@ -232,10 +232,29 @@ def test_a_broken_promise_is_named_and_exits_with_1(monkeypatch):
 
 
 def test_a_false_discovery_rate_above_alpha_is_a_broken_promise():
-    fine = {"mean": 0.04, "se": 0.01}
-    row = {"agent": "x", "guarded": True, "methods": {"online-ebh": {"fdr": fine, "group_fdr": fine, "power": fine}}}
+    def found(mean):
+        fine = {"mean": 0.04, "se": 0.01}
+        return {
+            "online-ebh": {
+                "fdr": fine,
+                "group_fdr": {"mean": mean, "se": 0.01},
+                "power": fine,
+                "planned_power": fine,
+            }
+        }
+
+    def cells(mean, studies):
+        return [{"correlation": c, "studies": studies, "methods": found(m)} for c, m in ((0.5, 0.0), (0.9, mean))]
+
+    row = {"agent": "x", "guarded": True, "methods": found(0.04), "by_correlation": cells(0.04, 20)}
     assert list(simulation._broken([row], SMALL)) == []
-    row["methods"]["online-ebh"]["group_fdr"] = {"mean": 0.08, "se": 0.01}
+    row["by_correlation"] = cells(0.08, 19)
+    assert list(simulation._broken([row], SMALL)) == []
+    row["by_correlation"] = cells(0.08, 20)
+    assert list(simulation._broken([row], SMALL)) == [
+        "x at correlation 0.9: false discovery rate per group 0.080 (s.e. 0.010) is above 0.05"
+    ]
+    row |= {"methods": found(0.08), "by_correlation": cells(0, 20)}
     assert list(simulation._broken([row], SMALL)) == [
         "x: false discovery rate per group 0.080 (s.e. 0.010) is above 0.05"
     ]
