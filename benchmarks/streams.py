@@ -1,11 +1,11 @@
-"""What it saves to measure the claims of a stream together, and several of its draws at once.
+"""What it saves to measure several draws of a stream at once; `investigation.py` tells what sharing a stream saves.
 
     python benchmarks/streams.py                        on the pretrained and on a planted model
     python benchmarks/streams.py --model smollm2-135m --behaviour ioi
 
-Seconds of a draw of sixteen prompts, everything included (drawing, donors, control texts, base runs, arms, audits): of
-nine claims of six kinds, each by itself and all together, and together with 2 and 4 draws at once. The median of the
-repeats counts, taken in turn, so that a busy machine slows all of them alike.
+Seconds of a draw of sixteen prompts, everything included (drawing, donors, control texts, base runs, arms, audits), of
+nine claims of six kinds, where 1, 2 and 4 draws are measured at once. The median of the repeats counts, taken in turn,
+so that a busy machine slows all of them alike.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import argparse
 import statistics
 import time
 import zlib
-from collections.abc import Callable
-from functools import partial
 
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.claim import (
@@ -34,7 +32,7 @@ from lakatos.tools.experiment import Draw, Member, measure_draws
 from lakatos.tools.model import LoadedModel, load_model
 
 MODELS = (("smollm2-135m", "ioi"), ("planted:induction", "planted_recall"))
-AT_ONCE = (2, 4)
+AT_ONCE = (1, 2, 4)
 
 
 def main() -> None:
@@ -86,23 +84,17 @@ def compare(model: LoadedModel, name: str, repeats: int) -> None:
                 if isinstance(error := draw.data(place), Exception):
                     raise error
 
-    ways: dict[str, tuple[int, Callable[[], object]]] = {
-        "each by itself": (1, lambda: [measured([member], 1) for member in members]),
-        "together": (1, lambda: measured(members, 1)),
-    }
-    for n in AT_ONCE:
-        ways[f"together, {n} at once"] = (n, partial(measured, members, n))
-    ways["together"][1]()  # what the model can do is tried once
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    measured(members, 1)  # what the model can do is tried once
+    seconds: dict[int, list[float]] = {n: [] for n in AT_ONCE}
     for _ in range(repeats):
-        for way, (n, run) in ways.items():
+        for n, each in seconds.items():
             began = time.perf_counter()
-            run()
-            seconds[way].append((time.perf_counter() - began) / n)
-    first = statistics.median(seconds["each by itself"])
+            measured(members, n)
+            each.append((time.perf_counter() - began) / n)
+    first = statistics.median(seconds[1])
     print(f"{model.name} on {name}, {len(members)} claims, seconds of a draw")
-    for way, each in seconds.items():
-        print(f"  {way:<22} {statistics.median(each):8.3f}   1 / {first / statistics.median(each):.2f}")
+    for n, each in seconds.items():
+        print(f"  {n} at once {statistics.median(each):8.3f}   1 / {first / statistics.median(each):.2f}")
 
 
 if __name__ == "__main__":

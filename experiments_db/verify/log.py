@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -139,11 +139,8 @@ class WholeLog:
             self._explored[run.id] = list(behaviour.sample(n, exploration_seed(run.seed, "pairs"), "exploration"))
         return self._explored[run.id][:n]
 
-    def tested(self, hypothesis_id: int, before: int | None = None) -> list[Tested]:
-        """The prompts of a hypothesis's test, in the order they were drawn.
-
-        Args:
-            before: only those that it used before this stream was opened.
+    def tested(self, hypothesis_id: int) -> list[Tested]:
+        """The prompts of a hypothesis's test with their numbers, in the order they were drawn.
 
         Raises:
             LookupError, ValueError: a row that they need is missing or cannot be read.
@@ -152,11 +149,21 @@ class WholeLog:
             row, batches = self.row("hypotheses", hypothesis_id), self.batches_of.get(hypothesis_id, [])
             rows = Rows(self["draws"], self.prompts_of, self.effects_of)
             self._tested[hypothesis_id] = rows.tested(row.prediction(), batches)
-        found = self._tested[hypothesis_id]
-        if before is None:
-            return found
-        own = {b.number for b in self.batches_of.get(hypothesis_id, []) if self._stream_of(b) < before}
-        return [prompt for prompt in found if prompt.batch in own]
+        return self._tested[hypothesis_id]
+
+    def bet_on(self, hypothesis_id: int, before: int | None = None) -> list[tuple[str, str]]:
+        """Uid and template of each prompt of a hypothesis's test, whether or not its numbers can be read.
+
+        Args:
+            before: only those that it used before this stream was opened.
+        """
+        batches = self.batches_of.get(hypothesis_id, [])
+        own = [b for b in batches if before is None or self._stream_of(b) < before]
+        rows = [self._prompts_of(batch) for batch in own]
+        return [(prompt.uid, prompt.template) for prompts in rows for prompt in prompts]
+
+    def _prompts_of(self, batch: m.Batch) -> Sequence[m.Prompt | m.Effect]:
+        return self.effects_of.get(batch.id, []) if batch.draw_id is None else self.prompts_of.get(batch.draw_id, [])
 
     def _stream_of(self, batch: m.Batch) -> int:
         return self.row("draws", batch.draw_id).stream_id if batch.draw_id is not None else 0

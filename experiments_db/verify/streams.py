@@ -61,7 +61,7 @@ def _draw_lies(
 ) -> Iterator[str]:
     behaviour = Behaviour.model_validate(log.row("runs", members[0].run_id).behaviour_definition)
     unit, family = predictions[0].battery.unit, predictions[0].claim.family
-    bet = [(p.uid, p.template) for row in members for p in log.tested(row.id, before=stream.id)]
+    bet = [prompt for row in members for prompt in log.bet_on(row.id, before=stream.id)]
     blocks = PER_TEMPLATE if unit == "template" else None
     expected = behaviour.stream(int(stream.seed), "confirmation", family, blocks, passed_over(unit, bet))
     told = {row.id: prediction for row, prediction in zip(members, predictions, strict=True)}

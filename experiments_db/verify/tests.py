@@ -59,7 +59,7 @@ def _order_lies(row: m.HypothesisRow, batches: Sequence[m.Batch], log: WholeLog)
             yield f"hypotheses row {row.id}: its test left out draws of streams row {stream}"
     if streams != sorted(streams) or taken != sorted(taken):
         yield f"hypotheses row {row.id}: its test went back to a stream that it had left"
-    uids = [prompt.uid for prompt in log.tested(row.id)]
+    uids = [uid for uid, _ in log.bet_on(row.id)]
     if len(set(uids)) < len(uids):
         yield f"hypotheses row {row.id}: its test bets on a prompt twice"
 
