@@ -45,12 +45,18 @@ MUTATIONS = (
     Mutation("statistics: a p-value of zero", "return (1 + hits) / (1 + flips)", "return hits / flips", STATISTICS),
     Mutation(
         "stopping rule: futility at once",
-        "e < FUTILE_BELOW and n >= MIN_FOR_FUTILITY",
-        "e < FUTILE_BELOW or n >= MIN_FOR_FUTILITY",
+        "e < FUTILE_BELOW and n - since >= MIN_FOR_FUTILITY",
+        "e < FUTILE_BELOW or n - since >= MIN_FOR_FUTILITY",
         STATISTICS,
     ),
     Mutation("stopping rule: a batch too many", '"exhausted" if n >= n_max', '"exhausted" if n > n_max', STATISTICS),
     Mutation("multiplicity: later slots cost nothing", "1 - 2 * block", "1 - block", MULTIPLICITY),
+    Mutation(
+        "multiplicity: a plan gets more of alpha",
+        "PLANNED_SHARE: Final = 0.8",
+        "PLANNED_SHARE: Final = 0.9",
+        MULTIPLICITY,
+    ),
     Mutation("multiplicity: the bar falls with the weight", "1 / (alpha * weight)\n", "weight / alpha\n", MULTIPLICITY),
     Mutation("multiplicity: e-BH forgets m", "* descending >= m / alpha", "* descending >= 1 / alpha", MULTIPLICITY),
     Mutation(
@@ -69,10 +75,10 @@ MUTATIONS = (
         (STORE + "test_a_slot_cannot_be_left_out_or_taken_twice",),
     ),
     Mutation(
-        "guards: drawn before registration",
-        "NEW.drawn_at > registered_at",
-        "NEW.drawn_at > ''",
-        (STORE + "test_a_batch_cannot_be_drawn_before_registration",),
+        "guards: drawn before its stream was opened",
+        "NEW.drawn_at > at)",
+        "NEW.drawn_at > '')",
+        (STORE + "test_a_draw_cannot_come_before_its_stream_or_the_registration",),
     ),
     Mutation(
         "guards: any e-value is evidence",
@@ -82,9 +88,15 @@ MUTATIONS = (
     ),
     Mutation(
         "guards: a part of the battery is enough",
-        'f"EXISTS ({_LACKS[dialect]})"',
+        'f"EXISTS ({_lacks(dialect)})"',
         '"1 = 0"',
         (STORE + "test_a_prompt_without_its_whole_battery_is_refused",),
+    ),
+    Mutation(
+        "guards: anybody joins an opened stream",
+        '"WHERE member.value = h.claim_hash))"',
+        "\"WHERE member.value <> ''))\"",
+        (STORE + "test_nobody_joins_an_opened_stream",),
     ),
     Mutation(
         "engine: a block too many is read at the answer's position only",
@@ -152,6 +164,18 @@ MUTATIONS = (
         "entry.previous != previous or entry.compute_hash() != entry.entry_hash",
         "entry.previous != previous",
         (VERIFY + "test_a_lie_that_the_digests_follow_is_told_by_the_hash_of_its_entry",),
+    ),
+    Mutation(
+        "verify: a draw may lack what its claims have in common",
+        "if set(draw.common) != wanted:",
+        "if set(draw.common) > wanted:",
+        (LIE.format("claims-have-a-number-less-in-common"),),
+    ),
+    Mutation(
+        "streams: a test that goes on meets prompts that it has bet on",
+        "without = run.store.passed_over(self.stream)",
+        "without = frozenset[str]()",
+        ("tests/experiments_db/test_lies.py::test_the_honest_log_has_every_kind_of_row_and_verifies",),
     ),
     Mutation("claim hash: of any weights", 'facts = {"weights": weights,', 'facts = {"weights": "",', CLAIMS),
     Mutation(

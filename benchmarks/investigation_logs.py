@@ -8,7 +8,7 @@ from typing import Any
 
 
 def bytes_told(path: str) -> tuple[dict[str, Any], str]:
-    """The bytes of a database, and of the cells of each of its tables, for each claim with evidence; and the same as text.
+    """The bytes of a database and of the cells of each table, for each claim with evidence; and the same as text.
 
     A cell counts as many bytes as its text or blob has, a number eight. What is left is the database's own: indexes,
     pages that are not full.

@@ -1,9 +1,9 @@
 """Whole simulated studies: false discoveries, power and prompts of honest and cheating agents under every correction.
 
 A false discovery proportion is the share of false claims among the confirmed; a false discovery rate is its mean over
-studies. Where claims share prompts, the proportion spreads wider over studies than where each has its own, about the
-same mean. Per group it is the share of groups of overlapping claims (`correction.groups`) of which no confirmed claim
-is true. Power is the share of the registered true claims that are confirmed.
+studies. Where claims share prompts, the proportion spreads wider over studies than where each has its own; what is
+promised is its mean. Per group it is the share of groups of overlapping claims (`correction.groups`) of which no
+confirmed claim is true. Power is the share of the registered true claims that are confirmed.
 
 Under guards the verdicts are those of the log: `Reader.judgements` for the official ones, `correction.confirmed` for
 the views that are shown beside them. P-values of tests that stop when they succeed are not p-values, whoever runs them.

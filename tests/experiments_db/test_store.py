@@ -169,10 +169,11 @@ def stream(store, registered):
     return store.open_stream([registered.claim_hash])
 
 
-@pytest.mark.parametrize("early", ["2000-01-01T00:00:00.000000+00:00", None])
+@pytest.mark.parametrize("early", ["long ago", "registration", "opening"])
 def test_a_draw_cannot_come_before_its_stream_or_the_registration(store, registered, stream, early):
+    moments = {"registration": registered.registered_at, "opening": stream.at}
     with pytest.raises(Conflict, match=r"follow its opening|after its hypothesis was registered"):
-        draw(store, stream, 0, [share(registered)], drawn_at=early or registered.registered_at)
+        draw(store, stream, 0, [share(registered)], drawn_at=moments.get(early, "2000-01-01T00:00:00.000000+00:00"))
 
 
 def test_one_bet_per_claim_and_prompt(store, registered, stream):

@@ -76,6 +76,17 @@ def test_slot_weights_never_sum_to_more_than_one():
         slot_weights(-1)
 
 
+def test_planned_slots_share_four_fifths_and_the_others_the_rest():
+    g = slot_weights(1000, planned=24)
+    np.testing.assert_allclose(g[:24], 0.8 / 24, rtol=1e-15)
+    np.testing.assert_allclose(g[24:], 0.2 * slot_weights(976), rtol=1e-12)
+    np.testing.assert_array_equal(slot_weights(10, planned=24), g[:10])
+    assert success_threshold(g[23], 0.05) == pytest.approx(600)
+    assert slot_weights(100_000, planned=1).sum() < 1
+    with pytest.raises(ValueError, match="at least one hypothesis"):
+        slot_weights(3, planned=0)
+
+
 def test_success_threshold():
     assert success_threshold(slot_weights(1)[0], 0.05) == pytest.approx(4000)
     for weight, alpha in [(0, 0.05), (1.5, 0.05), (math.nan, 0.05), (0.5, 0), (0.5, 1)]:

@@ -268,7 +268,7 @@ def test_a_new_agent_gains_nothing_where_claims_are_strongly_correlated(agent, b
 
 @pytest.mark.heavy
 def test_common_prompts_widen_the_spread_of_false_discovery_proportions():
-    """Honest t-tests at .05, 60 studies of 100 slots, where effects are correlated by .9: the mean stays."""
+    """Honest t-tests at .05, 60 studies of 100 slots, where effects are correlated by .9: the mean does not rise."""
     shared, own = (
         np.array([simulate(honestly(k, own)).methods["none"].false_share for k in range(60)]) for own in (False, True)
     )
