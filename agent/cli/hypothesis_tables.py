@@ -20,32 +20,7 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
     record = document["record"]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
     console.print(f"[bold]{escape(document['text'])}[/]   {state}", highlight=False)
-    facts = {
-        "claim hash": document["claim_hash"],
-        "slot, weight": f"{record['slot']}, {record['weight']:g}: confirmed alone at e >= {record['threshold']:,.0f}",
-        "registered": f"{document['registered_at']}, run {document['run']}, {document['proposer']}, {document['role']}",
-        "model": f"{record['model']}  {record['weights'][:19]}...",
-        "behaviour": f"{record['behaviour']}  {record['behaviour_hash'][:19]}...",
-        "gap": f"{record['battery']['gap']:.4g}, from {record['battery']['explored']} exploration pairs",
-        "compared with": ", ".join(_compared(record)) or "nothing",
-        "speaks of": document["scope"],
-        "rationale": document["rationale"] or "none given",
-    }
-    if document["reading"]:
-        facts["reading"] = document["reading"]
-    if document["streams"]:
-        facts["prompts"] = "; ".join(
-            f"stream {s['id']}, opened {s['opened_at']}"
-            + (f", shared with {s['claims'] - 1} other claims" if s["claims"] > 1 else "")
-            for s in document["streams"]
-        )
-    if document["extensions"]:
-        facts["extended"] = "; ".join(f"by {x['pairs']} pairs after {x['begun']}" for x in document["extensions"])
-    if document["replicated_by"]:
-        facts["replicated by"] = f"hypothesis {document['replicated_by']}"
-    if document["contradicted_by"]:
-        facts["contradicted by"] = f"hypothesis {document['contradicted_by']}"
-    for name, value in facts.items():
+    for name, value in _facts(document).items():
         console.print(f"{name:>15}  {showable(value)}", markup=False, highlight=False, soft_wrap=True)
     evidence = document["evidence"]
     if evidence is None:
@@ -82,6 +57,37 @@ def print_hypothesis(console: Console, store: Store, entry: Entry, prompts: int)
         )
     _print_against(console, document["against"])
     _print_prompts(console, document["prompts"], document["runs"], prompts)
+
+
+def _facts(document: dict[str, Any]) -> dict[str, str]:
+    """What is known of a hypothesis beside its evidence, in words."""
+    record = document["record"]
+    facts = {
+        "claim hash": document["claim_hash"],
+        "slot, weight": f"{record['slot']}, {record['weight']:g}: confirmed alone at e >= {record['threshold']:,.0f}",
+        "registered": f"{document['registered_at']}, run {document['run']}, {document['proposer']}, {document['role']}",
+        "model": f"{record['model']}  {record['weights'][:19]}...",
+        "behaviour": f"{record['behaviour']}  {record['behaviour_hash'][:19]}...",
+        "gap": f"{record['battery']['gap']:.4g}, from {record['battery']['explored']} exploration pairs",
+        "compared with": ", ".join(_compared(record)) or "nothing",
+        "speaks of": document["scope"],
+        "rationale": document["rationale"] or "none given",
+    }
+    if document["reading"]:
+        facts["reading"] = document["reading"]
+    if document["streams"]:
+        facts["prompts"] = "; ".join(
+            f"stream {s['id']}, opened {s['opened_at']}"
+            + (f", shared with {s['claims'] - 1} other claims" if s["claims"] > 1 else "")
+            for s in document["streams"]
+        )
+    if document["extensions"]:
+        facts["extended"] = "; ".join(f"by {x['pairs']} pairs after {x['begun']}" for x in document["extensions"])
+    if document["replicated_by"]:
+        facts["replicated by"] = f"hypothesis {document['replicated_by']}"
+    if document["contradicted_by"]:
+        facts["contradicted by"] = f"hypothesis {document['contradicted_by']}"
+    return facts
 
 
 def _print_against(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -25,6 +25,7 @@ from lakatos.tools.behaviour import PromptPair
 from lakatos.tools.evidence import Evidence, Values
 
 _ATTEMPTS = 20
+_RAISED = "P0001"  # PostgreSQL's state of what a trigger refuses
 
 T = TypeVar("T")
 
@@ -84,10 +85,12 @@ class Log(Reader):
                     written = {"id": entry.id, "rows": rows, "previous": previous, "entry_hash": entry.compute_hash()}
                     connection.execute(sa.insert(m.LedgerEntry), written)
                 return result
-            except IntegrityError as error:
-                if "ledger" not in str(error.orig) or attempt == _ATTEMPTS:
-                    raise Conflict(f"The log does not take this: {error.orig}.") from error
             except DBAPIError as error:
+                refused = isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", "") == _RAISED
+                if refused and "ledger" in str(error.orig) and attempt < _ATTEMPTS:
+                    continue
+                if refused:
+                    raise Conflict(f"The log does not take this: {error.orig}.") from error
                 raise StoreError(
                     f"Cannot write to {self.engine.url}: {error.orig}. Nothing of this step was kept."
                 ) from error

@@ -32,8 +32,8 @@ def test_it_verifies(stored):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ("measured = json_set(measured, '$.clean', 99.5)", "its e-value is not that of its prompts"),
-        ("measured = json_remove(measured, '$.clean')", "is not of its claim, or lacks a number of its battery"),
+        ("measured = json_set(measured, '$.intervened', 99.5)", "its e-value is not that of its prompts"),
+        ("measured = json_remove(measured, '$.intervened')", "is not of its claim, or lacks a number of its battery"),
         ("uid = 'chosen'", "effects row 3: is not the prompt that the seed gives"),
         ("prompt = json_set(prompt, '$.clean', 'another')", "effects row 3: is not the prompt that the seed gives"),
         ("batch_id = 2", "has 15 prompts, not 16 in their places"),
