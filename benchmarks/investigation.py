@@ -20,6 +20,7 @@ What bounds the rest: base runs are shared, interventions are not (but for claim
 tested alone pays two base runs a prompt, and each of its four arms pays the blocks and positions after it. At END that
 is little, at S2 it is as much as all that follows S2. So the gain grows with the number of claims and falls with how
 early their components are; of necessity, whose arms are run at all positions and on the control too, it is small.
+Claims that bet on templates and claims that bet on prompts have a stream for each unit, so base runs are made twice.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Claims are of six kinds, about heads and MLPs of a model of 48 layers and 25 heads; their batteries, effects and
 evidence come from `lakatos.tools.evidence`, drawn once for each of a few dozen variants (`synthetic_variants.py`). What
 is beneath hypotheses is taken from these: prompts and their numbers, calibrations, evidence (its e-value a little
-changed, so that no two are alike). The guards are off while rows are written, digests are not those of the rows, and
+changed, so that no two are alike). Every batch has prompts of its own, in the form that logs had before claims shared
+streams: reading knows both. The guards are off while rows are written, digests are not those of the rows, and
 the ledger has one entry for a thousand claims: `lakatos verify` would complain of all that.
 """
 
