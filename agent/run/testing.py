@@ -169,19 +169,16 @@ def _test(tests: _Tests) -> None:
     def keep(drawn: _Drawn, alive: Sequence[int], data: Sequence[Sequence[Data]]) -> None:
         nonlocal spent
         found, so_far = drawn.measured, dict(zip(alive, data, strict=True))
-        crashes, shares = {}, []
-        for k, own in zip(alive, found.own, strict=True):
-            if isinstance(own, Exception):
-                crashes[k] = _crashed(own, so_far[k])
-        for place, k in enumerate(alive):
-            if k not in crashes:
-                shares.append(tests.share(k, so_far[k], found, place, len(alive) - len(crashes)))
+        died = {k: own for k, own in zip(alive, found.own, strict=True) if isinstance(own, Exception)}
+        crashes = {k: _crashed(error, so_far[k]) for k, error in died.items()}
+        going = [(place, k) for place, k in enumerate(alive) if k not in died]
+        shares = [tests.share(k, so_far[k], found, place, len(going)) for place, k in going]
         frozen = {entries[k].id: evidence for k, evidence in crashes.items()}
         run.store.add_draw(tests.stream, found.draw.number, drawn.at, found.prompts, found.common, shares, frozen)
         spent += found.forwards
         for k, evidence in crashes.items():
             tests.tell(k, evidence)
-        ended = {k: _concluded(entries[k], so_far[k]) for k in alive if k not in crashes and tests.stops(k, so_far[k])}
+        ended = {k: _concluded(entries[k], so_far[k]) for _, k in going if tests.stops(k, so_far[k])}
         for k, evidence in ended.items():
             tests.freeze(k, evidence)
         over.update(crashes, ended)
