@@ -5,7 +5,8 @@
 
 A fifth of the claims are true. They are about one to three of the 1,200 heads of a model, a tenth the other way round,
 so that claims overlap and some are refuted. Rows pass every constraint, but only what these and `lakatos correct` read
-is filled in, and batches belong to no draw, as in logs from before claims shared streams; triggers are off. Nothing is cached between methods: each document reads the log again.
+is filled in, triggers are off, and batches belong to no draw, as in logs from before claims shared streams. Nothing is
+cached between methods: each document reads the log again.
 """
 
 from __future__ import annotations
