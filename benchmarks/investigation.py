@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--positions", default="S2,END", help="of the node effects")
     parser.add_argument("--pairs", type=int, default=128, help="most pairs of a test")
     parser.add_argument("--parts", type=int, default=4, help="in which claims are tested alone")
-    parser.add_argument("--repeats", type=int, help="1; of --agreement 12")
+    parser.add_argument("--repeats", type=int, help="1; of --agreement 6")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--agreement", action="store_true")
     parser.add_argument("--log", metavar="FILE")
@@ -68,7 +68,7 @@ def main() -> None:
     elif given.agreement:
         from agreement import agreements
 
-        found, text = agreements(given.repeats or 12)
+        found, text = agreements(given.repeats or 6)
     else:
         found, text = compare(given)
     print(json.dumps(found, indent=2) if given.json else text)
