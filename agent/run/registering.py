@@ -144,7 +144,9 @@ def _register(run: Context, proposal: Proposal, asked: _Asked, constants: dict[s
     twins = _twins(run, asked)
     if twins:
         text = describe(asked.claim, run.behaviour.name)
-        _refuse(run, proposal, "duplicate", _twin(run, twins[0], text), twins[0])
+        _refuse(run, proposal, "duplicate", f"registered already as hypothesis {twins[0]} ({text})", twins[0])
+        if run.store.stop_of(twins[0]) in ("exhausted", "futility"):
+            run.watcher.say(f"`lakatos extend {twins[0]} --pairs N` goes on with its test")
         return
     found = constants[asked.identity]
     if isinstance(found, _Refused):
@@ -180,13 +182,6 @@ def _register(run: Context, proposal: Proposal, asked: _Asked, constants: dict[s
 def _twins(run: Context, asked: _Asked) -> list[int]:
     """The hypotheses that are the same claim."""
     return run.store.with_hash(asked.identity.removeprefix("sha256:"))
-
-
-def _twin(run: Context, hypothesis_id: int, text: str) -> str:
-    """That a claim is in the log already, and how its test goes on where it lacked pairs."""
-    stop = run.store.stop_of(hypothesis_id)
-    more = f"; `lakatos extend {hypothesis_id}` goes on with its test" if stop in ("exhausted", "futility") else ""
-    return f"registered already as hypothesis {hypothesis_id} ({text}){more}"
 
 
 def _cap(run: Context, claim: AnyClaim, controls: Collection[str]) -> int:

@@ -82,6 +82,8 @@ def _row(log: WholeLog, table: str, key: int, digest: str) -> Iterator[str]:
 def _where(row: Row) -> str:
     if isinstance(row, m.Effect):
         return f" (batch {row.batch_id}, prompt {row.uid})"
+    if isinstance(row, m.Prompt):
+        return f" (draw {row.draw_id}, prompt {row.uid})"
     return f" (hypothesis {row.hypothesis_id})" if isinstance(row, m.Batch | m.EvidenceRow | m.Extension) else ""
 
 

@@ -59,8 +59,8 @@ CONTRADICTED = {
     "UPDATE hypotheses SET calibration = json_set(calibration, '$.templates[0]', 'x') WHERE id = 1": "on other prompts",
     # tests
     "UPDATE hypotheses SET record = json_set(record, '$.battery.n_max', 16) WHERE id = 1": "the stopping rule fired here",
-    "UPDATE effects SET place = 40 WHERE id = 16": "not 16 in their places",
-    "UPDATE effects SET claim_hash = 'sha256:0' WHERE id = 16": "is not of its claim",
+    "UPDATE prompts SET place = 40 WHERE id = 16": "not 16 in their places",
+    "UPDATE batches SET hypothesis_id = 9 WHERE hypothesis_id = 1": "speaks of hypotheses row 9, which was not there yet",
     # reviews and re-runs
     "UPDATE reviews SET reason = '' WHERE decision = 'retract'": "gives no reason",
     "UPDATE reviews SET score = 3 WHERE decision = 'retract'": "has the score 3 and the decision retract",
@@ -91,15 +91,15 @@ def test_a_row_that_two_entries_name_is_named(full_copy):
     assert any("a second time" in lie for lie in rechain(full_copy))
 
 
-def test_an_effect_that_was_appended_apart_from_its_batch_is_named(full_copy):
+def test_a_batch_that_was_appended_apart_from_its_draw_is_named(full_copy):
     with sqlite3.connect(full_copy) as raw:
-        number = raw.execute("SELECT MIN(id) FROM ledger WHERE rows LIKE '%effects%'").fetchone()[0]
+        number = raw.execute("SELECT MIN(id) FROM ledger WHERE rows LIKE '%batches%'").fetchone()[0]
 
     def part(rows):
         rows[number + 1] = [rows[number].pop(), *rows[number + 1]]
 
     _ledger(full_copy, part)
-    assert any("was not appended together with batches row 1" in lie for lie in rechain(full_copy))
+    assert any("was not drawn and appended with draws row 1" in lie for lie in rechain(full_copy))
 
 
 def test_work_between_the_head_that_a_run_names_and_its_end_is_named(full_copy):

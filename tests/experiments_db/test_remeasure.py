@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from random import Random
 
 import pytest
@@ -228,7 +229,9 @@ class TestCommand:
         forge(toy_copy, entry.id)
         assert app(run, standalone_mode=False) == 0
         assert app([*run, "--remeasure", "all", "--hypothesis", str(entry.id)], standalone_mode=False) == 1
-        assert f"(hypothesis {entry.id}): intervened is" in capsys.readouterr().out
+        assert re.search(
+            rf"hypotheses row {entry.id}: prompt \d+ of batch \d+ of its test: intervened is", capsys.readouterr().out
+        )
 
     def test_a_model_that_is_not_there_takes_back_no_lie(self, toy_copy, tmp_path, capsys):
         gone = str(tmp_path / "gone")

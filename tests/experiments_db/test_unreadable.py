@@ -23,9 +23,9 @@ from lakatos.tools.errors import UserError
 pytestmark = pytest.mark.heavy
 
 CELLS = {  # what is written into one cell, and how verify names the row
-    "UPDATE effects SET measured = 'oops' WHERE id = 20": "effects row 20: its measured is no JSON",
-    "UPDATE effects SET measured = '[1]' WHERE id = 20": "effects row 20: its measured is [1]",
-    "UPDATE effects SET prompt = '{}' WHERE id = 20": "effects row 20: is not what was appended",
+    "UPDATE batches SET own = 'oops' WHERE id = 5": "batches row 5: its own is no JSON",
+    "UPDATE draws SET common = '[1]' WHERE id = 2": "draws row 2: its common is [1]",
+    "UPDATE prompts SET prompt = '{}' WHERE id = 20": "prompts row 20: is not what was appended",
     "UPDATE events SET payload = 'null' WHERE id = 2": "events row 2: its payload is None",
     "UPDATE events SET payload = 7 WHERE id = 2": "events row 2: its payload is 7",
     "UPDATE events SET payload = '{}' WHERE kind = 'finished'": "events row 4: names no ledger head",
@@ -37,7 +37,7 @@ CELLS = {  # what is written into one cell, and how verify names the row
     "UPDATE hypotheses SET calibration = '{}' WHERE id = 1": "hypotheses row 1: cannot be derived again",
     "UPDATE hypotheses SET rationale = CAST(X'ff' AS TEXT) WHERE id = 1": "hypotheses row 1: cannot be read",
     "UPDATE evidence SET e = 'much' WHERE id = 1": "evidence row 1: its e is 'much'",
-    "UPDATE evidence SET record = '{}' WHERE id = 1": "hypotheses row 1: cannot be derived again (",
+    "UPDATE evidence SET record = '{}' WHERE id = 1": "hypotheses row 2: cannot be derived again (",
     "UPDATE reviews SET blind = 7 WHERE id = 1": "reviews row 1: its blind is 7",
     "UPDATE reruns SET prompts = '{}' WHERE id = 1": "reruns row 1: its prompts is {}",
     "UPDATE reruns SET record = '{}' WHERE id = 1": "reruns row 1: cannot be derived again",
@@ -69,7 +69,7 @@ def lakatos(*args):
 
 @pytest.mark.parametrize("change", CELLS)
 def test_verify_names_what_cannot_be_read_and_goes_on(full_copy, change):
-    tell(full_copy, change, "UPDATE effects SET uid = 'chosen' WHERE id = (SELECT MAX(id) FROM effects)")
+    tell(full_copy, change, "UPDATE prompts SET uid = 'chosen' WHERE id = (SELECT MAX(id) FROM prompts)")
     status, out = lakatos("verify", "--db", full_copy, "--json")
     told = json.loads(out)["problems"]
     assert status == 1
@@ -100,8 +100,8 @@ def test_verify_names_a_table_that_is_gone_or_lacks_a_column(full_copy, table, h
         ("UPDATE hypotheses SET record = json_set(record, '$.battery', 7) WHERE id = 5", "hypotheses row 5"),
         ("UPDATE hypotheses SET record = 'oops' WHERE id = 5", "hypotheses row 5"),
         ("UPDATE hypotheses SET record = json_remove(record, '$.model') WHERE id = 5", "hypotheses row 5"),
-        ("UPDATE evidence SET record = '{}' WHERE hypothesis_id = 5", "evidence row 5"),
-        ("UPDATE evidence SET record = 'null' WHERE hypothesis_id = 5", "evidence row 5"),
+        ("UPDATE evidence SET record = '{}' WHERE hypothesis_id = 5", "evidence row 7"),
+        ("UPDATE evidence SET record = 'null' WHERE hypothesis_id = 5", "evidence row 7"),
     ],
 )
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in ("log", "show", "rerun", "export", "drift")])

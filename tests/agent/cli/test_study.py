@@ -78,6 +78,8 @@ def test_a_duplicate_of_a_claim_that_lacked_pairs_says_how_it_goes_on(toy, toy_c
     file = tmp_path / "again.yaml"
     file.write_text(f"- {json.dumps(ended.text)}\n")
     options = ["--model", toy[1], "--claims", file, "--proposer", "file", "--attribution-pairs", 4, "--db", toy_copy]
-    lakatos_here("run", toy[0], *options)
-    (refused,) = open_store(str(toy_copy)).refused(2)
-    assert f"`lakatos extend {ended.id}` goes on with its test" in refused.reason
+    _, _, err = lakatos_here("run", toy[0], *options)
+    assert f"`lakatos extend {ended.id} --pairs N` goes on with its test" in err
+    store = open_store(str(toy_copy))
+    assert [r.duplicate_of for r in store.refused(2)] == [ended.id]
+    assert store.verify() == []
