@@ -121,12 +121,10 @@ class Store(StudyReader, Log):
             raise UserError(f"{who} needs at least {BATCH} more pairs, and there are none that it has not used.")
         return more
 
-    def extend(self, entry: Entry, pairs: int) -> int:
-        """Append that a test may go on; see `extension`."""
-        more = self.extension(entry, pairs)
+    def extend(self, entry: Entry, pairs: int) -> None:
+        """Append that a test may go on, by as many pairs as `extension` gives it."""
         assert entry.evidence is not None
-        self.add_extension(entry.id, entry.evidence.n, more)
-        return more
+        self.add_extension(entry.id, entry.evidence.n, pairs)
 
     def _left(self, entry: Entry, pairs: int) -> int:
         """How many of so many further pairs there are to draw for a test."""

@@ -58,11 +58,10 @@ def extend(
     for context in contexts.values():
         context.load()  # before anything is appended
     fresh = [entry for entry in entries if entry not in reopened]
-    for entry in fresh:
-        store.extension(entry, pairs or 0)
+    granted = [store.extension(entry, pairs or 0) for entry in fresh]
     try:
-        for entry in fresh:
-            more = store.extend(entry, pairs or 0)
+        for entry, more in zip(fresh, granted, strict=True):
+            store.extend(entry, more)
             told.say(f"{entry.id}: {more} more pairs for {entry.text}")
         for run_id, ids in runs.items():
             with contexts[run_id].interruptions.interruptible():

@@ -37,7 +37,7 @@ def test_registered(run: Context) -> None:
     lack = [e for e in run.entries() if _lacked_pairs(e)] if more is not None else []
     for entry in lack:
         with suppress(UserError):  # there are no further prompts
-            run.store.extend(entry, more or 0)
+            run.store.extend(entry, run.store.extension(entry, more or 0))
     if lack:
         finish_tests(run)
 
@@ -60,7 +60,7 @@ def finish_tests(run: Context, only: Collection[int] | None = None) -> None:
     most = run.config.max_tests
     for stream, members in _streams(run, pending if most is None else pending[: most - tested]):
         run.watcher.phase("testing", tested, len(entries))
-        _test(_Tests(run, stream, members))
+        _test(_Tests(run, stream, members, run.store.passed_over(stream)))
         tested += len(members)
     if tested < len(entries):
         run.check_limits(tested)
@@ -90,6 +90,7 @@ class _Tests:
     run: Context
     stream: Stream
     entries: list[Entry]
+    without: frozenset[str]  # what the stream passes over
 
     def members(self, places: Sequence[int]) -> list[Member]:
         return [Member(self.entries[k].claim, self.entries[k].battery) for k in places]
@@ -99,8 +100,7 @@ class _Tests:
         seed = partial(run.store.seed, stream_key(self.stream.members, self.stream.nonce))
         names = {name for member in members for name in control_names(member.claim, run.behaviour)}
         controls = [control for control in run.controls if control.name in names]
-        without = run.store.passed_over(self.stream)
-        return [Draw.of(members, run.behaviour, controls, number, seed, without=without) for number in numbers]
+        return [Draw.of(members, run.behaviour, controls, number, seed, without=self.without) for number in numbers]
 
     def stops(self, place: int, so_far: Sequence[Data]) -> str | None:
         entry = self.entries[place]

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lakatos.experiments_db.documents.provenance import kin
+from lakatos.experiments_db.documents.provenance import rivals
 from lakatos.experiments_db.log import Entry, Tested, to_data
 from lakatos.experiments_db.store import Store
-from lakatos.tools.evidence import Data, parts_of
+from lakatos.tools.claim import describe
+from lakatos.tools.evidence import Data, Prediction, parts_of
+from lakatos.tools.evidence.constants import Line
 from lakatos.tools.statistics import confidence_interval
 
 Effects = dict[str, tuple[str, float]]  # uid -> template and main effect
@@ -22,37 +24,38 @@ def against(store: Store, entry: Entry) -> list[dict[str, Any]]:
     a 95 % interval, the e-process inverted. It describes; no verdict rests on it, and it is not adjusted for selection.
     Claims in another unit cannot be compared, and are left out.
     """
-    own = _main(entry, store.prompts(entry.id))
-    found = []
-    rivals = kin(store, entry).rivals if own else ()
-    for other in (store.hypothesis(str(number)) for number in rivals):
-        theirs = _main(other, store.prompts(other.id))
+    own, found = _main(entry.prediction, store.prompts(entry.id)), list[dict[str, Any]]()
+    for number, other in rivals(store, entry).items() if own else ():
+        theirs = _main(other, store.prompts(number))
         both = [uid for uid in own if uid in theirs]
-        if both and other.battery.lines[0].unit == entry.battery.lines[0].unit:
-            found.append(_difference(entry, other, own, theirs, both))
+        if both and _line(other).unit == _line(entry.prediction).unit:
+            claim = {"id": number, "text": describe(other.claim, other.behaviour), "role": other.role}
+            found.append(claim | _difference(entry.prediction, other, own, theirs, both))
     return found
 
 
-def _difference(entry: Entry, other: Entry, own: Effects, theirs: Effects, both: list[str]) -> dict[str, Any]:
+def _difference(mine: Prediction, other: Prediction, own: Effects, theirs: Effects, both: list[str]) -> dict[str, Any]:
     x = np.array([own[uid][1] - theirs[uid][1] for uid in both])
-    bets = Data({"x": x}, tuple(own[uid][0] for uid in both)).by(entry.battery.unit).values["x"]
-    low, high = confidence_interval(bets, entry.battery.lines[0].scale + other.battery.lines[0].scale)
+    bets = Data({"x": x}, tuple(own[uid][0] for uid in both)).by(mine.battery.unit).values["x"]
+    low, high = confidence_interval(bets, _line(mine).scale + _line(other).scale)
     return {
-        "id": other.id,
-        "text": other.text,
-        "role": other.prediction.role,
         "n": len(both),
         "mean": float(bets.mean()),
         "low": low,
         "high": high,
-        "unit": entry.battery.lines[0].unit,
+        "unit": _line(mine).unit,
         "larger": float((x > 0).mean()),
     }
 
 
-def _main(entry: Entry, prompts: list[Tested]) -> Effects:
+def _line(prediction: Prediction) -> Line:
+    """The line of the main effect."""
+    return prediction.battery.lines[0]
+
+
+def _main(prediction: Prediction, prompts: list[Tested]) -> Effects:
     """The main effect of each prompt of a test."""
     if not prompts:
         return {}
-    part = parts_of(entry.claim, entry.battery, to_data(prompts).values)[0]
+    part = parts_of(prediction.claim, prediction.battery, to_data(prompts).values)[0]
     return {p.uid: (p.template, float(x)) for p, x in zip(prompts, part.effect, strict=True)}

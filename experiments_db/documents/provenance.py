@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.store import Store
 from lakatos.tools.claim import AnyClaim, Arms, opposes
-from lakatos.tools.evidence import PLANNED_D
+from lakatos.tools.evidence import PLANNED_D, Prediction
 from lakatos.tools.statistics import sample_size
 
 _UNCAPPED = 10**9
@@ -36,11 +37,15 @@ def kin(store: Store, entry: Entry) -> Kin:
     sorts: dict[str, list[int]] = {"parents": [], "replications": [], "opposites": [], "same_place": []}
     for key, claim in store.about_the_same(entry.id, entry.prediction).items():
         sorts[_sort(entry.claim, claim)].append(key)
+    return Kin(rivals=tuple(rivals(store, entry)), **{name: tuple(ids[:_MOST]) for name, ids in sorts.items()})
+
+
+def rivals(store: Store, entry: Entry) -> dict[int, Prediction]:
+    """The rivals of a claim that were proposed beside it, or what it is a rival of; at most the first fifty."""
     role = entry.prediction.role
     wanted = "main" if role == "rival" else "rival"
     beside = store.proposed_beside(entry.id) if role != "null" else {}
-    rivals = [key for key, fellow in beside.items() if fellow.role == wanted]
-    return Kin(rivals=tuple(rivals[:_MOST]), **{name: tuple(ids[:_MOST]) for name, ids in sorts.items()})
+    return dict(islice(((key, fellow) for key, fellow in beside.items() if fellow.role == wanted), _MOST))
 
 
 def proposal_document(store: Store, entry: Entry) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lakatos.experiments_db.verify.comparing import same, spent
 from lakatos.experiments_db.verify.log import WholeLog
 from lakatos.experiments_db.verify.streams import column_lies
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.evidence import Evidence, Reach, common_names, conclude, crashed, e_process
+from lakatos.tools.evidence import Evidence, Prediction, Reach, common_names, conclude, crashed, e_process
 from lakatos.tools.statistics import BATCH, PER_TEMPLATE
 
 
@@ -21,7 +21,7 @@ def batch_lies(row: m.HypothesisRow, log: WholeLog) -> Iterator[str]:
     prediction = row.prediction()
     claim, battery = prediction.claim, prediction.battery
     batches, done = log.batches_of.get(row.id, []), list[Tested]()
-    yield from _alone_lies(row, [b for b in batches if b.draw_id is None], log)
+    yield from _alone_lies(row, prediction, [b for b in batches if b.draw_id is None], log)
     yield from _order_lies(row, batches, log)
     reach = Reach.of(battery)
     for number, batch in enumerate(batches):
@@ -31,7 +31,7 @@ def batch_lies(row: m.HypothesisRow, log: WholeLog) -> Iterator[str]:
         if not spent(batch) or not batch.engine:
             yield f"{here}: spent {batch.forwards} forwards and {batch.seconds} seconds in {batch.engine!r}"
         if batch.draw_id is not None:
-            yield from _shared_lies(row, batch, log)
+            yield from _shared_lies(row, prediction, batch, log)
         done += [prompt for prompt in log.tested(row.id) if prompt.batch == batch.number]
         e = float(e_process(claim, battery, to_data(done))[-1])
         reach = _reach(row, reach, before=batch, log=log)
@@ -64,9 +64,9 @@ def _order_lies(row: m.HypothesisRow, batches: Sequence[m.Batch], log: WholeLog)
         yield f"hypotheses row {row.id}: its test bets on a prompt twice"
 
 
-def _shared_lies(row: m.HypothesisRow, batch: m.Batch, log: WholeLog) -> Iterator[str]:
+def _shared_lies(row: m.HypothesisRow, prediction: Prediction, batch: m.Batch, log: WholeLog) -> Iterator[str]:
     """A batch is what a member of a stream takes from a draw."""
-    here, prediction = f"batches row {batch.id}", row.prediction()
+    here = f"batches row {batch.id}"
     draw = log.row("draws", batch.draw_id or 0)
     stream = log.row("streams", draw.stream_id)
     if row.claim_hash not in stream.members or row.study_id != stream.study_id:
@@ -79,9 +79,10 @@ def _shared_lies(row: m.HypothesisRow, batch: m.Batch, log: WholeLog) -> Iterato
     yield from (f"{here}: {why}" for why in column_lies(own))
 
 
-def _alone_lies(row: m.HypothesisRow, batches: Sequence[m.Batch], log: WholeLog) -> Iterator[str]:
+def _alone_lies(
+    row: m.HypothesisRow, prediction: Prediction, batches: Sequence[m.Batch], log: WholeLog
+) -> Iterator[str]:
     """Batches of before streams: prompts from the claim's own seed."""
-    prediction = row.prediction()
     if not batches:
         return
     if prediction.nonce is None:
