@@ -5,6 +5,7 @@ verdict     what a correction says of a family of hypotheses
 verify      re-derives every hash, seed, e-value and verdict from rows, and whatever else follows without a model
 store       a study: its log and what follows from it
 documents   the log as records for people and programs
+mechanism   what is confirmed of how a model does something, put together
 regression  a confirmed claim put to the question again;  pytest_plugin: its files as tests
 audit       stored prompts, run again
 index       a file beside the log that answers lists and searches, and can be thrown away
