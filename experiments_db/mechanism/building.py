@@ -166,9 +166,8 @@ def _place(text: str) -> tuple[int, str, int, str]:
 
 def _node(claim: NodeEffect | Necessity, component: str, own: _About, known: Node | None) -> Node:
     """A component as one more claim shows it."""
-    backing, node = own.backing, known or Node((), component=component)
-    merged = {name: (*getattr(node, name), *more) for name, more in backing.items()}
-    merged = {name: tuple(dict.fromkeys(values)) for name, values in merged.items()}
+    node = known or Node((), component=component)
+    merged: dict[str, Any] = {k: tuple(dict.fromkeys((*getattr(node, k), *v))) for k, v in own.backing.items()}
     merged["claims"] = tuple(sorted(merged["claims"]))
     together = claim.components if len(claim.components) > 1 else node.together
     if isinstance(claim, Necessity):

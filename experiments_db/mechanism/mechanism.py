@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any, Final, Literal
 
 LEVEL: Final = 0.95  # of the intervals of shares
 Direction = Literal["supports", "opposes"]
@@ -173,8 +170,8 @@ class Mechanism:
         del told["lines"]
         return told
 
-    def to_frame(self) -> pd.DataFrame:
-        """Every hypothesis behind the mechanism, one a row, the columns as in `lakatos log --json`."""
+    def to_frame(self) -> Any:
+        """Every hypothesis behind it as a pandas DataFrame, one a row, with the columns of `lakatos log --json`."""
         import pandas as pd
 
         return pd.DataFrame(list(self.lines))
