@@ -95,14 +95,24 @@ class RunConfig(Limits):
         description="The model: smollm2-135m (built in), a Hugging Face id, a folder, or null:<any of these>.",
     )
     device: str = Field("cpu", description="The torch device: cpu, cuda, cuda:1, mps.")
-    proposer: Literal["attribution", "random", "file", "llm", "replication"] = Field(
-        "attribution",
-        description="Where hypotheses come from: attribution (no LLM), random (control arm), file, llm, replication "
-        "(what this study confirmed, on other prompt families).",
+    proposer: Literal["drill", "attribution", "random", "file", "llm", "replication"] = Field(
+        "drill",
+        description="Where hypotheses come from: drill (from heads to a mechanism, stage after stage, no LLM), "
+        "attribution (one table, one round), random (control arm), file, llm, replication (what this study confirmed, "
+        "on other prompt families).",
     )
-    hypotheses: int = Field(16, ge=1, le=200, description="How many hypotheses to propose in a round.")
-    rounds: int = Field(
-        1, ge=1, le=50, description="How often to propose; an LLM sees the verdicts of the rounds before."
+    hypotheses: int = Field(
+        24,
+        ge=1,
+        le=200,
+        description="How many hypotheses to propose: in a round, or, by drill, in all rounds together.",
+    )
+    rounds: int | None = Field(
+        None,
+        ge=1,
+        le=50,
+        description="How often to propose; a proposer sees the verdicts of the rounds before. Default: what it needs, "
+        "which is 1, and 5 for drill.",
     )
     threshold: float = Field(
         DEFAULT_THRESHOLD,

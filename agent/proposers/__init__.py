@@ -1,6 +1,7 @@
 """Where hypotheses come from. What a proposer says is data and decides nothing.
 
 protocol        what a proposer is, and what it may see of a run
+drill           stage after stage: where, how, who steps in, is it enough, how far
 attribution     the strongest rows of the attribution table, with rivals and nulls among them
 chance          any components at all: the control arm
 file            a person's own claims
@@ -15,23 +16,37 @@ from collections.abc import Mapping
 from lakatos.agent.proposers.attribution import attribution, from_attribution
 from lakatos.agent.proposers.briefing import proposal_prompt, shortened, verdict
 from lakatos.agent.proposers.chance import at_random, chance
+from lakatos.agent.proposers.drill import STAGES, drill
 from lakatos.agent.proposers.file import file, from_file
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
-from lakatos.agent.proposers.protocol import Ended, Explored, Proposal, Proposed, Proposer, Purpose, Requests, View
+from lakatos.agent.proposers.protocol import (
+    Ended,
+    Explored,
+    Proposal,
+    Proposed,
+    Proposer,
+    Purpose,
+    Requests,
+    Searched,
+    View,
+)
 from lakatos.agent.proposers.replication import replication, to_replicate
 from lakatos.agent.proposers.schema import looks_back, proposal_schema
 
 PROPOSERS: Mapping[str, Proposer] = {
+    "drill": drill,
     "attribution": attribution,
     "llm": language_model,
     "file": file,
     "replication": replication,
     "random": chance,
 }
+ROUNDS: Mapping[str, int] = {"drill": len(STAGES)}  # that a proposer needs; others need one
 
 __all__ = [
     "ATTEMPTS",
     "PROPOSERS",
+    "ROUNDS",
     "Ended",
     "Explored",
     "Proposal",
@@ -39,6 +54,7 @@ __all__ = [
     "Proposer",
     "Purpose",
     "Requests",
+    "Searched",
     "View",
     "at_random",
     "from_attribution",

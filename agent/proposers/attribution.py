@@ -23,19 +23,25 @@ def from_attribution(explored: Explored, how_many: int, threshold: float) -> lis
     """
     rows = [(Component.parse(r["component"]), float(r["score"])) for r in explored.attributions]
     at_position = [r for r in rows if r[0].position is not None]
-    nulls = max(1, how_many // 8) if how_many > 1 else 0
-    rivals = max(1, how_many // 8) if how_many > 3 else 0
-    necessity = (how_many - nulls - rivals) * 2 // 5
-    effects = how_many - nulls - rivals - necessity
+    without = max(1, how_many // 8) if how_many > 1 else 0
+    beside = max(1, how_many // 8) if how_many > 3 else 0
+    necessity = (how_many - without - beside) * 2 // 5
+    effects = how_many - without - beside - necessity
 
     proposals = [_node_effect(c, s, explored, threshold) for c, s in at_position[:effects]]
     supporting = (r for r in rows if r[0].position is None and r[1] > 0)
     proposals += [_necessity(c, s, explored, threshold) for c, s in islice(supporting, necessity)]
     used = {component for component, _ in at_position[:effects]}
-    proposals += list(islice(_rivals(at_position, used, explored, threshold), rivals))
-    weakest = [r for r in reversed(at_position) if r[0].kind == "head" and r[0].position == "END" and r[0] not in used]
-    proposals += [_no_effect(c, s, explored, threshold) for c, s in weakest[:nulls]]
-    return proposals
+    proposals += list(islice(rivals(at_position, used, explored, threshold), beside))
+    return [*proposals, *nulls(at_position, used, explored, threshold, without)]
+
+
+def nulls(
+    rows: Sequence[tuple[Component, float]], used: set[Component], explored: Explored, threshold: float, how_many: int
+) -> list[Proposal]:
+    """That the heads of the weakest attribution at END have no effect."""
+    weakest = [r for r in reversed(rows) if r[0].kind == "head" and r[0].position == "END" and r[0] not in used]
+    return [_no_effect(c, s, explored, threshold) for c, s in weakest[:how_many]]
 
 
 def _node_effect(
@@ -74,7 +80,7 @@ def _no_effect(component: Component, score: float, explored: Explored, threshold
     return {"claim": claim, "rationale": why, "predicted": fraction, "role": "null"}
 
 
-def _rivals(
+def rivals(
     rows: Sequence[tuple[Component, float]], used: set[Component], explored: Explored, threshold: float
 ) -> Iterator[Proposal]:
     """For each strong component: the strongest unused one of its kind and position, if it can from its layer."""

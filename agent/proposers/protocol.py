@@ -10,10 +10,15 @@ from lakatos.agent.llm import Message
 from lakatos.experiments_db.log import Entry, Refused
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import AnyClaim
-from lakatos.tools.component import Shape
+from lakatos.tools.component import Component, Shape
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lakatos.prompts import Prompt
+    from lakatos.tools.experiment import Probed
+    from lakatos.tools.intervention import Base, Intervention
 
 Proposal = dict[str, Any]  # of the form of `lakatos.tools.claim.Hypothesis`, not yet judged
 Purpose = Literal["propose", "interpret"]
@@ -64,6 +69,40 @@ class Requests(Protocol):
         """What the language model said of the verdicts of the round before; nothing if it was silent."""
 
 
+class Searched(NamedTuple):
+    """A stage of a proposer that searches: what it put forward, and what it found and had no budget for."""
+
+    stage: str
+    proposals: tuple[Proposal, ...]
+    left: tuple[Proposal, ...]
+
+
+class Searching(Protocol):
+    """Measuring on exploration prompts, within a run's limits. Nothing that it shows is evidence.
+
+    Each method raises Stop where a limit of the run is reached, or the user interrupted.
+    """
+
+    def effects(self, interventions: Sequence[Intervention], base: Base) -> NDArray[np.float64]:
+        """How far each intervention moves the metric, as a fraction of the gap: [n_interventions, n_pairs].
+
+        Restored on the corrupted run, lost on the clean one.
+        """
+
+    def kept(self, circuits: Sequence[Sequence[Component]]) -> list[float]:
+        """The share of the model's metric that each circuit keeps, everything else being resampled."""
+
+    def probe(self, claims: Sequence[AnyClaim]) -> list[Probed | None]:
+        """Each claim's whole battery; None: the model or the behaviour has not what it is about."""
+
+    @property
+    def edges(self) -> dict[str, dict[str, float]]:
+        """Edge attribution: sender -> receiver -> mean score, as a fraction of the gap; {} where it cannot be had."""
+
+    def stepping_in(self, missing: Sequence[Component]) -> list[dict[Component, float]]:
+        """For each missing component: later ones -> how much more they write towards the answer, in logits."""
+
+
 class View(Protocol):
     """A run as a proposer sees it: settings, exploration, verdicts. No seed of confirmation prompts is among it."""
 
@@ -73,7 +112,11 @@ class View(Protocol):
 
     @property
     def how_many(self) -> int:
-        """The most hypotheses of a round."""
+        """The most hypotheses: of a round, or, for a proposer that searches, of the run."""
+
+    @property
+    def proposed(self) -> int:
+        """How many the rounds before have put forward."""
 
     @property
     def threshold(self) -> float:
@@ -120,6 +163,18 @@ class View(Protocol):
         """What the study has confirmed of this behaviour and model, but for replications: text and claim."""
 
     @property
+    def known(self) -> list[Entry]:
+        """What the study has registered of this behaviour and model, with its verdicts."""
+
+    @property
+    def searched(self) -> list[Searched]:
+        """The stages that this run has been through."""
+
+    @property
+    def searching(self) -> Searching:
+        """The run's exploration prompts, to measure on."""
+
+    @property
     def requests(self) -> Requests:
         """The run's language model."""
 
@@ -129,6 +184,7 @@ class Proposed(NamedTuple):
 
     proposals: list[Proposal]
     call_id: int | None = None  # the request to a language model that it comes from
+    searched: tuple[Searched, ...] = ()  # what it looked for
 
 
 class Proposer(Protocol):

@@ -7,8 +7,10 @@ interruptions  what ends a run or makes it wait: Ctrl-C, wishes from elsewhere, 
 beginning      what was selected, on which model
 exploring      whether the model shows the behaviour, and where to look
 proposing      the proposer, and what it sees of the run;  asking: its requests to a language model
+searching      exploration prompts, open to a proposer that searches
 registering    proposals judged: a slot, or a refusal
 testing        registered claims tested, draw by draw;  extending: tests that ended, gone on with
+explaining     how much of the behaviour the confirmed nodes make up together
 concluding     what the verdicts come to
 """
 

@@ -17,9 +17,11 @@ from langgraph.types import Command
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm import LLM, language_model
+from lakatos.agent.proposers import ROUNDS
 from lakatos.agent.run.beginning import begin
 from lakatos.agent.run.concluding import ask_for_prose, conclude
 from lakatos.agent.run.context import Context
+from lakatos.agent.run.explaining import explain
 from lakatos.agent.run.exploring import check, explore
 from lakatos.agent.run.proposing import propose
 from lakatos.agent.run.registering import register_proposals
@@ -58,10 +60,11 @@ def build_graph(run: Context, checkpointer: Any = None) -> Any:
     def interpreting(state: State) -> Command[Literal["propose", "conclude"]]:
         if run.config.proposer == "llm":
             ask_for_prose(run, state["round"])
-        more = state["round"] < run.config.rounds
+        more = state["round"] < (run.config.rounds or ROUNDS.get(run.config.proposer, 1))
         return Command(goto="propose" if more else "conclude", update={"round": state["round"] + more})
 
     def concluding(state: State) -> None:  # noqa: ARG001 - langgraph names it
+        explain(run)
         conclude(run)
 
     graph = StateGraph(State)

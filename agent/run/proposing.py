@@ -5,24 +5,52 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from lakatos.agent.proposers import PROPOSERS, Explored, Requests
+from lakatos.agent.proposers import PROPOSERS, Explored, Proposal, Requests, Searched
 from lakatos.agent.run.asking import Asking
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db.log import Entry, Refused
+from lakatos.agent.run.searching import Searching
+from lakatos.experiments_db.log import SEARCHED, Entry, Refused
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.component import Shape
+from lakatos.tools.errors import Stop
 
 
 def propose(run: Context, round_: int) -> int:
-    """Ask the proposer; every proposal becomes a row, word for word. Returns how many there are."""
+    """Ask the proposer; every proposal becomes a row, word for word. Returns how many there are.
+
+    What a proposer searched for is in the log before its proposals are, and is not searched for again.
+    """
     already = run.store.proposals(run.run_id, round_)
     if already:
         return len(already)
-    proposals, call_id = PROPOSERS[run.config.proposer](RunView(run, round_))
+    searched = [event for event in run.store.events(run.run_id, SEARCHED) if event.payload["round"] == round_]
+    call_id = None
+    if searched:
+        proposals = [p for event in searched for stage in event.payload["stages"] for p in stage["proposals"]]
+    else:
+        proposals, call_id = _asked(run, round_)
     if proposals:
         run.store.propose(run.run_id, round_, proposals, call_id)
     return len(proposals)
+
+
+def _asked(run: Context, round_: int) -> tuple[list[Proposal], int | None]:
+    """What the proposer puts forward; what it searched for is appended, with what that cost."""
+    view = RunView(run, round_)
+    try:
+        found = PROPOSERS[run.config.proposer](view)
+    except Stop:
+        if view.searching.forwards:
+            run.store.event(run.run_id, "searching", {"round": round_}, view.searching.forwards, view.searching.seconds)
+        raise
+    if found.searched:
+        payload = {"round": round_, "stages": [own._asdict() for own in found.searched]}
+        run.store.event(run.run_id, SEARCHED, payload, view.searching.forwards, view.searching.seconds)
+        for own in found.searched:
+            left = f", {len(own.left)} more for want of budget not" if own.left else ""
+            run.watcher.say(f"searched ({own.stage}): {len(own.proposals)} proposed{left}")
+    return found.proposals, found.call_id
 
 
 class RunView:
@@ -38,6 +66,32 @@ class RunView:
         self.behaviour: Behaviour = run.behaviour
         self.model: str = run.row.model
         self.requests: Requests = Asking(run)
+
+    @cached_property
+    def searching(self) -> Searching:
+        """The run's exploration prompts, to measure on."""
+        return Searching(self._run)
+
+    @property
+    def proposed(self) -> int:
+        """How many the rounds before have put forward."""
+        return len(self._run.store.proposals(self._run.run_id))
+
+    @property
+    def searched(self) -> list[Searched]:
+        """The stages that this run has been through."""
+        events = self._run.store.events(self._run.run_id, SEARCHED)
+        return [Searched(**stage) for event in events for stage in event.payload["stages"]]
+
+    @cached_property
+    def known(self) -> list[Entry]:
+        """What the study has registered of this behaviour and model, with its verdicts."""
+        row = self._run.row
+        return [
+            e
+            for e in self._run.store.hypotheses()
+            if (e.prediction.weights, e.prediction.behaviour_hash) == (row.weights, row.behaviour_hash)
+        ]
 
     @cached_property
     def shape(self) -> Shape:
@@ -69,11 +123,4 @@ class RunView:
     @property
     def confirmed(self) -> list[tuple[str, AnyClaim]]:
         """What the study has confirmed of this behaviour and model, but for what is a replication itself."""
-        row = self._run.row
-        return [
-            (e.text, e.claim)
-            for e in self._run.store.hypotheses()
-            if e.state == "confirmed"
-            and e.claim.family is None
-            and (e.prediction.weights, e.prediction.behaviour_hash) == (row.weights, row.behaviour_hash)
-        ]
+        return [(e.text, e.claim) for e in self.known if e.state == "confirmed" and e.claim.family is None]

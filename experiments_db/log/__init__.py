@@ -27,6 +27,7 @@ from lakatos.experiments_db.log.registration import Registration, filed, registe
 from lakatos.experiments_db.log.reviews import MOST_AUTHOR, MOST_REASON, SCORES, add_review
 from lakatos.experiments_db.log.row import GENESIS, Base
 from lakatos.experiments_db.log.rows import ledger_hash
+from lakatos.experiments_db.log.runs import EXPLAINED, SEARCHED
 from lakatos.experiments_db.log.seal import Seal, append_seal, broken_seals, make_seal, read_seals, seal_file
 from lakatos.experiments_db.log.seeds import (
     derive_seed,
@@ -66,11 +67,13 @@ from lakatos.experiments_db.log.values import (
 
 __all__ = [
     "DECISIONS",
+    "EXPLAINED",
     "GENESIS",
     "MOST_AUTHOR",
     "MOST_REASON",
     "SCORE",
     "SCORES",
+    "SEARCHED",
     "WISHES",
     "Agreement",
     "Base",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,6 +13,8 @@ from lakatos.experiments_db.log.records import Refused, RunRecord, Status
 from lakatos.experiments_db.log.rows import RowReader
 from lakatos.tools.errors import NotThere
 
+SEARCHED: Final = "searched"  # the kind of event that says what a proposer looked for on exploration prompts
+EXPLAINED: Final = "explained"  # ... that holds what the confirmed nodes of a run do together, prompt by prompt
 _STATUS: Mapping[str, Status] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
 _ENDS = ("started", "resumed", *_STATUS)  # kinds of events that say where a run stands
 

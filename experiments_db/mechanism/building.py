@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from lakatos.experiments_db.documents import entry_line
-from lakatos.experiments_db.log import Entry
+from lakatos.experiments_db.log import SEARCHED, Entry
 from lakatos.experiments_db.mechanism.explained import explained_by
 from lakatos.experiments_db.mechanism.mechanism import (
     Absent,
+    Backup,
     Circuit,
     Looks,
     Mechanism,
@@ -32,12 +33,13 @@ from lakatos.tools.claim import (
     NodeEffect,
     NoEffect,
     Sufficiency,
+    claim_fields,
     claim_of,
 )
+from lakatos.tools.claim import Backup as BackupClaim
 from lakatos.tools.component import Component
 from lakatos.tools.errors import NotThere
-
-LEFT_OVER = "left"  # where the event of a round's search keeps what was not proposed for want of budget
+from lakatos.tools.records import content_hash
 
 
 def run_mechanism(store: StudyReader, run_id: int) -> Mechanism:
@@ -136,19 +138,20 @@ class _About:
 
 def _parts(entries: Iterable[Entry]) -> dict[str, tuple[Any, ...]]:
     """The parts of a mechanism, by the names of its fields."""
-    about: dict[AnyParent, _About] = defaultdict(_About)
+    about: dict[str, _About] = defaultdict(_About)
     readings: list[Reading] = []
     for entry in entries:
-        about[entry.claim.tested].add(entry)
+        about[content_hash(claim_fields(entry.claim.tested))].add(entry)
         if entry.state == "inconclusive" and entry.reading and entry.claim.family is None:
             readings += [
                 Reading((entry.id,), component=c, reading=entry.reading) for c in entry.claim.tested.components
             ]
     found: dict[str, list[Any]] = defaultdict(list)
     nodes: dict[str, Node] = {}
-    for claim, own in about.items():
+    for own in about.values():
         if not own.confirmed:
             continue
+        claim = own.entry.claim.tested
         if isinstance(claim, NodeEffect | Necessity):
             for component in claim.components:
                 nodes[component] = _node(claim, component, own, nodes.get(component))
@@ -186,6 +189,8 @@ def _part(claim: AnyParent, own: _About) -> tuple[str, Any]:
             effect = own.entry.evidence.effect if own.entry.evidence else None
             told |= {"attends_from": claim.attends_from, "attends_to": claim.attends_to}
             return "looks", Looks(**told, heads=claim.components, margin=effect.mean if effect else None)
+        case BackupClaim():
+            return "backups", Backup(**told, components=claim.components, of=claim.of, effect=own.fraction)
         case Sufficiency():
             told |= {"faithfulness": claim.faithfulness, "rival": own.entry.prediction.role == "rival"}
             return "circuits", Circuit(**told, components=claim.components)
@@ -204,6 +209,6 @@ def _open(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) -> 
         if entry.state == "inconclusive" and not entry.reading and entry.prediction.role != "null":
             yield Open(entry.text, "rival" if entry.prediction.role == "rival" else "undecided", entry.id)
     for run_id in runs:
-        for event in store.events(run_id, "searched"):
-            for proposal in event.payload[LEFT_OVER]:
-                yield Open(claim_of(proposal, store.run_row(run_id).behaviour), "not tested")
+        behaviour = store.run_row(run_id).behaviour
+        stages = [stage for event in store.events(run_id, SEARCHED) for stage in event.payload["stages"]]
+        yield from (Open(claim_of(left, behaviour), "not tested") for stage in stages for left in stage["left"])

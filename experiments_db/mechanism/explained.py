@@ -8,18 +8,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lakatos.experiments_db.log import Entry, reading
+from lakatos.experiments_db.log import EXPLAINED, Entry, reading
 from lakatos.experiments_db.mechanism.mechanism import LEVEL, Explained, Share
 from lakatos.experiments_db.store import StudyReader
 
-EVENT: Final = "explained"  # the kind of event that holds the numbers of each prompt
 _DRAWS: Final = 2000  # of the bootstrap
 
 
 def explained_by(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) -> Explained | None:
     """What the newest of these runs measured of its confirmed nodes together; None: none has."""
     for run_id in reversed(runs):
-        event = store.event_of(run_id, EVENT)
+        event = store.event_of(run_id, EXPLAINED)
         if event is not None:
             with reading(f"events row {event.id}"):
                 return _explained(run_id, event.payload, {entry.id for entry in entries})

@@ -5,6 +5,7 @@
     chain          entries follow one another, name rows that are there; ids without holes, times that do not run back
     runs           studies, runs, their events and their requests to language models; a finished run settled everything
     proposals      each is registered or refused, as reading it again says; an LLM's are what its answer says
+    searches       a search put forward what its round proposed; what confirmed nodes explain is of fresh prompts
     registrations  claim hash, slot, record, constants from the stored exploration values, opponents
     streams        members, nonce and seed; prompts generated again; who shares them, and since when
     tests          every draw taken; e-value, p-value, interval, stopping reason from stored numbers; extensions

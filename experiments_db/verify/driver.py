@@ -21,6 +21,7 @@ from lakatos.experiments_db.verify.registrations import hypothesis_lies, slot_li
 from lakatos.experiments_db.verify.reruns import rerun_lies
 from lakatos.experiments_db.verify.reviews import review_lies
 from lakatos.experiments_db.verify.runs import call_lies, event_lies, run_lies, study_lies
+from lakatos.experiments_db.verify.searches import explained_lies, search_lies
 from lakatos.experiments_db.verify.streams import stream_lies
 from lakatos.experiments_db.verify.tests import batch_lies, evidence_lies, extension_lies
 from lakatos.experiments_db.verify.triggers import trigger_lies
@@ -54,8 +55,9 @@ def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iter
         yield from _of(study, study_lies(study))
         yield from _of(study, slot_lies([h for h in log["hypotheses"].values() if h.study_id == study.id]))
     for run in log["runs"].values():
-        for lies in (run_lies(run), event_lies(run, log), call_lies(run, log), proposal_lies(run, log)):
-            yield from _of(run, lies)
+        yield from _of(run, run_lies(run))
+        for of_run in (event_lies, call_lies, proposal_lies, search_lies, explained_lies):
+            yield from _of(run, of_run(run, log))
     for refusal in log["refusals"].values():
         yield from _of(refusal, refusal_lies(refusal, log))
     for stream in log["streams"].values():

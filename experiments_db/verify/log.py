@@ -151,14 +151,16 @@ class WholeLog:
             self._tested[hypothesis_id] = rows.tested(row.prediction(), batches)
         return self._tested[hypothesis_id]
 
-    def bet_on(self, hypothesis_id: int, before: int | None = None) -> list[tuple[str, str]]:
+    def bet_on(self, hypothesis_id: int, before: int | None = None, until: int | None = None) -> list[tuple[str, str]]:
         """Uid and template of each prompt of a hypothesis's test, whether or not its numbers can be read.
 
         Args:
             before: only those that it used before this stream was opened.
+            until: only those that it used before this place in the order of appending.
         """
         batches = self.batches_of.get(hypothesis_id, [])
         own = [b for b in batches if before is None or self._stream_of(b) < before]
+        own = [b for b in own if until is None or self.place(b) < until]
         rows = [self._prompts_of(batch) for batch in own]
         return [(prompt.uid, prompt.template) for prompts in rows for prompt in prompts]
 

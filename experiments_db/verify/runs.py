@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from lakatos.experiments_db.log import GENESIS, WISHES
+from lakatos.experiments_db.log import EXPLAINED, GENESIS, SEARCHED, WISHES
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import WholeLog, names
@@ -20,8 +20,12 @@ from lakatos.tools.claim import MeasuredClaim
 from lakatos.tools.records import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
-_KINDS: Final = ("started", "resumed", "checked", "explored", "asking", "stopped", "failed", "finished")
+_KINDS: Final = (
+    "started", "resumed", "checked", "explored", "searching", SEARCHED, "asking", EXPLAINED, "stopped", "failed",
+    "finished",
+)  # fmt: skip
 _ONCE: Final = ("started", "checked", "explored", "finished")
+_AT_MOST_ONCE: Final = (*_ONCE, EXPLAINED)
 _WISHES: Final = tuple(f"asked to {wish}" for wish in WISHES)
 _PURPOSES: Final = ("propose", "interpret")
 _ANNOUNCED: Final = {"propose": 3, "interpret": 2}  # versions of the prompts since which a request is logged before it
@@ -76,7 +80,7 @@ def event_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     for event in log.of_run("events", run.id):
         if not spent(event) or (event.kind in ("checked", "explored") and not event.forwards):
             yield f"events row {event.id}: spent {event.forwards} forwards and {event.seconds} seconds"
-    for kind in _ONCE:
+    for kind in _AT_MOST_ONCE:
         for twice in [e for e in events if e.kind == kind][1:]:
             yield f"events row {twice.id}: run {run.id} had {kind} before"
     if events and events[0].kind != "started":

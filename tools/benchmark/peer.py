@@ -79,7 +79,7 @@ class Peer:
 
     def patched(self, intervention: Intervention) -> np.ndarray:
         """[pair] one component of the clean run in the corrupted run, by `transformer_lens.patching`."""
-        import pandas as pd  # type: ignore[import-untyped]  # TransformerLens brings it, its stubs are apart
+        import pandas as pd
         from transformer_lens import patching
 
         component = intervention.components[0]

@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from lakatos.tools.claim import AnyClaim, Arms, SearchedClaim, draw_matched
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, Data, fixed, gaps
@@ -23,7 +21,6 @@ from lakatos.tools.experiment.measuring import (
     unigram_loss,
 )
 from lakatos.tools.experiment.sampling import Sample, needs_controls
-from lakatos.tools.intervention import Runs
 
 
 class Uncalibrated(NamedTuple):
@@ -106,7 +103,7 @@ def _opponents(asked: Uncalibrated, model: Any, sample: Sample) -> _Opponents:
     matched = draw_matched(tested, Shape.of(model.cfg), asked.seed)
     if isinstance(tested, SearchedClaim):
         matched["shuffled"], spent = _best_shuffled(tested, model, sample, asked.seed)
-    return _Opponents(matched | tested.match_positions(_positions(sample.runs)), spent)
+    return _Opponents(matched | tested.match_positions(sample.positions), spent)
 
 
 def _measured(asked: Sequence[Asked], model: Any, sample: Sample) -> list[Measurement | Exception]:
@@ -145,10 +142,3 @@ def _best_shuffled(claim: SearchedClaim, model: Any, sample: Sample, seed: str) 
     ((values, _),), forwards = run_arms(model, sample.runs, [Arms(claim.metric, tuple(found))])
     best = max(found, key=lambda arm: float(values[arm.name].mean()))
     return ("+".join(best.components),), forwards + searched
-
-
-def _positions(runs: Runs) -> dict[str, np.ndarray]:
-    names = runs.batches[0].batch.positions
-    index = np.concatenate([b.batch.index for b in runs.batches])
-    found = {name: np.concatenate([b.batch.positions[name] for b in runs.batches]) for name in names}
-    return {name: at[np.argsort(index)] for name, at in found.items()}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from lakatos.tools.behaviour import Behaviour, PromptPairs, Split, draw_donors
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.evidence import Unit
@@ -26,6 +28,13 @@ class Sample:
     def templates(self) -> tuple[str, ...]:
         """The template of each pair."""
         return tuple(pair.template for pair in self.runs.pairs)
+
+    @property
+    def positions(self) -> dict[str, np.ndarray]:
+        """Where the named positions are: name -> [n] token index of each pair."""
+        batches = [own.batch for own in self.runs.batches]
+        order = np.argsort(np.concatenate([batch.index for batch in batches]))
+        return {k: np.concatenate([batch.positions[k] for batch in batches])[order] for k in batches[0].positions}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ gradients    gradients of a metric at activations, many pairs together
 batching     pairs in batches, and scores put together;  hooks: where nodes are written and read
 edges        edge attribution
 attribution  attribution patching, direct logit attribution, attention by role
+stepping_in  who writes more once a component is missing
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lakatos.tools.exploration.attribution import (
 from lakatos.tools.exploration.batching import spans
 from lakatos.tools.exploration.edges import edge_attribution
 from lakatos.tools.exploration.nodes import node_attribution
+from lakatos.tools.exploration.stepping_in import stepping_in
 
 __all__ = [
     "Attribution",
@@ -29,4 +31,5 @@ __all__ = [
     "node_attribution",
     "node_scores",
     "spans",
+    "stepping_in",
 ]

@@ -1,0 +1,66 @@
+"""Who steps in when a confirmed component is missing: backups, by second-order ablation on exploration prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, promise, put
+from lakatos.agent.proposers.drill.confirmed import confirmed_nodes
+from lakatos.agent.proposers.protocol import View
+from lakatos.tools.claim import Backup, Necessity
+from lakatos.tools.component import Component
+from lakatos.tools.intervention import Intervention
+
+_MISSING: Final = 4  # components whose backups are looked for
+_LATER: Final = 6  # candidates for each, by what they write more
+_TOGETHER: Final = 3  # the first so many are tried as one backup too
+
+
+def who(view: View) -> list[Candidate]:
+    """Candidates for each component that is backed up or carries the behaviour, the most promising first."""
+    missing = _missing(view)[:_MISSING]
+    if not missing:
+        return []
+    tried: list[tuple[Component, tuple[Component, ...]]] = []
+    for component, growth in zip(missing, view.searching.stepping_in(missing), strict=True):
+        later = sorted((c for c in growth if growth[c] > 0), key=lambda c: -growth[c])[:_LATER]
+        sets = [(c,) for c in later] + ([tuple(later[:_TOGETHER])] if len(later) >= _TOGETHER else [])
+        tried += [(component, own) for own in sets]
+    found = [own for own in _measured(view, missing, tried) if own is not None]
+    return [candidate for _, candidate in sorted(found, key=lambda one: -one[0])]
+
+
+def _missing(view: View) -> list[Component]:
+    """Heads and MLPs that an ablation showed to be backed up, then those that carry the behaviour."""
+    backed = [
+        entry.claim.parsed()[0]
+        for entry in view.known
+        if isinstance(entry.claim, Necessity) and entry.reading == "backed up" and len(entry.claim.components) == 1
+    ]
+    carry = [node.bare for node in confirmed_nodes(view) if not node.opposes]
+    return [c for c in dict.fromkeys([*backed, *carry]) if c.kind in ("head", "mlp")]
+
+
+def _measured(
+    view: View, missing: Sequence[Component], tried: Sequence[tuple[Component, tuple[Component, ...]]]
+) -> list[tuple[float, Candidate] | None]:
+    """What each set of later components would show as a backup, with how promising it is."""
+    alone = list(dict.fromkeys([*((c,) for c in missing), *(own for _, own in tried)]))
+    both = [(component, *own) for component, own in tried]
+    if not both:
+        return []
+    lost = view.searching.effects([Intervention(own, "resample") for own in [*alone, *both]], "clean")
+    apart, together = dict(zip(alone, lost, strict=False)), lost[len(alone) :]
+    found: list[tuple[float, Candidate] | None] = []
+    for (component, own), total in zip(tried, together, strict=True):
+        extra = total - apart[component,] - apart[own]
+        expected = min(promise(extra, view.threshold), promise(total, view.threshold))
+        claim = Backup(components=tuple(map(str, own)), of=(str(component),), threshold=view.threshold)
+        if expected < PROMISING or not fresh(view, claim):
+            found.append(None)
+            continue
+        why = f"Lost together is {extra.mean():+.1%} of the gap more than the sum of both alone, on exploration pairs."
+        ranked = expected - 0.1 * len(own)
+        found.append((ranked, put(claim, why, predicted=float(extra.mean()), passes=True)))
+    return found
