@@ -200,7 +200,7 @@ class Laboratory:
             db = self.folder / f"explored-{injected}.db"
             common = {"model": self.model_folder, "attribution_pairs": 2, "max_pairs": 16, "seed": 1}
             load = {"load": lambda *_, **__: self.model}
-            investigate(self.behaviour, RunConfig(hypotheses=4, **common), db=str(db), **load)
+            investigate(self.behaviour, RunConfig(proposer="attribution", hypotheses=4, **common), db=str(db), **load)
             asking = {"proposer": "llm", "llm_model": "m", "hypotheses": 2, "allow_absent": injected, "max_tokens": 1}
             behaviour = self._injected() if injected else self.behaviour
             with suppress(Stop):

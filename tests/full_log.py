@@ -61,7 +61,7 @@ def write_full_log(db, behaviour, model):
         mock.patch.object(secrets, "token_hex", lambda n=32: drawn.randbytes(n).hex()),
         mock.patch.object(testing, "measure_draws", failing),
     ):
-        investigate(behaviour, RunConfig(hypotheses=8, **common), db=db)
+        investigate(behaviour, RunConfig(proposer="attribution", hypotheses=8, **common), db=db)
         llm = ScriptedLLM([LLMFailure("busy"), ANSWER, "Prose about it."])
         investigate(behaviour, RunConfig(proposer="llm", hypotheses=6, **common), db=db, llm=llm)
         with suppress(UserError):  # the behaviour is not there: that is part of the record

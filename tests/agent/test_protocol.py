@@ -39,7 +39,7 @@ def run(behaviour, model, db, *claims, **config):
     study = config.pop("study", None)
     investigate(
         behaviour,
-        RunConfig(**{"model": model, "seed": 3, "attribution_pairs": 2} | given | config),
+        RunConfig(**{"model": model, "proposer": "attribution", "seed": 3, "attribution_pairs": 2} | given | config),
         db=str(db),
         study=study,
     )

@@ -39,7 +39,7 @@ def test_run_prints_denominators_verdicts_and_where_things_are(finished):
 def test_run_as_json_is_one_document_with_the_log_numbers(toy, tmp_path):
     behaviour, model = toy
     db = tmp_path / "j.db"
-    options = ["--model", model, "--hypotheses", 2, "--attribution-pairs", 2, "--max-pairs", 16, "--db", db, "--json"]
+    options = ["--model", model, "--proposer", "attribution", "--hypotheses", 2, "--attribution-pairs", 2, "--max-pairs", 16, "--db", db, "--json"]
     installed = Path(sys.executable).with_name("lakatos")
     done = subprocess.run([installed, "run", behaviour, *map(str, options)], capture_output=True, text=True, check=True)
     document = json.loads(done.stdout)
@@ -117,7 +117,7 @@ def test_exports(finished, tmp_path):
 def test_a_stopped_run_exits_3_and_says_how_to_resume(toy, finished, tmp_path):
     behaviour, model = toy
     db = tmp_path / "s.db"
-    options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", db]
+    options = ["--proposer", "attribution", "--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", db]
     status, _, err = lakatos("run", behaviour, "--model", model, *options, "--max-forwards", 300)
     assert status == 3
     assert f"lakatos run --resume --db {db}" in " ".join(err.split())

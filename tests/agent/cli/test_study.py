@@ -20,7 +20,8 @@ def test_a_planned_study_needs_less_for_each_hypothesis(tmp_path, toy):
     assert status == 0
     assert "8 hypotheses planned" in out
     assert "e-value of 200" in out
-    options = ["--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--study", "pilot", "--db", db]
+    options = ["--proposer", "attribution", "--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4]
+    options += ["--study", "pilot", "--db", db]
     assert lakatos_here("run", toy[0], "--model", toy[1], *options)[0] == 0
     store = open_store(str(db))
     assert [e.prediction.threshold for e in store.hypotheses()] == pytest.approx([200] * len(store.hypotheses()))

@@ -22,7 +22,7 @@ from lakatos.tools.errors import Stop, UserError
 
 pytestmark = pytest.mark.heavy
 
-CONFIG = {"seed": 3, "hypotheses": 8, "attribution_pairs": 4}
+CONFIG = {"proposer": "attribution", "seed": 3, "hypotheses": 8, "attribution_pairs": 4}
 
 
 def story(db):
@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_story_and_another_seed_another(toy, toy_lo
 
 def test_without_a_seed_the_prompts_cannot_be_known(toy, tmp_path):
     behaviour, model = toy
-    config = RunConfig(model=model, attribution_pairs=2, hypotheses=2, max_pairs=16)
+    config = RunConfig(model=model, proposer="attribution", attribution_pairs=2, hypotheses=2, max_pairs=16)
     for name in ("a", "b"):
         investigate(behaviour, config, db=str(tmp_path / f"{name}.db"))
     secrets = {open_store(str(tmp_path / f"{n}.db")).study.secret for n in ("a", "b")}
@@ -167,7 +167,7 @@ def test_on_a_model_with_random_weights_nothing_is_confirmed_but_that_there_is_n
 def test_the_random_proposer_goes_through_the_same_protocol(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "random.db")
-    investigate(behaviour, RunConfig(model=model, proposer="random", rounds=2, **(CONFIG | {"hypotheses": 3})), db=db)
+    investigate(behaviour, RunConfig(model=model, rounds=2, **CONFIG | {"proposer": "random", "hypotheses": 3}), db=db)
     store = open_store(db)
     assert store.counts().proposed == 6
     assert {p.round for p in store.all(m.Proposal)} == {1, 2}
@@ -184,7 +184,7 @@ def test_a_file_of_claims_with_a_refuted_one(toy, tmp_path):
         "- claim: {kind: node_effect, components: [a9.h9]}\n"
     )
     db = str(tmp_path / "file.db")
-    investigate(behaviour, RunConfig(model=model, proposer="file", claims=str(claims), **CONFIG), db=db)
+    investigate(behaviour, RunConfig(model=model, **CONFIG | {"proposer": "file", "claims": str(claims)}), db=db)
     store = open_store(db)
     supports, opposes = store.hypotheses()
     assert opposes.state == ("refuted" if supports.state == "confirmed" else "inconclusive")
@@ -329,7 +329,7 @@ while kills < int(wanted) or not finished:
         if resuming:
             resume(1, db=str(db))
         else:
-            investigate(behaviour, RunConfig(model=model, seed=3, hypotheses=8, attribution_pairs=4), db=str(db))
+            investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db))
         os._exit(0)
     if kills < int(wanted):  # inside of a step: the log grows, and a moment longer
         while os.waitpid(child, os.WNOHANG) == (0, 0) and size(db) == before:

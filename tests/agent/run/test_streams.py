@@ -22,7 +22,7 @@ from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import e_process
 
 LAKATOS = (sys.executable, "-c", "from lakatos.agent.cli import main; main()")
-CONFIG = {"hypotheses": 8, "attribution_pairs": 4, "seed": 3}
+CONFIG = {"proposer": "attribution", "hypotheses": 8, "attribution_pairs": 4, "seed": 3}
 
 
 def told(store):
