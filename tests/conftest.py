@@ -94,7 +94,18 @@ def finished(toy, made_once):
 
     def make(folder):
         behaviour, model = toy
-        options = ["--proposer", "attribution", "--seed", 3, "--hypotheses", 8, "--attribution-pairs", 4, "--db", folder / "toy.db"]
+        options = [
+            "--proposer",
+            "attribution",
+            "--seed",
+            3,
+            "--hypotheses",
+            8,
+            "--attribution-pairs",
+            4,
+            "--db",
+            folder / "toy.db",
+        ]
         status, out, err = lakatos_here("run", behaviour, "--model", model, *options, env={"COLUMNS": "140"})
         assert status == 0, err
         (folder / "out").write_text(out)

@@ -98,10 +98,10 @@ def run(
         if resume:
             limits = _new_limits(fields)
             chosen = run_id if run_id is not None else _unfinished(open_log(db, study))
-            record = go_on(chosen, db=db, watcher=watcher, limits=limits)
+            found = go_on(chosen, db=db, watcher=watcher, limits=limits)
         else:
             assert behaviour is not None
-            record = investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
+            found = investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
     except Stop as stop:
         raise Stop(f"{stop}; nothing is lost: `{_to_resume(run_id, db, study)}` goes on") from stop
     except CheckFailed as failed:
@@ -113,6 +113,7 @@ def run(
         return 130
     finally:
         watcher.close()
+    record = found.run
     store = open_store(db, create=False, study=record.study)
     target = write_report(store, record.id, Path(report) if report else _report_path(db, record.id))
     _print_finished(store, record.id, db, target, as_json)

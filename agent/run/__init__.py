@@ -6,6 +6,7 @@ context        what a run has at hand: log, model, behaviour, settings
 interruptions  what ends a run or makes it wait: Ctrl-C, wishes from elsewhere, limits
 beginning      what was selected, on which model
 exploring      whether the model shows the behaviour, and where to look
+investigation  what a run came to: its mechanism
 proposing      the proposer, and what it sees of the run;  asking: its requests to a language model
 searching      exploration prompts, open to a proposer that searches
 registering    proposals judged: a slot, or a refusal

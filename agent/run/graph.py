@@ -23,12 +23,13 @@ from lakatos.agent.run.concluding import ask_for_prose, conclude
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.explaining import explain
 from lakatos.agent.run.exploring import check, explore
+from lakatos.agent.run.investigation import Investigation
 from lakatos.agent.run.proposing import propose
 from lakatos.agent.run.registering import register_proposals
 from lakatos.agent.run.state import State
 from lakatos.agent.run.testing import test_registered
 from lakatos.agent.watch import Silent, Watcher
-from lakatos.experiments_db.log import Conflict, RunRecord, StoreError
+from lakatos.experiments_db.log import Conflict, StoreError
 from lakatos.experiments_db.store import Store, open_store
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.model import LoadedModel, load_model
@@ -88,7 +89,7 @@ def investigate(
     watcher: Watcher | None = None,
     llm: LLM | None = None,
     load: Callable[..., LoadedModel] = load_model,
-) -> RunRecord:
+) -> Investigation:
     """Run one investigation to its end.
 
     Args:
@@ -99,6 +100,9 @@ def investigate(
         watcher: is told what happens; by default nobody is.
         llm: a language model to use instead of the one that `config` names.
         load: boots the model: `load_model`, or your own for a model it does not know.
+
+    Returns:
+        The mechanism as far as it is confirmed, with the run's record as `run`.
 
     Raises:
         UserError: see its message.
@@ -123,7 +127,7 @@ def resume(
     llm: LLM | None = None,
     limits: dict[str, Any] | None = None,
     load: Callable[..., LoadedModel] = load_model,
-) -> RunRecord:
+) -> Investigation:
     """Go on with a run that was stopped or killed. What it spent stays spent.
 
     Args:
@@ -147,7 +151,7 @@ def _go(
     model: LoadedModel | None,
     limits: dict[str, Any] | None = None,
     load: Callable[..., LoadedModel] = load_model,
-) -> RunRecord:
+) -> Investigation:
     run = Context(store, run_id, watcher, llm, model=model, load=load, limits=limits or {})
     store.event(run_id, how, {"limits": limits or {}})
     thread = {"configurable": {"thread_id": run.row.digest}, "recursion_limit": _MANY}
@@ -180,7 +184,7 @@ def _go(
         raise
     finally:
         watcher.close()
-    return store.run(run_id)
+    return Investigation.of(store, run_id)
 
 
 def checkpoints(store: Store) -> Path:

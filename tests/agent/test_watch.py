@@ -58,7 +58,9 @@ def test_each_request_is_announced_and_its_cost_added(toy, tmp_path):
     config = RunConfig(
         model=model, proposer="llm", seed=1, attribution_pairs=2, max_pairs=16, llm_price_in=1e6, llm_price_out=2e6
     )
-    run = investigate(behaviour, config, db=str(tmp_path / "a.db"), llm=ScriptedLLM([answer, "So."]), watcher=watcher)
+    run = investigate(
+        behaviour, config, db=str(tmp_path / "a.db"), llm=ScriptedLLM([answer, "So."]), watcher=watcher
+    ).run
     asked = [text for text in watcher.said if "scripted" in text]
     assert asked[0] == "asking scripted for hypotheses"
     assert asked[1].startswith("scripted, asked for hypotheses, answered: 0 s, ")

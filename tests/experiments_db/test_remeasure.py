@@ -92,10 +92,9 @@ class TestForged:
 
     def test_the_front_door(self, toy, load, tmp_path):
         db = str(tmp_path / "front.db")
+        options = {"proposer": "attribution", "hypotheses": 6, "attribution_pairs": 4, "max_tests": 1, "seed": 3}
+        config = RunConfig(model=toy[1], **options)
         with pytest.raises(Stop):
-            config = RunConfig(
-                model=toy[1], proposer="attribution", hypotheses=6, attribution_pairs=4, max_tests=1, seed=3
-            )
             investigate(toy[0], config, db=db)
         store = open_store(db)
         entry = next(e for e in store.hypotheses() if e.evidence is None and e.claim.kind == "node_effect")

@@ -39,7 +39,21 @@ def test_run_prints_denominators_verdicts_and_where_things_are(finished):
 def test_run_as_json_is_one_document_with_the_log_numbers(toy, tmp_path):
     behaviour, model = toy
     db = tmp_path / "j.db"
-    options = ["--model", model, "--proposer", "attribution", "--hypotheses", 2, "--attribution-pairs", 2, "--max-pairs", 16, "--db", db, "--json"]
+    options = [
+        "--model",
+        model,
+        "--proposer",
+        "attribution",
+        "--hypotheses",
+        2,
+        "--attribution-pairs",
+        2,
+        "--max-pairs",
+        16,
+        "--db",
+        db,
+        "--json",
+    ]
     installed = Path(sys.executable).with_name("lakatos")
     done = subprocess.run([installed, "run", behaviour, *map(str, options)], capture_output=True, text=True, check=True)
     document = json.loads(done.stdout)

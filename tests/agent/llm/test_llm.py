@@ -251,7 +251,7 @@ def test_a_whole_run_over_http_with_the_real_client(toy, tmp_path, serve, monkey
         hypotheses=6,
         max_pairs=16,
     )
-    record = investigate(behaviour, config, db=db)
+    record = investigate(behaviour, config, db=db).run
     assert record.tokens == 300
     path, headers, body = server.requests[0]
     assert path == "/v1/chat/completions"

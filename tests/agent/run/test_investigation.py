@@ -464,7 +464,9 @@ def test_a_run_that_is_paused_and_resumed_through_the_log_ends_like_an_undisturb
     behaviour, model = toy
     db = tmp_path / "asked.db"
     watcher = Asking(db, "pause", "resume")
-    assert investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=watcher).status == "finished"
+    assert (
+        investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=watcher).run.status == "finished"
+    )
     assert [text.split(",")[0] for text in watcher.said if text.startswith(("paused", "going on"))] == [
         "paused",
         "going on",
@@ -500,6 +502,6 @@ def test_a_paused_run_spends_no_time(toy, tmp_path, monkeypatch):
     db = tmp_path / "asked.db"
     watcher = PausingEarly(db, "pause", "resume")
     began = time.monotonic()
-    run = investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=watcher)
+    run = investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=watcher).run
     assert not watcher.wishes
     assert run.seconds < time.monotonic() - began - 2.5
