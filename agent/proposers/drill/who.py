@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, promise, put
 from lakatos.agent.proposers.drill.confirmed import confirmed_nodes
@@ -14,7 +14,16 @@ from lakatos.tools.intervention import Intervention
 
 _MISSING: Final = 4  # components whose backups are looked for
 _LATER: Final = 6  # candidates for each, by what they write more
-_TOGETHER: Final = 3  # the first so many are tried as one backup too
+_TOGETHER: Final = 3  # the first so many are one backup, where none of them is by itself
+
+
+class _Backup(NamedTuple):
+    """A backup that exploration predicts to be confirmed."""
+
+    of: Component
+    spares: tuple[Component, ...]
+    promise: float
+    candidate: Candidate
 
 
 def who(view: View) -> list[Candidate]:
@@ -28,7 +37,9 @@ def who(view: View) -> list[Candidate]:
         sets = [(c,) for c in later] + ([tuple(later[:_TOGETHER])] if len(later) >= _TOGETHER else [])
         tried += [(component, own) for own in sets]
     found = [own for own in _measured(view, missing, tried) if own is not None]
-    return [candidate for _, candidate in sorted(found, key=lambda one: -one[0])]
+    alone = {of for of, spares, _, _ in found if len(spares) == 1}
+    found = [own for own in found if len(own.spares) == 1 or own.of not in alone]
+    return [own.candidate for own in sorted(found, key=lambda own: -own.promise)]
 
 
 def _missing(view: View) -> list[Component]:
@@ -44,7 +55,7 @@ def _missing(view: View) -> list[Component]:
 
 def _measured(
     view: View, missing: Sequence[Component], tried: Sequence[tuple[Component, tuple[Component, ...]]]
-) -> list[tuple[float, Candidate] | None]:
+) -> list[_Backup]:
     """What each set of later components would show as a backup, with how promising it is."""
     alone = list(dict.fromkeys([*((c,) for c in missing), *(own for _, own in tried)]))
     both = [(component, *own) for component, own in tried]
@@ -52,15 +63,13 @@ def _measured(
         return []
     lost = view.searching.effects([Intervention(own, "resample") for own in [*alone, *both]], "clean")
     apart, together = dict(zip(alone, lost, strict=False)), lost[len(alone) :]
-    found: list[tuple[float, Candidate] | None] = []
+    found = []
     for (component, own), total in zip(tried, together, strict=True):
         extra = total - apart[component,] - apart[own]
         expected = min(promise(extra, view.threshold), promise(total, view.threshold))
         claim = Backup(components=tuple(map(str, own)), of=(str(component),), threshold=view.threshold)
-        if expected < PROMISING or not fresh(view, claim):
-            found.append(None)
-            continue
-        why = f"Lost together is {extra.mean():+.1%} of the gap more than the sum of both alone, on exploration pairs."
-        ranked = expected - 0.1 * len(own)
-        found.append((ranked, put(claim, why, predicted=float(extra.mean()), passes=True)))
+        if expected >= PROMISING and fresh(view, claim):
+            why = f"Together they cost {extra.mean():+.1%} of the gap more than each alone, on exploration pairs."
+            candidate = put(claim, why, predicted=float(extra.mean()), passes=True)
+            found.append(_Backup(component, own, expected, candidate))
     return found
