@@ -53,7 +53,7 @@ def stepping_in(
             name = component.hook_name(own.layers)
             after = own.writes(tokens, batch, {name: own.put(component, replaced[name])})
             for later, change in own.growth(after, before, direction):
-                if later.layer > component.layer:
+                if later.layer > component.layer:  # and can read what is missing
                     found[later] += change / len(pairs)
     return [dict(found) for found in sums]
 

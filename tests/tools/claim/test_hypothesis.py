@@ -76,6 +76,16 @@ attention = fields_of(
 )
 margins = {"metric": measured["metric"], "threshold": st.integers(1, 2_000).map(lambda k: k / 10_000)}
 no_effect = fields_of("no_effect", anywhere, **margins, intervention=patches | ablations)
+backup = fields_of(
+    "backup",
+    {
+        "components": st.sampled_from([["a10.h0"], ["a11.h2@END", "m9"]]),
+        "of": st.sampled_from([["a9.h6"], ["a9.h6@END", "m5"]]),
+    },
+    **measured,
+    ablation=ablations,
+    matched_random=counts,
+)
 
 
 @st.composite
@@ -86,7 +96,7 @@ def minimality_fields(draw: Any) -> dict[str, Any]:
     return found | draw(st.sampled_from([{}, {"backups": {one: others}}]))
 
 
-plain = node | necessity | sufficiency | mediation | attention | no_effect | minimality_fields()
+plain = node | necessity | sufficiency | mediation | attention | no_effect | backup | minimality_fields()
 fields = plain | st.builds(
     lambda parent, family: {"kind": "generalisation", "parent": parent, "family": family},
     plain,
@@ -302,6 +312,10 @@ def test_claims_overlap_in_heads_whatever_their_positions_and_parts() -> None:
             "threshold": 0.99999,
         },
         {"components": ["m5", "m6"], "kind": "minimality", "backups": {"m5": ["m7"]}},
+        {"components": ["a5.h1"], "kind": "backup"},
+        {"components": ["a5.h1"], "kind": "backup", "of": ["a5.h1@END"]},
+        {"components": ["a5.h1"], "kind": "backup", "of": ["a5.h2"]},
+        {"components": ["a5.h1"], "kind": "backup", "of": ["a6.h0"]},
         {"components": ["m5.n1"], "kind": "sufficiency"},
         {"components": ["m5"], "kind": "mediation"},
         {"components": ["m5"], "kind": "mediation", "receivers": ["logits", "m6"]},

@@ -36,7 +36,8 @@ class Backup(MeasuredClaim):
 
     Ablating both costs more than ablating each, taken together; with matched random components in their place it does
     not (backup name movers, Wang et al. 2022; the Hydra effect, McGrath et al. 2023). Two components that work side by
-    side lose as much together as apart, and are no backups of each other.
+    side lose as much together as apart, and are no backups of each other. What is measured is the same both ways; that
+    the backup steps in, and not the other way round, follows from its coming later.
     """
 
     synonyms = ("backs_up",)
@@ -64,6 +65,9 @@ class Backup(MeasuredClaim):
     def _apart(self) -> Backup:
         if both := sorted({c.atom() for c in self.parsed()} & {c.atom() for c in self._missing()}):
             raise ValueError(f"{', '.join(both)} cannot back itself up")
+        first, last = min(self.parsed(), key=_order), max(self._missing(), key=_order)
+        if _order(first) <= _order(last):
+            raise ValueError(f"{first} cannot step in for {last}, which does not come before it")
         return self
 
     @property
@@ -122,3 +126,8 @@ class Backup(MeasuredClaim):
 
     def _missing(self) -> tuple[Component, ...]:
         return tuple(Component.parse(c) for c in self.of)
+
+
+def _order(component: Component) -> tuple[int, bool]:
+    """Components of a larger value can read what those of a smaller one write."""
+    return component.layer, component.kind in ("mlp", "neuron")
