@@ -173,8 +173,8 @@ MUTATIONS = (
     ),
     Mutation(
         "streams: a test that goes on meets prompts that it has bet on",
-        "without = run.store.passed_over(self.stream)",
-        "without = frozenset[str]()",
+        "members, run.store.passed_over(stream)",
+        "members, frozenset[str]()",
         ("tests/experiments_db/test_lies.py::test_the_honest_log_has_every_kind_of_row_and_verifies",),
     ),
     Mutation("claim hash: of any weights", 'facts = {"weights": weights,', 'facts = {"weights": "",', CLAIMS),
