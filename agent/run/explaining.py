@@ -33,7 +33,7 @@ def explain(run: Context) -> None:
 def _measure(run: Context, nodes: Sequence[Entry]) -> None:
     began = run.interruptions.clock()
     components = tuple(dict.fromkeys(c for entry in nodes for c in entry.claim.tested.components))
-    key = stream_key([entry.claim_hash for entry in nodes], run.row.digest)
+    key = stream_key([entry.claim_hash for entry in nodes], EXPLAINED)
     run.going("how much is explained", 0, 1)
     prompts = draw_prompts(
         run.behaviour,
@@ -42,7 +42,7 @@ def _measure(run: Context, nodes: Sequence[Entry]) -> None:
         n=PAIRS,
         skip=0,
         split="confirmation",
-        seeds=lambda purpose: run.store.seed(key, f"{EXPLAINED}:{purpose}"),
+        seeds=lambda purpose: run.store.seed(key, purpose),
         donors=True,
         without={prompt.uid for entry in run.entries() for prompt in run.store.prompts(entry.id)},
     ).prompts

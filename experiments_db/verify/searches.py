@@ -56,10 +56,10 @@ def explained_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         if any(not _numbers(told[name], n) for name in _MEASURED):
             yield f"{here}: does not hold a finite number of each run for each of its prompts"
         secret = log.row("studies", run.study_id).secret
-        key = stream_key([row.claim_hash for row in rows], run.digest)
+        key = stream_key([row.claim_hash for row in rows], EXPLAINED)
         bet = {uid for row in own.values() for uid, _ in log.bet_on(row.id, until=log.place(event))}
         behaviour = Behaviour.model_validate(run.behaviour_definition)
-        seed = derive_seed(secret, key, f"{EXPLAINED}:pairs")
+        seed = derive_seed(secret, key, "pairs")
         expected = list(islice(behaviour.stream(seed, "confirmation", without=bet), n))
         if [(pair.uid, pair.template) for pair in expected] != list(zip(told["uids"], told["templates"], strict=True)):
             yield f"{here}: was not measured on the prompts that the seed gives"
