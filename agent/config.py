@@ -102,7 +102,7 @@ class RunConfig(Limits):
         "on other prompt families).",
     )
     hypotheses: int = Field(
-        24,
+        16,
         ge=1,
         le=200,
         description="How many hypotheses to propose: in a round, or, by drill, in all rounds together.",

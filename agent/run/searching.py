@@ -16,7 +16,7 @@ from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.experiment import Probed, Sample, draw_prompts, probe
 from lakatos.tools.intervention import Base, Effects, Intervention, Runs, run_interventions
 
-PAIRS = 24  # exploration pairs of every measurement here
+PAIRS = 16  # exploration pairs of every measurement here
 _EDGE_PAIRS = 8
 _PURPOSE = "search"
 

@@ -15,7 +15,7 @@ from lakatos.tools.claim import AttentionRole, Mediation
 from lakatos.tools.component import Component, Shape
 from lakatos.tools.intervention import Intervention
 
-_NODES: Final = 6  # confirmed nodes whose paths are looked for
+_NODES: Final = 5  # confirmed nodes whose paths are looked for
 _RECEIVERS: Final = 4  # of a sender, together
 _SENDERS: Final = 2  # of each part of a receiver
 _SHARES: Final = (0.5, 0.25)  # of the total effect that a path is claimed to carry; the largest that exploration allows
