@@ -39,6 +39,7 @@ def mechanism(**parts) -> Mechanism:
         "runs": (1,),
         "n_layers": 30,
         "n_heads": 9,
+        "n_groups": 3,
         "positions": POSITIONS,
         "families": ("distant",),
         "tested": 1,
@@ -77,8 +78,8 @@ def like_ioi() -> Mechanism:
             Node((11,), component="m0", necessary=True, lost=0.61),
         ),
         paths=(
-            Path((21,), senders=("a2.h4@S1",), receivers=("a4.h1.k",), effect=0.12),
-            Path((22,), senders=("a4.h1@S2",), receivers=("a14.h2.v",), effect=0.15),
+            Path((21,), senders=("a2.h4@S1",), receivers=("a4.g0.k",), effect=0.12),
+            Path((22,), senders=("a4.h1@S2",), receivers=("a14.g0.v",), effect=0.15),
             Path((23,), senders=("a14.h2@END",), receivers=("a23.h3.q",), effect=0.2, share=0.6),
             Path((24,), senders=("a23.h3@END",), receivers=("logits",), effect=0.3),
             Path((25,), senders=("a24.h4@END",), receivers=("logits",), effect=-0.2, direction="opposes"),

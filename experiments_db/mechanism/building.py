@@ -102,6 +102,7 @@ def mechanism_of(store: StudyReader, runs: Sequence[int], entries: Sequence[Entr
         runs=tuple(runs),
         n_layers=shape.n_layers if shape else 0,
         n_heads=shape.n_heads if shape else 0,
+        n_groups=shape.n_key_value_heads if shape else 0,
         positions=_positions(row.behaviour_definition),
         families=tuple(row.behaviour_definition.get("families", ())),
         tested=sum(e.evidence is not None for e in entries),

@@ -86,7 +86,8 @@ def _roles(looks: Sequence[Looks]) -> Iterator[Sentence]:
     for role in looks:
         heads[role.attends_from, role.attends_to] += role.heads
     told = [
-        f"{'Head' if len(own) == 1 else 'Heads'} {_list(own)} attend{'s' if len(own) == 1 else ''} from {start} to {end}"
+        f"{'Head' if len(own) == 1 else 'Heads'} {_list(own)} {'attends' if len(own) == 1 else 'attend'} "
+        f"from {start} to {end}"
         for (start, end), own in heads.items()
     ]
     if told:
