@@ -77,7 +77,7 @@ def _paths(paths: Sequence[Path]) -> Iterator[Sentence]:
     if len(paths) == 1:
         yield _said(f"The effect of {_joined(paths[0].senders)} goes {way} ({least} of it).", paths)
     elif paths:
-        told = [f"from {_list(senders)} {way}" for way, senders in ways.items()]
+        told = [f"from {_list(dict.fromkeys(senders))} {way}" for way, senders in ways.items()]
         yield _said(f"Effects go {_list(told)} ({least} of each).", paths)
 
 

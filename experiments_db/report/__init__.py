@@ -21,8 +21,8 @@ from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.experiments_db.report.files import write_drift, write_report, write_text
-    from lakatos.experiments_db.report.mechanism_graph import mechanism_dot
     from lakatos.experiments_db.report.mechanism_fragment import mechanism_html
+    from lakatos.experiments_db.report.mechanism_graph import mechanism_dot
     from lakatos.experiments_db.report.mechanism_picture import mechanism_svg, standalone_svg
     from lakatos.experiments_db.report.rendering import render
 

@@ -135,7 +135,7 @@ class Layout:
     height: float  # without a legend
 
     def find(self, text: str, near: str | int | None = None, n_groups: int = 0, n_heads: int = 0) -> Glyph | None:
-        """The glyph of a component, or of the head that a query, key or value is of; before others the one at `near`."""
+        """The glyph of a component, or of the head that a query, key or value is of; the one at `near` first."""
         place = parsed(text)
         if place is None:
             return None

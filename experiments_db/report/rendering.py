@@ -17,8 +17,8 @@ import jinja2
 from markupsafe import Markup
 
 from lakatos.experiments_db.report import charts, svg
-from lakatos.experiments_db.report.mechanism_rows import findings
 from lakatos.experiments_db.report.mechanism_picture import mechanism_svg
+from lakatos.experiments_db.report.mechanism_rows import findings
 from lakatos.experiments_db.report.resources import PACKAGE, showable
 from lakatos.tools.claim import CLAIM, in_words
 
