@@ -66,7 +66,7 @@ def between(place: Layout, a: Glyph, b: Glyph, *, right: bool = False) -> Curve:
     """
     one, other = place.column(a.place.position), place.column(b.place.position)
     if one is not None and one is other:
-        side = one.right + 9 if right else one.left - 9
+        side = one.right + 6 if right else one.left - 6
         far = side + (3 if right else -3) * min(4.0, abs(a.y - b.y) / 120)
         out, into = (far, a.y + (b.y - a.y) * 0.2), (far, b.y + (a.y - b.y) * 0.2)
     else:
@@ -90,7 +90,7 @@ def to_logits(place: Layout, a: Glyph, bottom: float, beside: dict[float, int]) 
     column = place.column(a.place.position)
     edge = column.right if column else a.x + a.half
     beside[edge] = beside.get(edge, -1) + 1
-    side = edge + 8 - 4.0 * (beside[edge] % 5)
+    side = edge + 6 - 4.0 * (beside[edge] % 5)
     out, into = (side + 4, a.y - 12), (side, a.y - 0.4 * (a.y - bottom))
     return Curve(_edge(a, out, 1.0), out, into, (side, bottom + 1))
 

@@ -21,7 +21,7 @@ RING: Final = 3.5  # how far out the ring of a necessary one is
 LANE: Final = 9.0  # height of the mark that says where a head looks
 _MARKS = 7.0  # beside a glyph, for its families
 _CHARACTER = 5.7  # width of one in a label
-_LEFT, _GAP, _TOP, _HEAD, _BETWEEN, _BREAK = 30.0, 12.0, 34.0, 24.0, 8.0, 12.0
+_LEFT, _GAP, _TOP, _HEAD, _BETWEEN, _BREAK = 27.0, 8.0, 34.0, 24.0, 8.0, 12.0
 _MOST_COLUMNS = 8  # beyond so many, only positions that something is at
 _LONGEST = 9  # characters of a column's heading
 LEAST_WIDTH: Final = 300.0
@@ -246,7 +246,7 @@ def _columns(
         slots[position] = 1 if most == 1 else 2 if most <= 6 else 3
         column = Column(position, left, left)
         slot = max((2 * (g.half + RING) + _MARKS for cell in own for g in cell), default=0.0)
-        column = replace(column, right=left + max(slots[position] * slot, 6.6 * len(column.heading), 40.0))
+        column = replace(column, right=left + max(slots[position] * slot, 6.8 * len(column.heading), 28.0))
         columns.append(column)
         left = column.right + _GAP
     return tuple(columns), slots

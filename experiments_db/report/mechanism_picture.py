@@ -91,17 +91,17 @@ def _frame(place: Layout) -> Iterable[Markup]:
         band = Markup('<rect x="{}" y="{}" width="{}" height="{}" class="column{}"/>')
         top = _LOGITS[1] + 4
         yield band.format(
-            round(column.left - 5, 1), top, round(column.right - column.left + 10, 1), round(foot - top, 1), number % 2
+            round(column.left - 4, 1), top, round(column.right - column.left + 8, 1), round(foot - top, 1), number % 2
         )
     for row in place.rows:
         if row.broken:
-            yield text(14, row.top - 8, "⋮", "middle", "faint")
-        yield text(20, row.middle + 4, "e" if row.layer < 0 else str(row.layer), "end", "layer")
-        yield line(24, row.middle, place.width - 6, row.middle, "layer-line")
+            yield text(13, row.top - 8, "⋮", "middle", "faint")
+        yield text(18, row.middle + 4, "e" if row.layer < 0 else str(row.layer), "end", "layer")
+        yield line(23, row.middle, place.width - 4, row.middle, "layer-line")
     top, bottom = _LOGITS
-    bar = Markup('<rect x="26" y="{}" width="{}" height="{}" rx="4" class="logits"/>')
-    yield bar.format(top, round(place.width - 34, 1), bottom - top)
-    yield text((place.width - 8) / 2 + 9, bottom - 6, "logits", "middle", "heading")
+    bar = Markup('<rect x="23" y="{}" width="{}" height="{}" rx="4" class="logits"/>')
+    yield bar.format(top, round(place.width - 27, 1), bottom - top)
+    yield text((place.width + 19) / 2, bottom - 6, "logits", "middle", "heading")
     yield text(1, place.height - 8, "layer", "start", "tiny")
 
 
@@ -223,7 +223,7 @@ def _letters(place: Layout, curves: Sequence[tuple[str, Curve]]) -> Iterable[Mar
     """q, k or v at each arrow that has room for it."""
     taken = [glyph.box for glyph in place.glyphs]
     for letter, curve in curves:
-        for share in (0.8, 0.7, 0.6, 0.5, 0.4, 0.3) if letter else ():
+        for share in (0.6, 0.7, 0.5, 0.8, 0.4, 0.3) if letter else ():
             x, y = curve.at(share)
             box = (x - 5, y - 6, x + 5, y + 6)
             if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
