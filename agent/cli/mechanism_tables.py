@@ -19,9 +19,13 @@ _MOST = 88  # characters of a line of prose, however wide the terminal
 def print_mechanism(console: Console, found: Mechanism) -> None:
     """All of it."""
     _line(console, f"{found.behaviour} on {found.model}: {_runs(found.runs)}")
-    grid = list(_grid(found, min(console.width, 120)))
-    for row in ["", *grid, ""] if grid else [""]:
+    place = layout(found)
+    grid = list(_grid(place, min(console.width, 120)))
+    for row in ["", *grid] if grid else [""]:
         console.print(row.rstrip(), markup=False, highlight=False, no_wrap=True, overflow="ignore", crop=False)
+    if grid:
+        needed = "* necessary; " if any(glyph.necessary for glyph in place.glyphs) else ""
+        _line(console, f"{needed}per cent: of the clean-corrupted gap, negative opposes\n")
     print_sentences(console, found)
     if found.open:
         _line(console, "\nOpen:")
@@ -40,16 +44,16 @@ def print_sentences(console: Console, found: Mechanism) -> None:
 
 
 def _line(console: Console, text: str, indent: str = "") -> None:
-    """A paragraph, its further lines indented."""
+    """A paragraph, its further lines indented; line breaks at its ends are kept."""
     width, lines, line = min(console.width, _MOST), [], ""
-    start, _, body = text.rpartition("\n")
-    for word in showable(body).split(" "):
+    for word in showable(text.strip("\n")).split(" "):
         if line.strip() and len(line) + 1 + len(word) > width:
             lines.append(line)
             line = indent + word
         else:
             line = f"{line} {word}" if line else word
-    for row in [*([start] if start or text.startswith("\n") else []), *lines, line]:
+    before, after = text.startswith("\n"), text.endswith("\n")
+    for row in [*[""] * before, *lines, line, *[""] * after]:
         console.print(row, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -57,9 +61,8 @@ def _runs(runs: tuple[int, ...]) -> str:
     return f"run{'' if len(runs) == 1 else 's'} {', '.join(map(str, runs))}"
 
 
-def _grid(found: Mechanism, width: int) -> Iterator[str]:
+def _grid(place: Layout, width: int) -> Iterator[str]:
     """A line for each layer that is used, the last one first; as a list where the columns do not fit."""
-    place = layout(found)
     cells: dict[tuple[int, str | int | None], list[str]] = defaultdict(list)
     for glyph in place.glyphs:
         if not glyph.faint:
@@ -79,10 +82,6 @@ def _grid(found: Mechanism, width: int) -> Iterator[str]:
             for line in range(max(map(len, own))):
                 texts = [cell[line] if line < len(cell) else "" for cell in own]
                 yield _layer(layer, line) + "".join(text.ljust(size) for text in texts)
-    if any(glyph.necessary for glyph in place.glyphs):
-        yield "* necessary; per cent: of the clean-corrupted gap, negative opposes"
-    else:
-        yield "per cent: of the clean-corrupted gap, negative opposes"
 
 
 def _list(

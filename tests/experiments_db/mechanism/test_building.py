@@ -1,4 +1,4 @@
-"""Mechanisms from logs: what each confirmed claim becomes, what is open, what is explained, for a run and for a study."""
+"""Mechanisms from logs: what each confirmed claim becomes, what is open, what is explained; of a run, of a study."""
 
 from __future__ import annotations
 

@@ -158,4 +158,4 @@ def test_one_and_many(parts, wanted):
 def test_long_lists_are_cut_and_say_how_many_more():
     found = made.large()
     assert " and 13 more." in texts(found)[0]
-    assert len(list(sentences(found))[0].claims) == 18
+    assert len(next(sentences(found)).claims) == 18
