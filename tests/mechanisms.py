@@ -136,7 +136,7 @@ def large(seed: int = 0, components: int = 25, crowd: bool = False) -> Mechanism
         names[name] = Node((number,), held, unshown, name, effect, direction, needed, 0.2 if needed else None)
     heads = sorted((n for n in names if n.startswith("a")), key=lambda n: int(n[1:].split(".")[0]))
     paths, claim = [], components
-    for _ in range(components // 3):
+    for _ in range(components // 3 if len(heads) > 1 else 0):
         sender, receiver = sorted(rng.sample(heads, 2), key=heads.index)
         claim += 1
         direction = rng.choice(["supports", "opposes"])

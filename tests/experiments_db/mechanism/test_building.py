@@ -81,7 +81,7 @@ def test_effects_what_was_left_and_what_is_explained(stored_log):
     forge(stored_log, 1)
     store = open_store(str(stored_log))
     left = {"claim": {"kind": "node_effect", "components": ["a0.h1@END"]}, "role": "main"}
-    store.event(1, "searched", {"left": [left]})
+    store.event(1, "searched", {"left": [left], "stages": [{"left": [left]}]})
     store.event(1, "explained", EXPLAINED)
     found = run_mechanism(store, 1)
     node = found.nodes[1]
