@@ -123,12 +123,18 @@ def run(
 def _print_finished(store: Store, run_id: int, db: str, report: Path, as_json: bool) -> None:
     """What came of a run, and where it is written."""
     from lakatos.agent.cli import tables as cli_tables
+    from lakatos.agent.cli.mechanism_tables import print_sentences
     from lakatos.experiments_db.documents import documents
+    from lakatos.experiments_db.mechanism import run_mechanism
 
+    found = run_mechanism(store, run_id)
     if as_json:
-        print_json(documents.run_document(store, run_id) | {"database": db, "report": str(report)})
+        more = {"mechanism": found.document(), "database": db, "report": str(report)}
+        print_json(documents.run_document(store, run_id) | more)
         return
     cli_tables.print_run(out(), store, run_id)
+    out().print()
+    print_sentences(out(), found)
     where = "" if db == DB else f" --db {db}"
     out().print(
         f"\nDatabase: {db}\nReport:   {report}\nSeal it:  lakatos seal{where}",

@@ -188,6 +188,15 @@ class Index(UpToDate):
         level = self.level()
         return replace(entry, selected=self._intervals([number], level)[number])
 
+    def entries(self, runs: Sequence[int], most: int) -> list[Entry]:
+        """The hypotheses of these runs, in slot order; of more than so many, confirmed ones and then the newest."""
+        select = (
+            'SELECT id, state, "group", contradicted_by, replicated_by FROM hypotheses '
+            "WHERE run IN (SELECT value FROM json_each(?)) ORDER BY state != 'confirmed', slot DESC LIMIT ?"
+        )
+        found = self._ask(lambda index: index.execute(select, (json.dumps(list(runs)), most)).fetchall())
+        return self.store.entries({key: Judgement(*rest) for key, *rest in found}, [row[0] for row in found])
+
     def _number(self, key: str) -> int:
         short = key.removeprefix("sha256:").lower()
         if key.isascii() and key.isdigit() and len(key) < 10:

@@ -8,7 +8,7 @@ words      a mechanism in three to ten sentences
 
 from __future__ import annotations
 
-from lakatos.experiments_db.mechanism.building import run_mechanism, study_mechanism
+from lakatos.experiments_db.mechanism.building import mechanism_of, run_mechanism, runs_about, study_mechanism
 from lakatos.experiments_db.mechanism.explained import share
 from lakatos.experiments_db.mechanism.mechanism import (
     Absent,
@@ -40,7 +40,9 @@ __all__ = [
     "Reading",
     "Sentence",
     "Share",
+    "mechanism_of",
     "run_mechanism",
+    "runs_about",
     "share",
     "study_mechanism",
 ]

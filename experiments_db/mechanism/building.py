@@ -49,11 +49,24 @@ def run_mechanism(store: StudyReader, run_id: int) -> Mechanism:
         UserError: there is no such run in this study.
     """
     store.own_run(run_id)
-    return _built(store, [run_id], store.hypotheses(run_id))
+    return mechanism_of(store, [run_id], store.hypotheses(run_id))
 
 
 def study_mechanism(store: StudyReader, behaviour: str, model: str | None = None) -> Mechanism:
     """The mechanism that all runs of a study about a behaviour have found, as its newest run defines it.
+
+    Args:
+        model: its name; None: that of the newest run about the behaviour.
+
+    Raises:
+        UserError: no run of the study is about them.
+    """
+    runs = runs_about(store, behaviour, model)
+    return mechanism_of(store, runs, [e for e in store.hypotheses() if e.run_id in runs])
+
+
+def runs_about(store: StudyReader, behaviour: str, model: str | None = None) -> list[int]:
+    """The runs of a study about a behaviour on a model, as the newest of them defines it; oldest first.
 
     Args:
         model: its name; None: that of the newest run about the behaviour.
@@ -67,28 +80,33 @@ def study_mechanism(store: StudyReader, behaviour: str, model: str | None = None
             f"No run of this study is about {behaviour}{f' on {model}' if model else ''}: see `lakatos runs`."
         )
     newest = store.run_row(about[-1].id)
-    alike = [run.id for run in about if _asks(store.run_row(run.id)) == _asks(newest)]
-    return _built(store, alike, [e for e in store.hypotheses() if e.run_id in alike])
+    return [run.id for run in about if _asks(store.run_row(run.id)) == _asks(newest)]
 
 
 def _asks(row: Any) -> tuple[str, str]:
     return row.weights, row.behaviour_hash
 
 
-def _built(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) -> Mechanism:
+def mechanism_of(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) -> Mechanism:
+    """The mechanism that hypotheses of some runs of one question make up.
+
+    Args:
+        runs: oldest first.
+        entries: their hypotheses.
+    """
     row = store.run_row(runs[-1])
-    behaviour = Behaviour.model_validate(row.behaviour_definition)
     shape = entries[0].prediction.shape if entries else None
     found = Mechanism(
         behaviour=row.behaviour,
-        question=behaviour.question,
+        question=str(row.behaviour_definition.get("question", "")),
         model=row.model,
         study=store.study.name,
         runs=tuple(runs),
         n_layers=shape.n_layers if shape else 0,
         n_heads=shape.n_heads if shape else 0,
-        positions=tuple(behaviour.named_positions),
-        families=tuple(behaviour.families),
+        n_groups=shape.n_key_value_heads if shape else 0,
+        positions=_positions(row.behaviour_definition),
+        families=tuple(row.behaviour_definition.get("families", ())),
         tested=sum(e.evidence is not None for e in entries),
         confirmed=sum(e.state == "confirmed" for e in entries),
         explained=explained_by(store, runs, entries),
@@ -97,6 +115,14 @@ def _built(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) ->
         **_parts(entries),
     )
     return replace(found, sentences=tuple(sentences(found)))
+
+
+def _positions(definition: dict[str, Any]) -> tuple[str, ...]:
+    """A behaviour's named positions; of one that cannot be read (verification says so), the one that all have."""
+    try:
+        return tuple(Behaviour.model_validate(definition).named_positions)
+    except ValueError:
+        return ("END",)
 
 
 class _About:
@@ -172,10 +198,16 @@ def _node(claim: NodeEffect | Necessity, component: str, own: _About, known: Nod
     node = known or Node((), component=component)
     merged: dict[str, Any] = {k: tuple(dict.fromkeys((*getattr(node, k), *v))) for k, v in own.backing.items()}
     merged["claims"] = tuple(sorted(merged["claims"]))
-    together = claim.components if len(claim.components) > 1 else node.together
+    node = replace(node, **merged)
+    together = claim.components if len(claim.components) > 1 else ()
     if isinstance(claim, Necessity):
-        return replace(node, **merged, necessary=True, lost=own.fraction, together=together)
-    return replace(node, **merged, effect=own.fraction, direction=claim.direction, together=together)
+        kept = node.together if node.effect is not None else together
+        if node.lost is not None and together:  # what it costs alone is known
+            return replace(node, necessary=True)
+        return replace(node, necessary=True, lost=own.fraction, together=kept)
+    if node.effect is not None and together:  # its own effect is known
+        return node
+    return replace(node, effect=own.fraction, direction=claim.direction, together=together)
 
 
 def _part(claim: AnyParent, own: _About) -> tuple[str, Any]:

@@ -157,6 +157,7 @@ class Mechanism:
     explained: Explained | None = None
     open: tuple[Open, ...] = ()
     sentences: tuple[Sentence, ...] = ()
+    n_groups: int = 0  # key-value groups of a layer
     lines: tuple[dict[str, Any], ...] = field(default=(), repr=False)  # every hypothesis as a flat row
 
     @property

@@ -20,10 +20,12 @@ from typing import IO, Any
 from markupsafe import Markup
 
 from lakatos.experiments_db.documents import COLUMNS, TYPES, documents, entry_line
+from lakatos.experiments_db.mechanism import run_mechanism
 from lakatos.experiments_db.regression import file_of, regressions, to_text
 from lakatos.experiments_db.report import charts, heat_map
 from lakatos.experiments_db.report.drift_chart import drift_svg
-from lakatos.experiments_db.report.rendering import render, static
+from lakatos.experiments_db.report.rendering import render
+from lakatos.experiments_db.report.resources import static
 from lakatos.experiments_db.store import Store
 from lakatos.tools.errors import UserError
 
@@ -36,10 +38,7 @@ def write_report(store: Store, run_id: int, path: Path) -> Path:
     Raises:
         UserError: there is no such run, or the file cannot be written there.
     """
-    page = _render(store, run_id)
-    with _replaced(path) as file:
-        file.write(page)
-    return path
+    return write_text(_render(store, run_id), path)
 
 
 Lines = Iterable[dict[str, Any]]  # `documents.entry_line` of hypotheses
@@ -117,8 +116,17 @@ def write_drift(histories: list[dict[str, Any]], path: Path) -> Path:
     Raises:
         UserError: the file cannot be written there.
     """
+    return write_text(drift_svg(histories), path)
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Write a text as a file.
+
+    Raises:
+        UserError: the file cannot be written there.
+    """
     with _replaced(path) as file:
-        file.write(drift_svg(histories))
+        file.write(text)
     return path
 
 
@@ -143,7 +151,8 @@ def _render(store: Store, run_id: int) -> str:
         scale=charts.common_scale(run["hypotheses"]),
         heat_map=heat_map.tested(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
         link=lambda key: f"#h{key}" if key in own else None,
-        css=Markup(static("report.css")),
+        mechanism=run_mechanism(store, run_id),
+        css=Markup(static("report.css") + static("mechanism.css")),
     )
 
 

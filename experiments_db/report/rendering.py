@@ -10,34 +10,33 @@ import functools
 import hashlib
 import json
 import random
-import re
 from collections.abc import Callable, Sequence
-from importlib import resources
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from lakatos.experiments_db.report import charts, svg
+from lakatos.experiments_db.report.mechanism_picture import mechanism_svg
+from lakatos.experiments_db.report.mechanism_rows import findings
+from lakatos.experiments_db.report.resources import PACKAGE, showable
 from lakatos.tools.claim import CLAIM, in_words
 
-_PACKAGE = "lakatos.experiments_db.report"
 _PROMPTS_SHOWN = 5
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 @functools.cache
 def environment() -> jinja2.Environment:
     """Where templates are rendered: autoescaped, an unknown name is an error, None is nothing."""
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader(_PACKAGE, "templates"),
+        loader=jinja2.PackageLoader(PACKAGE, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    made.globals["charts"] = charts
+    made.globals |= {"charts": charts, "mechanism_svg": mechanism_svg, "rows_of": findings}
     made.filters |= {
         "number": _exactly(svg.number),
         "signed": _exactly(svg.signed),
@@ -54,13 +53,7 @@ def environment() -> jinja2.Environment:
 
 def render(template: str, **values: Any) -> str:
     """A page."""
-    page = environment().get_template(template).render(**values)
-    return _UNSHOWABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", page)
-
-
-def static(name: str) -> str:
-    """A style sheet or script that travels with the package."""
-    return resources.files(f"{_PACKAGE}.static").joinpath(name).read_text("utf-8")
+    return showable(environment().get_template(template).render(**values))
 
 
 def by_quantile(prompts: Sequence[dict[str, Any]], how_many: int = _PROMPTS_SHOWN) -> list[tuple[str, dict[str, Any]]]:

@@ -1,6 +1,7 @@
 """The review site.
 
 app        the routes;  pages: what each shows
+mechanisms  what is confirmed, put together from the index
 addresses  what an address asks for
 blind      who visits, and what a blind visitor may not see yet
 safety     who may ask;  pulse: telling an open page that its run has gone on

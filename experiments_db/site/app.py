@@ -25,6 +25,7 @@ from lakatos.experiments_db.report import figures, render
 from lakatos.experiments_db.site.addresses import Chosen, Corrected, Number, PageNumber, Problem, Word, visitor
 from lakatos.experiments_db.site.blind import Hidden
 from lakatos.experiments_db.site.downloads import downloads
+from lakatos.experiments_db.site.mechanisms import behaviour_page
 from lakatos.experiments_db.site.pages import Site
 from lakatos.experiments_db.site.pulse import pulse
 from lakatos.experiments_db.site.safety import Safety, genuine, int_or, preference
@@ -90,6 +91,7 @@ class _Pages:
             "decisions": DECISIONS,
             "scores": SCORES,
             "link": lambda number: f"?page={number}",
+            "claim": lambda number: f"/hypotheses/{number}",
             **self.site.frame(),
         }
         before = getattr(request.state, "fresh", None)  # what was not up to date when it was read, is not
@@ -139,6 +141,10 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
     async def events(run_id: Number, since: Word = "") -> Response:
         await run_in_threadpool(site.store.own_run, run_id)
         return StreamingResponse(pulse(site.store, run_id, since), media_type="text/event-stream")
+
+    @app.get("/behaviours/{name}", response_class=HTMLResponse)
+    def behaviour(request: Request, name: str, model: Word = "") -> Response:
+        return page_of(request, "behaviour.html", **behaviour_page(site.store, site.index, name, model))
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(request: Request, a: Word = "", b: Word = "", by: Word = "claim", page: PageNumber = 1) -> Response:
