@@ -2,8 +2,8 @@
 
     python benchmarks/mechanisms.py [--db mechanisms.db] [--behaviours ioi,induction,...]
 
-Each behaviour is a run of its own study (`lakatos run NAME --study NAME --seed 1`); ioi is run with seed 2 too, and both
-mechanisms are compared. Runs that are in the database already are not repeated, so that an interrupted command goes on.
+Each behaviour is a run in a study of its own (`lakatos run NAME --study NAME-1 --seed 1`); ioi is run with seed 2 too,
+and both mechanisms are compared. Runs that the database has already are not repeated: an interrupted command goes on.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from lakatos.tools.component import Component
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEHAVIOURS = ("ioi", "induction", "greater_than", "capital_of", "subject_verb")
-HEAD = """# What `drill` finds
+COLUMNS = ("behaviour", "tested", "confirmed", "nodes", "paths", "roles", "backups", "circuits")
+MORE = ("explained", "ablated", "forwards", "seconds")
+HEAD = f"""# What `drill` finds
 
-Written by `python benchmarks/mechanisms.py`: SmolLM2-135M, {n} behaviours, one run each of `lakatos run NAME --seed 1` in a
-study of its own. Sentences and pictures are those of `lakatos mechanism`; numbers in brackets are claims of the run. Confirmed
-means confirmed on fresh prompts under error control over everything that was tried in the study ([evidence.md](evidence.md));
-[drill.md](drill.md) has the rule.
+Written by `python benchmarks/mechanisms.py`: SmolLM2-135M, one run each of `lakatos run NAME --seed 1` in a study of
+its own. Sentences and pictures are those of `lakatos mechanism`; numbers in brackets are claims of the run. Confirmed means
+confirmed on fresh prompts, under error control over everything that was tried in the study
+([evidence.md](evidence.md)); [drill.md](drill.md) has the rule. "explained" is the share of the gap that all confirmed
+nodes restore when they are patched together, "ablated" what their ablation costs.
 
-| behaviour | tested | confirmed | nodes | paths | roles | backups | circuits | explained share | their ablation costs | forwards | seconds |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| {" | ".join(COLUMNS + MORE)} |
+|{"---|" * len(COLUMNS + MORE)}
 """
 
 
@@ -45,7 +48,7 @@ def main() -> None:
     names = asked.behaviours.split(",")
     stores = {name: _run(asked.db, name, 1) for name in names}
     pages = {name: run_mechanism(store, store.run_ids()[0]) for name, store in stores.items()}
-    text = HEAD.format(n=len(names)) + "".join(_row(pages[name], store) for name, store in stores.items())
+    text = HEAD + "".join(_row(pages[name], store) for name, store in stores.items())
     for name, store in stores.items():
         picture = DOCS / f"mechanism-{name}.svg"
         picture.write_text(str(mechanism_svg(pages[name])))
@@ -82,7 +85,8 @@ def _row(found: Mechanism, store: Store) -> str:
     run, told = store.run(found.runs[0]), found.explained
     parts = (found.nodes, found.paths, found.looks, found.backups, found.circuits)
     shares = [
-        f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]" for share in ((told.restored, told.lost) if told else ())
+        f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
+        for share in ((told.restored, told.lost) if told else ())
     ]
     cells = [found.behaviour, found.tested, found.confirmed, *map(len, parts), *(shares or ["-", "-"])]
     cells += [f"{run.forwards:,.0f}", f"{run.seconds:,.0f}"]
@@ -101,7 +105,11 @@ def _section(found: Mechanism, store: Store, picture: str) -> Iterator[str]:
     yield "\n| claim | verdict | effect, of the gap | e-value | pairs |\n|---|---|---|---|---|"
     for line in found.lines:
         fraction = "-" if line["fraction"] is None else f"{line['fraction']:+.0%}"
-        text = line["text"] if len(line["text"]) < 160 else f"{line['text'][:120]}... ({len(line['components'])} components)"
+        text = (
+            line["text"]
+            if len(line["text"]) < 160
+            else f"{line['text'][:120]}... ({len(line['components'])} components)"
+        )
         yield f"| {line['id']}: {text} | {line['state']} | {fraction} | {line['e']:.3g} | {line['n']} |"
     yield ""
 

@@ -46,7 +46,7 @@ def test_it_is_the_change_of_the_write_along_the_gradient(missing):
     pairs = TOY.sample(3, 1, "exploration")
     donors = draw_donors(TOY, pairs, model.tokenizer, 2)
     (growth,) = stepping_in(bridge, pairs, donors, [missing])
-    sums = {component: 0.0 for component in growth}
+    sums = dict.fromkeys(growth, 0.0)
     for pair, donor in zip(pairs, donors, strict=True):
         tokens, other = (torch.tensor([model.tokenizer(p.clean)["input_ids"]]) for p in (pair, donor))
         answer, wrong = (model.tokenizer(t)["input_ids"][-1] for t in (pair.answer, pair.wrong))
@@ -60,12 +60,14 @@ def by_hand(bridge, tokens, other, answer, wrong, missing):
     name = missing.hook_name(bridge.cfg.n_layers)
     _, there = bridge.run_with_cache(other)
 
-    def put(activation, hook):  # noqa: ARG001
+    def put(activation, hook):
         changed = activation.clone()
         if missing.kind == "head":
             d = bridge.cfg.d_head
             flat, source = changed.reshape(*changed.shape[:2], -1), there[name].reshape(*changed.shape[:2], -1)
-            flat[..., d * missing.index : d * missing.index + d] = source[..., d * missing.index : d * missing.index + d]
+            flat[..., d * missing.index : d * missing.index + d] = source[
+                ..., d * missing.index : d * missing.index + d
+            ]
             return flat.reshape(activation.shape)
         return there[name]
 
