@@ -9,7 +9,8 @@ from rich.console import Console
 
 from lakatos.agent.watch import showable
 from lakatos.experiments_db.mechanism import Mechanism
-from lakatos.experiments_db.report.mechanism_layout import Glyph, Layout, layout
+from lakatos.experiments_db.report.mechanism_glyphs import Glyph, Layout
+from lakatos.experiments_db.report.mechanism_layout import layout
 
 _OPEN = 8  # claims that are listed
 _AXIS, _CELL = 6, 11  # characters of a layer's number, and of the least cell

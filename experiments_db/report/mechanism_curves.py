@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lakatos.experiments_db.report.mechanism_layout import HALF, RING, Glyph, Layout
+from lakatos.experiments_db.report.mechanism_glyphs import HALF, RING, Glyph, Layout
 
 _TIP = 7.0  # length of an arrow's head
 Point = tuple[float, float]
@@ -66,6 +66,7 @@ def between(place: Layout, a: Glyph, b: Glyph, *, right: bool = False) -> Curve:
     """
     one, other = place.column(a.place.position), place.column(b.place.position)
     if one is not None and one is other:
+        right = right or one is place.columns[0]  # beside the first stand the numbers of layers
         side = one.right + 6 if right else one.left - 6
         far = side + (3 if right else -3) * min(4.0, abs(a.y - b.y) / 120)
         out, into = (far, a.y + (b.y - a.y) * 0.2), (far, b.y + (a.y - b.y) * 0.2)

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup
 
 from lakatos.experiments_db.mechanism import Backing, Looks, Mechanism
-from lakatos.experiments_db.report import mechanism_layout as places
 from lakatos.experiments_db.report.mechanism_curves import Curve, between, to_logits
-from lakatos.experiments_db.report.mechanism_layout import HALF, LANE, RING, Glyph, Layout
+from lakatos.experiments_db.report.mechanism_glyphs import HALF, LANE, RING, Glyph, Layout
+from lakatos.experiments_db.report.mechanism_layout import layout
 from lakatos.experiments_db.report.mechanism_legend import legend
 from lakatos.experiments_db.report.resources import showable, static
 from lakatos.experiments_db.report.svg import line, percent, text
@@ -61,7 +61,7 @@ def style() -> Markup:
 
 
 def _drawn(found: Mechanism, address: Address, styled: str) -> Markup:
-    place = places.layout(found)
+    place = layout(found)
     key, height = legend(found, place, place.height + 8)
     edges = [*_paths(found, place, address), *_backups(found, place, address)]
     parts = [
