@@ -14,7 +14,8 @@ RING: Final = 3.5  # how far out the ring of a necessary one is
 LANE: Final = 9.0  # height of the mark that says where a head looks
 MARKS = 7.0  # beside a glyph, for its families
 _CHARACTER = 5.7  # width of one in a label
-_LONGEST = 9  # characters of a column's heading
+_LONGEST = 9  # characters of a line of a column's heading
+_SHORT = 6  # ... of one that is not divided
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -86,10 +87,20 @@ class Column:
         return EVERY if self.position is None else f"token {self.position}" if self.counted else str(self.position)
 
     @property
-    def heading(self) -> str:
-        """As much of its name as there is room for."""
+    def heading(self) -> tuple[str, ...]:
+        """Its name in a line or two, as far as there is room."""
         name = "every" if self.position is None else self.name
-        return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+        cuts = [k for k, c in enumerate(name) if c == "_" and 0 < k < len(name) - 1]
+        lines = [name]
+        if len(name) > _SHORT and cuts:
+            cut = min(cuts, key=lambda k: abs(2 * k - len(name)))
+            lines = [name[: cut + 1], name[cut + 1 :]]
+        return tuple(line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in lines)
+
+    @property
+    def needed(self) -> float:
+        """The width of its heading: capitals are wide."""
+        return max(sum(8.4 if c.isupper() else 6.8 for c in line) for line in self.heading)
 
     @property
     def counted(self) -> bool:
@@ -108,10 +119,12 @@ class Row:
     top: float
     bottom: float
     broken: bool  # layers between it and the next one above are left out
+    lanes: int  # marks under its glyphs that say where heads look
 
     @property
     def middle(self) -> float:
-        return (self.top + self.bottom) / 2
+        """That of its glyphs."""
+        return (self.top + self.bottom - LANE * self.lanes) / 2
 
 
 @dataclass(frozen=True)
@@ -123,6 +136,7 @@ class Layout:
     rows: tuple[Row, ...]
     width: float
     height: float  # without a legend
+    head: float = 0.0  # of the headings
 
     def find(self, text: str, near: str | int | None = None, n_groups: int = 0, n_heads: int = 0) -> Glyph | None:
         """The glyph of a component, or of the head that a query, key or value is of; the one at `near` first."""

@@ -27,6 +27,7 @@ from lakatos.tools.component import Component
 
 _LEFT, _GAP, _TOP, _HEAD, _BETWEEN, _BREAK = 27.0, 8.0, 34.0, 24.0, 8.0, 12.0
 _MOST_COLUMNS = 8  # beyond so many, only positions that something is at
+_LINE = 13.0  # of a heading
 LEAST_WIDTH: Final = 300.0
 PHONE: Final = 358.0  # width that a phone has for a picture
 
@@ -38,7 +39,8 @@ def layout(found: Mechanism) -> Layout:
     for glyph in sorted(glyphs, key=lambda g: (g.place.kind != "head", g.place.kind, g.place.index or 0)):
         cells[glyph.layer, glyph.place.position].append(glyph)
     columns, slots = _columns(found, cells)
-    rows = _rows(found, cells, slots)
+    head = _HEAD + _LINE * any(len(column.heading) > 1 for column in columns)
+    rows = _rows(found, cells, slots, _TOP + head)
     placed = [
         glyph
         for column in columns
@@ -47,7 +49,7 @@ def layout(found: Mechanism) -> Layout:
     ]
     width = columns[-1].right + _GAP if columns else LEAST_WIDTH
     bottom = max((row.bottom for row in rows), default=_TOP + 20)
-    return Layout(tuple(placed), columns, tuple(rows), max(width, LEAST_WIDTH), bottom + _HEAD)
+    return Layout(tuple(placed), columns, tuple(rows), max(width, LEAST_WIDTH), bottom + head, head)
 
 
 def _glyphs(found: Mechanism) -> list[Glyph]:
@@ -70,10 +72,10 @@ def _glyphs(found: Mechanism) -> list[Glyph]:
         *((backup, (*backup.components, *backup.of)) for backup in found.backups),
         *((circuit, circuit.components) for circuit in found.circuits if not getattr(circuit, "rival", False)),
     ]
-    for part, names in others:
-        for name in names:
-            if (place := parsed(name)) and not _drawn(known.values(), place, found):
-                add(Glyph(place, part.claims))
+    named = [(place, part) for part, names in others for place in map(parsed, names) if place]
+    for place, part in sorted(named, key=lambda pair: pair[0].kind in ("key", "value")):  # heads stand for theirs
+        if not _drawn(known.values(), place, found):
+            add(Glyph(place, part.claims))
     return list(known.values())
 
 
@@ -125,7 +127,7 @@ def _side_by_side(
         column = Column(at, left, left)
         glyphs = [glyph for (_, own), cell in cells.items() if own == at for glyph in cell]
         slot = max((2 * (glyph.half + RING) + MARKS for glyph in glyphs), default=0.0)
-        column = replace(column, right=left + max(slots[at] * slot, 6.8 * len(column.heading), 28.0))
+        column = replace(column, right=left + max(slots[at] * slot, column.needed, 28.0))
         columns.append(column)
         left = column.right + _GAP
     return tuple(columns)
@@ -135,11 +137,12 @@ def _rows(
     found: Mechanism,
     cells: dict[tuple[int, str | int | None], list[Glyph]],
     slots: dict[str | int | None, int],
+    top: float,
 ) -> list[Row]:
     """The layers that something is in, the last one at the top."""
     rows: list[Row] = []
     layers = sorted({layer for layer, _ in cells}, reverse=True)
-    above, top = found.n_layers, _TOP + _HEAD
+    above = found.n_layers
     for layer in layers:
         broken = above - layer > 1
         top += _BREAK if broken else 0.0
@@ -152,7 +155,7 @@ def _rows(
             if (place := parsed(head)) and place.layer == layer and place.index in heads
         )
         height = deep * (2 * (HALF + RING) + 2) + lanes * LANE
-        rows.append(Row(layer, top, top + height, broken))
+        rows.append(Row(layer, top, top + height, broken, lanes))
         above, top = layer, top + height + _BETWEEN
     return rows
 

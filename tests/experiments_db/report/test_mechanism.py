@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lakatos.experiments_db.mechanism import Backing, Mechanism, Node, Path
 from lakatos.experiments_db.report import mechanism_dot, mechanism_html, mechanism_svg, render, standalone_svg
+from lakatos.experiments_db.report.mechanism_curves import between
 from lakatos.experiments_db.report.mechanism_glyphs import parsed
 from lakatos.experiments_db.report.mechanism_graph import quoted
 from lakatos.experiments_db.report.mechanism_layout import layout
@@ -339,3 +340,24 @@ def test_a_part_without_claims_is_drawn_too():
     found = Mechanism("b", "", "m", "main", (1,), 2, 2, (), (), 0, 0, nodes=(Node((), component="m1", effect=0.5),))
     assert isinstance(found.nodes[0], Backing)
     assert "m1 carries" in mechanism_svg(found, lambda number: f"#{number}")
+
+
+def test_an_arrow_passes_glyphs_by_where_there_is_a_way():
+    nodes = [("a0.h0@IO", 1), ("a2.h1@MID", 2), ("a4.h2@S1", 3)]  # the second is right between the others
+    parts = tuple(Node((n,), component=name, effect=0.3) for name, n in nodes)
+    path = Path((4,), senders=("a0.h0@IO",), receivers=("a4.h2.q",))
+    place = layout(made.mechanism(nodes=parts, paths=(path,), positions=("IO", "MID", "S1", "END")))
+    curve = between(place, place.find("a0.h0@IO"), place.find("a4.h2@S1"))
+    left, top, right, bottom = place.find("a2.h1@MID").box
+    points = [curve.at(step / 100) for step in range(101)]
+    assert not [p for p in points if left < p[0] < right and top < p[1] < bottom]
+
+
+def test_long_names_of_positions_are_divided_and_told_in_full():
+    names = ("KEY", "OTHER_KEY", "OTHER_VALUE", "EXTRAORDINARILYLONG", "END")
+    found = made.mechanism(nodes=(Node((1,), component="a1.h1@END", effect=0.2),), positions=names)
+    headings = [column.heading for column in layout(found).columns]
+    assert headings == [("KEY",), ("OTHER_", "KEY"), ("OTHER_", "VALUE"), ("EXTRAORD…",), ("END",)]
+    assert "<title>EXTRAORDINARILYLONG</title>" in mechanism_svg(found)
+    boxes = [text_box(e) for e in drawn(found).iter(f"{SVG}text") if e.text and e.get("class") != "tiny"]
+    assert not [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if overlap(a, b)]
