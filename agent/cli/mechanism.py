@@ -20,7 +20,7 @@ app = typer.Typer()
 @app.command()
 def mechanism(
     run_id: Annotated[
-        int | None, typer.Argument(metavar="[RUN]", help="Of which run. Default: the newest that finished.")
+        int | None, typer.Argument(metavar="RUN", help="Of which run. Default: the newest that finished.")
     ] = None,
     behaviour: Annotated[str | None, typer.Option(help="Of all runs of the study about this behaviour.")] = None,
     model: Annotated[

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from lakatos.agent.watch import showable
 from lakatos.experiments_db.mechanism import Mechanism
-from lakatos.experiments_db.report.mechanism_layout import Glyph, Layout, layout
+from lakatos.experiments_db.report.mechanism_glyphs import Glyph, Layout
+from lakatos.experiments_db.report.mechanism_layout import layout
 
 _OPEN = 8  # claims that are listed
 _AXIS, _CELL = 6, 11  # characters of a layer's number, and of the least cell
@@ -70,13 +71,14 @@ def _grid(place: Layout, width: int) -> Iterator[str]:
     if not cells:
         return
     used = [column for column in place.columns if any(at == column.position for _, at in cells)]
-    texts = [showable(column.heading) for column in used] + [text for own in cells.values() for text in own]
+    names = [showable("every" if column.position is None else column.name) for column in used]
+    texts = names + [text for own in cells.values() for text in own]
     size = max(_CELL, *(len(text) + 2 for text in texts))
     layers = sorted({layer for layer, _ in cells}, reverse=True)
     if _AXIS + size * len(used) > width:
         yield from _list(place, cells, layers, width)
     else:
-        yield "layer".ljust(_AXIS) + "".join(showable(column.heading).ljust(size) for column in used)
+        yield "layer".ljust(_AXIS) + "".join(name.ljust(size) for name in names)
         for layer in layers:
             own = [cells.get((layer, column.position), []) for column in used]
             for line in range(max(map(len, own))):

@@ -85,13 +85,16 @@ def _roles(looks: Sequence[Looks]) -> Iterator[Sentence]:
     heads: dict[tuple[str, str], list[str]] = defaultdict(list)
     for role in looks:
         heads[role.attends_from, role.attends_to] += role.heads
+    ways: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for (start, end), own in heads.items():
+        ways[tuple(dict.fromkeys(own))].append(f"from {start} to {end}")
     told = [
-        f"{'Head' if len(own) == 1 else 'Heads'} {_list(own)} {'attends' if len(own) == 1 else 'attend'} "
-        f"from {start} to {end}"
-        for (start, end), own in heads.items()
+        f"{'head' if len(own) == 1 else 'heads'} {_list(own)} {'attends' if len(own) == 1 else 'attend'} {_list(where)}"
+        for own, where in ways.items()
     ]
     if told:
-        yield _said("; ".join([told[0], *(text[0].lower() + text[1:] for text in told[1:])]) + ".", looks)
+        text = "; ".join(told)
+        yield _said(f"{text[0].upper()}{text[1:]}.", looks)
 
 
 def _backups(found: Mechanism) -> Iterator[Sentence]:
@@ -156,7 +159,7 @@ def _explained(found: Mechanism) -> Iterator[Sentence]:
     if told is None:
         return
     left = min(1.0, 1 - told.restored.mean)
-    rest = "nothing is left to explain" if left < 0.005 else f"{_percent(left)} is not explained"
+    rest = "nothing of the gap is left to explain" if left < 0.005 else f"{_percent(left)} is not explained"
     pairs = _count(told.pairs, "fresh prompt pair")
     yield Sentence(
         f"On {pairs} all confirmed nodes together restore {_interval(told.restored)} of the gap, and ablating them "
@@ -201,7 +204,7 @@ def _said(text: str, parts: Sequence[Backing]) -> Sentence:
 
 
 def _subject(nodes: Sequence[Node], one: str, several: str) -> str:
-    n = len({node.component for node in nodes})
+    n = len({node.component.partition("@")[0] for node in nodes})
     return f"One component {one}" if n == 1 else f"{_number(n).capitalize()} components {several}"
 
 

@@ -7,8 +7,8 @@ charts       one hypothesis: its interval, its e-value, its effect on every prom
 heat_map     every component: of a run, or of many hypotheses
 figures      batteries, exploration and confirmation, two sides compared
 drift_chart  a claim over models and versions
-mechanism_picture   what is confirmed, as a picture;  mechanism_layout: where everything is;  mechanism_curves: arrows
-                    mechanism_legend: what its marks mean
+mechanism_picture   what is confirmed, as a picture;  mechanism_glyphs: what it is made of
+                    mechanism_layout: where everything is;  mechanism_curves: arrows;  mechanism_legend
 mechanism_fragment  the same for notebooks;  mechanism_rows: its findings one by one
 mechanism_graph     the same as a graph for Graphviz
 """

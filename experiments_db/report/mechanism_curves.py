@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lakatos.experiments_db.report.mechanism_layout import HALF, RING, Glyph, Layout
+from lakatos.experiments_db.report.mechanism_glyphs import HALF, RING, Glyph, Layout
 
 _TIP = 7.0  # length of an arrow's head
+_ASIDE = (0.0, 30.0, -30.0, 60.0, -60.0, 90.0, -90.0)  # how far an arrow may bend to pass others by
 Point = tuple[float, float]
 
 
@@ -66,14 +67,33 @@ def between(place: Layout, a: Glyph, b: Glyph, *, right: bool = False) -> Curve:
     """
     one, other = place.column(a.place.position), place.column(b.place.position)
     if one is not None and one is other:
+        right = right or one is place.columns[0]  # beside the first stand the numbers of layers
         side = one.right + 6 if right else one.left - 6
         far = side + (3 if right else -3) * min(4.0, abs(a.y - b.y) / 120)
         out, into = (far, a.y + (b.y - a.y) * 0.2), (far, b.y + (a.y - b.y) * 0.2)
-    else:
-        rise = 0.3 * (b.y - a.y)
-        lean = 0.2 * (b.x - a.x)
-        out, into = (a.x + lean, a.y + rise), (b.x - lean, b.y - rise)
+        return _from_to(a, b, out, into)
+    rise, lean = 0.3 * (b.y - a.y), 0.2 * (b.x - a.x)
+    u, v = _unit((a.x, a.y), (b.x, b.y))
+    ways = [
+        _from_to(
+            a, b, (a.x + lean - aside * v, a.y + rise + aside * u), (b.x - lean - aside * v, b.y - rise + aside * u)
+        )
+        for aside in _ASIDE
+    ]
+    return min(ways, key=lambda way: _met(place, way, a, b))  # of equal ones the straightest
+
+
+def _from_to(a: Glyph, b: Glyph, out: Point, into: Point) -> Curve:
     return Curve(_edge(a, out, 1.0), out, into, _edge(b, into, 2.0))
+
+
+def _met(place: Layout, curve: Curve, a: Glyph, b: Glyph) -> int:
+    """How many other glyphs a curve passes through; and whether it leaves the columns."""
+    points = [curve.at(step / 24) for step in range(1, 24)]
+    outside = any(not place.columns[0].left - 4 < x < place.width - 4 for x, _ in points)
+    others = [glyph.box for glyph in place.glyphs if glyph is not a and glyph is not b]
+    met = sum(any(box[0] < x < box[2] and box[1] < y < box[3] for x, y in points) for box in others)
+    return met + 100 * outside
 
 
 def to_logits(place: Layout, a: Glyph, bottom: float, beside: dict[float, int]) -> Curve:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from lakatos.experiments_db.mechanism import Mechanism
-from lakatos.experiments_db.report.mechanism_layout import Glyph, Layout, layout
+from lakatos.experiments_db.report.mechanism_glyphs import Glyph, Layout
+from lakatos.experiments_db.report.mechanism_layout import layout
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#2b5fae", "#b0541a", "#2d7a52", "#5b6069"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from lakatos.experiments_db.mechanism import Mechanism
-from lakatos.experiments_db.report.mechanism_layout import Layout
+from lakatos.experiments_db.report.mechanism_glyphs import Layout
 from lakatos.experiments_db.report.svg import text
 
 _LINE, _LEFT, _SIGN, _CHARACTER, _SPACE = 19.0, 8.0, 24.0, 5.9, 14.0

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup
 
 from lakatos.experiments_db.mechanism import Backing, Looks, Mechanism
-from lakatos.experiments_db.report import mechanism_layout as places
 from lakatos.experiments_db.report.mechanism_curves import Curve, between, to_logits
-from lakatos.experiments_db.report.mechanism_layout import HALF, LANE, RING, Glyph, Layout
+from lakatos.experiments_db.report.mechanism_glyphs import HALF, LANE, RING, Glyph, Layout
+from lakatos.experiments_db.report.mechanism_layout import layout
 from lakatos.experiments_db.report.mechanism_legend import legend
 from lakatos.experiments_db.report.resources import showable, static
 from lakatos.experiments_db.report.svg import line, percent, text
@@ -61,7 +61,7 @@ def style() -> Markup:
 
 
 def _drawn(found: Mechanism, address: Address, styled: str) -> Markup:
-    place = places.layout(found)
+    place = layout(found)
     key, height = legend(found, place, place.height + 8)
     edges = [*_paths(found, place, address), *_backups(found, place, address)]
     parts = [
@@ -108,9 +108,11 @@ def _frame(place: Layout) -> Iterable[Markup]:
 def _headings(place: Layout) -> Iterable[Markup]:
     """The names of positions, above and below."""
     for column in place.columns:
-        for y in (_LOGITS[1] + 19, place.height - 8):
-            name = Markup('<text x="{}" y="{}" text-anchor="middle" class="heading">{}<title>{}</title></text>')
-            yield name.format(round(column.middle, 1), round(y, 1), column.heading, column.name)
+        lines = column.heading
+        for top in (_LOGITS[1] + 19, place.height - 8 - 13 * (len(lines) - 1)):
+            for number, told in enumerate(lines):
+                name = Markup('<text x="{}" y="{}" text-anchor="middle" class="heading">{}<title>{}</title></text>')
+                yield name.format(round(column.middle, 1), round(top + 13 * number, 1), told, column.name)
 
 
 def _paths(found: Mechanism, place: Layout, address: Address) -> Iterable[tuple[Markup, list[tuple[str, Curve]]]]:
@@ -226,7 +228,9 @@ def _letters(place: Layout, curves: Sequence[tuple[str, Curve]]) -> Iterable[Mar
         for share in (0.6, 0.7, 0.5, 0.8, 0.4, 0.3) if letter else ():
             x, y = curve.at(share)
             box = (x - 5, y - 6, x + 5, y + 6)
-            if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+            if x > place.columns[0].left and not any(
+                box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken
+            ):
                 taken.append(box)
                 yield text(x, y + 3.5, letter, "middle", "letter")
                 break

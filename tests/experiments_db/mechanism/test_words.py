@@ -121,6 +121,14 @@ def test_that_components_have_no_effect_is_not_nothing_and_is_not_a_mechanism():
             "Heads a1.h1 and a1.h2 attend from END to IO.",
         ),
         (
+            {"looks": tuple(Looks((1,), heads=("a1.h1",), attends_from=f, attends_to="IO") for f in ("END", "S2"))},
+            "Head a1.h1 attends from END to IO and from S2 to IO.",
+        ),
+        (
+            {"nodes": tuple(Node((n,), component=f"m1@{at}", effect=n / 10) for n, at in ((1, "S2"), (2, "END")))},
+            "One component carries ioi: m1@END (+20% of the gap) and m1@S2 (+10%).",
+        ),
+        (
             {"backups": (Backup((1,), components=("a5.h1",), of=("a1.h1", "a1.h2")),)},
             "When a1.h1 and a1.h2 are missing, a5.h1 does part of their work.",
         ),
@@ -142,7 +150,7 @@ def test_that_components_have_no_effect_is_not_nothing_and_is_not_a_mechanism():
                 "explained": Explained(1, ("m1",), (1,), 1, Share(1.2, 1, 1.4), Share(0.5, 0.4, 0.6)),
             },
             "On one fresh prompt pair all confirmed nodes together restore 120% (100% to 140%) of the gap, and "
-            "ablating them costs 50% (40% to 60%); nothing is left to explain.",
+            "ablating them costs 50% (40% to 60%); nothing of the gap is left to explain.",
         ),
         (
             {"nodes": made.one_node().nodes, "tested": 2, "open": (Open("a", "undecided", 2), Open("b", "not tested"))},
