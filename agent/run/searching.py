@@ -17,7 +17,7 @@ from lakatos.tools.experiment import Probed, Sample, draw_prompts, probe
 from lakatos.tools.intervention import Base, Effects, Intervention, Runs, run_interventions
 
 PAIRS = 16  # exploration pairs of every measurement here
-_EDGE_PAIRS = 8
+_EDGE_PAIRS = 4
 _PURPOSE = "search"
 
 
