@@ -77,7 +77,7 @@ FINDS = {
     "a failed request to the LLM was never made": "says otherwise of what was asked (attempt)",
     "another LLM was asked": "says otherwise of what was asked (model)",
     "the LLM was asked without a word before": "was not logged before it was sent",
-    "another prompt file": "the prompt propose@4 has another hash",
+    "another prompt file": "the prompt propose@5 has another hash",
     "the LLM's proposals come from its prose": "speaks of llm_calls row 3, which was not there yet",
     "a proposal said something else": "its claim is not the one of proposals row 1",
     "a proposal gave another rationale": "its rationale is not that of its proposal",

@@ -9,6 +9,7 @@ sufficiency     with everything else ablated the circuit keeps the behaviour, an
 minimality      no member of a circuit can be left out
 attention_role  a head attends from one role to another, more than to any other role
 mediation       what the senders do, they do through these receivers
+backup          components do the work of others when those are missing
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import get_args
 
 from lakatos.tools.claim.base import BaseClaim
 from lakatos.tools.claim.kinds.attention_role import AttentionRole
+from lakatos.tools.claim.kinds.backup import Backup
 from lakatos.tools.claim.kinds.mediation import Mediation
 from lakatos.tools.claim.kinds.minimality import Minimality
 from lakatos.tools.claim.kinds.necessity import Necessity
@@ -24,13 +26,14 @@ from lakatos.tools.claim.kinds.no_effect import NoEffect
 from lakatos.tools.claim.kinds.node_effect import NodeEffect
 from lakatos.tools.claim.kinds.sufficiency import Sufficiency
 
-AnyParent = NodeEffect | Necessity | NoEffect | Sufficiency | Minimality | AttentionRole | Mediation
+AnyParent = NodeEffect | Necessity | NoEffect | Sufficiency | Minimality | AttentionRole | Mediation | Backup
 PLAIN: tuple[type[BaseClaim], ...] = get_args(AnyParent)  # all kinds but generalisation, which is a claim of a claim
 
 __all__ = [
     "PLAIN",
     "AnyParent",
     "AttentionRole",
+    "Backup",
     "Mediation",
     "Minimality",
     "Necessity",
