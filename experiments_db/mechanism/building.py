@@ -222,7 +222,7 @@ def _part(claim: AnyParent, own: _About) -> tuple[str, Any]:
             told |= {"attends_from": claim.attends_from, "attends_to": claim.attends_to}
             return "looks", Looks(**told, heads=claim.components, margin=effect.mean if effect else None)
         case BackupClaim():
-            return "backups", Backup(**told, components=claim.components, of=claim.of, effect=own.fraction)
+            return "backups", Backup(**told, components=claim.components, of=claim.backed_up, effect=own.fraction)
         case Sufficiency():
             told |= {"faithfulness": claim.faithfulness, "rival": own.entry.prediction.role == "rival"}
             return "circuits", Circuit(**told, components=claim.components)

@@ -62,9 +62,8 @@ def test_a_head_that_another_backs_up(tmp_path):
         *(f"{c} necessary for {BEHAVIOUR}" for c in (head, backup, f"{head} + {backup}")),
         f"{head} has no effect on {BEHAVIOUR}",
         f"{head} carries {BEHAVIOUR} through logits",
-        f"{backup} backs up {head} in {BEHAVIOUR}",
-        f"a2.h1 backs up {head} in {BEHAVIOUR}",
-        f"m0 backs up a0.h0 in {BEHAVIOUR}",
+        f"{backup} backs up {head} for {BEHAVIOUR}",
+        f"a2.h1 backs up {head} for {BEHAVIOUR}",
     )
     entry = found[f"{head} necessary for"]
     assert (entry.state, entry.reading) == ("inconclusive", "backed up")
@@ -73,14 +72,8 @@ def test_a_head_that_another_backs_up(tmp_path):
     both = found[f"{head} + {backup} necessary for"]
     assert (both.state, both.reading) == ("confirmed", "specific")
     assert found[f"{head} carries through logits"].state == "confirmed"
-    assert found[f"{backup} backs up {head} in"].state == "confirmed"
-    assert found[f"a2.h1 backs up {head} in"].state == "inconclusive", "it does nothing"
-    assert found["m0 backs up a0.h0 in"].state == "inconclusive", "each is needed by itself"
-
-
-def test_nobody_backs_up_where_there_is_no_backup(tmp_path):
-    found = verdicts_on(tmp_path, "induction", f"a2.h0 backs up a1.h0 in {BEHAVIOUR}")
-    assert [e.state for e in found.values()] == ["inconclusive"]
+    assert found[f"{backup} backs up {head} for"].state == "confirmed"
+    assert found[f"a2.h1 backs up {head} for"].state == "inconclusive"
 
 
 def test_a_composition_of_two_heads_goes_through_the_key_and_nowhere_else(tmp_path):

@@ -19,6 +19,7 @@ from lakatos.tools.claim.vocabulary import Base, Metric, Source
 
 CLEAN, CORRUPTED = "clean", "corrupted"
 INTERVENED, DIRECT, PATH, CIRCUIT = "intervened", "direct", "path", "circuit"
+BACKED_UP, BACKUPS = "backed_up", "backups"  # each without the other
 _CONTROL, _ATTENTION = "control.", "attention."
 
 

@@ -35,17 +35,30 @@ def most_in_layers(layers: int) -> int:
     return max(1, min(NEAR, layers // 2))
 
 
-def near(rng: random.Random, own: Sequence[Component], shape: Shape) -> list[Component] | None:
-    """As many others of the same kinds at the same positions, in near layers; None: this draw found too few."""
+def near(
+    rng: random.Random, own: Sequence[Component], shape: Shape, without: Sequence[Component] = ()
+) -> list[Component] | None:
+    """As many others of the same kinds at the same positions, in near layers; None: this draw found too few.
+
+    Args:
+        without: heads, attentions and MLPs that no other may share a place with.
+    """
     taken = {_bare(c) for c in own}
     drawn: list[Component] = []
     for component in own:
         layers = range(max(0, component.layer - NEAR), min(component.layers(shape), component.layer + NEAR + 1))
         left = [c for c in _like(component, layers, shape) if _bare(c) not in taken and c not in drawn]
+        left = [c for c in left if not any(share_a_place(c, other) for other in without)]
         if not left:
             return None
         drawn.append(_pick(rng, left))
     return drawn
+
+
+def share_a_place(one: Component, other: Component) -> bool:
+    """Whether two heads, attentions or MLPs are the same, or one holds the other, whatever their positions."""
+    branches = [(c.layer, c.known.branch) for c in (one, other)]
+    return branches[0] == branches[1] and (one.index == other.index or None in (one.index, other.index))
 
 
 def anywhere(rng: random.Random, own: Sequence[Component], shape: Shape) -> list[Component] | None:

@@ -98,9 +98,9 @@ def _minimal(circuit: Circuit, lost: dict[Component, float], view: View) -> tupl
     """That no member can be left out; one that others back up is left out together with them."""
     members = set(map(str, circuit))
     backups = {
-        claim.of[0]: claim.components
+        claim.backed_up[0]: claim.components
         for claim in (e.claim for e in view.known if e.state == "confirmed" and isinstance(e.claim, Backup))
-        if len(claim.of) == 1 and {*claim.of, *claim.components} <= members
+        if len(claim.backed_up) == 1 and {*claim.backed_up, *claim.components} <= members
     }
     claim = Minimality(components=tuple(sorted(members)), backups=backups, threshold=view.threshold)
     least = min(lost.values(), default=0.0)

@@ -67,7 +67,7 @@ def _measured(
     for (component, own), total in zip(tried, together, strict=True):
         extra = total - apart[component,] - apart[own]
         expected = min(promise(extra, view.threshold), promise(total, view.threshold))
-        claim = Backup(components=tuple(map(str, own)), of=(str(component),), threshold=view.threshold)
+        claim = Backup(components=tuple(map(str, own)), backed_up=(str(component),), threshold=view.threshold)
         if expected >= PROMISING and fresh(view, claim):
             why = f"Together they cost {extra.mean():+.1%} of the gap more than each alone, on exploration pairs."
             candidate = put(claim, why, predicted=float(extra.mean()), passes=True)

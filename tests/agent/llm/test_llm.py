@@ -84,7 +84,7 @@ def test_what_is_sent_and_received_is_logged_word_for_word(run_with):
     assert calls[0].response == ANSWER
     assert calls[0].tokens_in > 0
     assert calls[0].tokens_out > 0
-    assert calls[0].prompt == "propose@4"
+    assert calls[0].prompt == "propose@5"
     assert calls[0].prompt_hash.startswith("sha256:")
     asked = llm.asked[0][0]["content"]
     assert "m2" in asked

@@ -184,13 +184,13 @@ class TestWho:
         return claims(drill(view(measured, known, searched=["where", "how"])), "who")
 
     def test_more_lost_together_than_apart(self):
-        assert self.backups(both=0.5) == [Backup(components=("a5.h1",), of=("a3.h0",))]
+        assert self.backups(both=0.5) == [Backup(components=("a5.h1",), backed_up=("a3.h0",))]
 
     def test_two_that_matter_each_by_itself_are_no_backups(self):
         assert self.backups(both=0.8, spare=0.4, missing=0.4) == []
 
     def test_of_a_component_whose_ablation_said_that_it_is_backed_up(self):
-        assert self.backups(both=0.5, reading="backed up") == [Backup(components=("a5.h1",), of=("a3.h0",))]
+        assert self.backups(both=0.5, reading="backed up") == [Backup(components=("a5.h1",), backed_up=("a3.h0",))]
 
 
 SCORES = [(f"a{la}.h{h}", 0.5 - 0.02 * (4 * la + h)) for la in range(6) for h in range(4)]

@@ -76,11 +76,13 @@ attention = fields_of(
 )
 margins = {"metric": measured["metric"], "threshold": st.integers(1, 2_000).map(lambda k: k / 10_000)}
 no_effect = fields_of("no_effect", anywhere, **margins, intervention=patches | ablations)
+
+
 backup = fields_of(
     "backup",
     {
-        "components": st.sampled_from([["a10.h0"], ["a11.h2@END", "m9"]]),
-        "of": st.sampled_from([["a9.h6"], ["a9.h6@END", "m5"]]),
+        "components": st.sampled_from([["a10.h1"], ["a9.h6@END", "m8"], ["a10.h1@END", "a10.h2@END"]]),
+        "backed_up": st.lists(st.sampled_from(["a3.h2", "m5", "m0@S2", "a0"]), min_size=1, max_size=3),
     },
     **measured,
     ablation=ablations,
@@ -96,7 +98,7 @@ def minimality_fields(draw: Any) -> dict[str, Any]:
     return found | draw(st.sampled_from([{}, {"backups": {one: others}}]))
 
 
-plain = node | necessity | sufficiency | mediation | attention | no_effect | backup | minimality_fields()
+plain = node | necessity | sufficiency | mediation | attention | no_effect | minimality_fields() | backup
 fields = plain | st.builds(
     lambda parent, family: {"kind": "generalisation", "parent": parent, "family": family},
     plain,
@@ -201,6 +203,10 @@ def test_the_hash_of_a_known_claim_stays_what_it_is() -> None:
             {"kind": "minimality", "components": ["m5", "m6"], "backups": {"m5": ["m5"]}},
             {"kind": "minimality", "components": ["m5", "m6"]},
         ),
+        (
+            {"kind": "self repair", "components": ["a2.h1"], "backed_up": ["m1@END", "a1", "a1.h0", "m1"]},
+            {"kind": "backup", "components": ["a2.h1"], "backed_up": ["a1", "m1"]},
+        ),
         ({"kind": "activation patching"}, {"kind": "node_effect"}),
         ({"kind": "Node-Effect"}, {"kind": "node_effect"}),
         (
@@ -234,6 +240,8 @@ def test_the_text_form_is_read_back(claim: AnyClaim) -> None:
         ("a9.h6 carries ioi (sideways)", "'sideways' is not understood"),
         ("a9.h6 necessary for ioi through m10", "through belongs to carries"),
         ("a9.h6 necessary for ioi (denoising)", "ablation"),
+        ("a9.h6 backs up ioi", "is not a claim"),
+        ("a9.h6 backs up a9.h7 for ioi", "cannot tell that it is missing"),
         ("a9.h6.x carries ioi", "not a component"),
         ("a9.h6 carries ioi (>= 0% of gap)", "greater than or equal"),
         ("m5 attends from END to IO in ioi", "heads without a position"),
@@ -312,10 +320,6 @@ def test_claims_overlap_in_heads_whatever_their_positions_and_parts() -> None:
             "threshold": 0.99999,
         },
         {"components": ["m5", "m6"], "kind": "minimality", "backups": {"m5": ["m7"]}},
-        {"components": ["a5.h1"], "kind": "backup"},
-        {"components": ["a5.h1"], "kind": "backup", "of": ["a5.h1@END"]},
-        {"components": ["a5.h1"], "kind": "backup", "of": ["a5.h2"]},
-        {"components": ["a5.h1"], "kind": "backup", "of": ["a6.h0"]},
         {"components": ["m5.n1"], "kind": "sufficiency"},
         {"components": ["m5"], "kind": "mediation"},
         {"components": ["m5"], "kind": "mediation", "receivers": ["logits", "m6"]},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from itertools import product
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from lakatos.tools.claim import (
     AnyClaim,
     AttentionRole,
-    Backup,
     Generalisation,
     Mediation,
     Minimality,
@@ -21,7 +19,6 @@ from lakatos.tools.claim import (
     NoEffect,
     Sufficiency,
 )
-from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, Data, Values, conclude, e_process, fixed, gaps, parts_of, stopped
 from lakatos.tools.evidence import battery as battery_module
 from lakatos.tools.evidence.battery import choose_unit
@@ -306,40 +303,6 @@ class TestOtherKinds:
             "needs m0": ([4.0], 0.4),
             "needs a1.h0 without a2.h0": ([0.5], 0.4),
         }
-
-    BOTH = pair_values(clean=[4.0, 4.0], both=[0.0, 1.0], missing=[3.5, 4.0], spare=[4.0, 3.0])
-
-    def test_a_backup_is_what_is_lost_together_beyond_both_alone(self) -> None:
-        claim = Backup(components=("a2.h0",), of=("a1.h0",), threshold=0.1)
-        values = self.BOTH | {
-            "random.0": [3.5, 3.0],
-            "alone.0": [4.0, 3.0],
-            "random.1": [3.0, 4.0],
-            "alone.1": [4.0, 4.0],
-        }
-        values = {name: np.asarray(column) for name, column in values.items()}
-        parts = {part.name: (part.effect.tolist(), part.delta) for part in parts_of(claim, DRAFT, values)}
-        assert parts == {
-            "more than apart": ([3.5, 2.0], 0.4),  # 4 - .5 - 0 and 3 - 0 - 1
-            "both": ([4.0, 3.0], 0.4),
-            "beyond matched random": ([3.25, 2.0], 0.4),  # others: 0 and .5; 0 and 0
-        }
-
-    def test_two_that_work_side_by_side_are_no_backups(self) -> None:
-        claim = Backup(components=("a2.h0",), of=("a1.h0",))
-        values = pair_values(clean=[4.0, 4.0], both=[0.0, 0.0], missing=[2.0, 2.0], spare=[2.0, 2.0])
-        values |= {name: np.full(2, 2.0) for name in ("random.0", "random.1")}
-        values |= {name: np.full(2, 4.0) for name in ("alone.0", "alone.1")}
-        more, both, _ = parts_of(claim, DRAFT, values)
-        assert both.effect.tolist() == [4.0, 4.0], "a battery without the other two lines would be taken in"
-        assert more.effect.tolist() == [0.0, 0.0]
-
-    def test_a_backup_is_compared_with_others_near_it_and_never_with_what_is_missing(self) -> None:
-        claim = Backup(components=("a2.h0",), of=("a1.h0",))
-        shape = Shape(n_layers=3, n_heads=2, n_key_value_heads=2, d_mlp=8)
-        for seed in range(20):
-            drawn = claim.draw(random.Random(seed), shape)["random"]
-            assert not {"a1.h0", "a2.h0"} & set(drawn)
 
     @pytest.mark.parametrize(
         ("intervention", "direction", "total", "path"),

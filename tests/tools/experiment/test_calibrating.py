@@ -13,6 +13,7 @@ from models import TOY, TOY_TEXT, build_hf, build_tiny
 from lakatos.tools.claim import (
     AnyClaim,
     AttentionRole,
+    Backup,
     Mediation,
     Minimality,
     Necessity,
@@ -33,6 +34,7 @@ CLAIMS: list[AnyClaim] = [
     Mediation(components=("a0.h1",), receivers=("a2.h0.q",)),
     AttentionRole(components=("a1.h2",), attends_from="END", attends_to="IO"),
     NoEffect(components=("m1",)),
+    Backup(components=("a2.h0",), backed_up=("a1.h2", "m0@S2")),
 ]
 ASKED = [Uncalibrated(claim, str(place), 256, 2) for place, claim in enumerate(CLAIMS)]
 NOWHERE = Uncalibrated(AttentionRole(components=("a1.h2",), attends_from="END", attends_to="PLACE"), "s", 256, 2)

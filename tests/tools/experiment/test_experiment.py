@@ -17,6 +17,7 @@ from lakatos.tools.behaviour import encode
 from lakatos.tools.claim import (
     AnyClaim,
     AttentionRole,
+    Backup,
     Mediation,
     Minimality,
     Necessity,
@@ -58,6 +59,7 @@ KINDS = [
     Mediation(components=("a0.h1",), receivers=("logits",)),
     AttentionRole(components=("a1.h2",), attends_from="END", attends_to="IO"),
     NoEffect(components=("m1",)),
+    Backup(components=("a2.h0",), backed_up=("a1.h2", "m0@S2")),
 ]
 
 
@@ -149,6 +151,23 @@ class TestMeasure:
         paths = [Intervention("a0.h1", "clean", to=to) for to in ((), "a2.h0.q", "a2.h1.q")]
         expected = run_interventions(bridge, sample.runs, paths, base="corrupted").values
         assert np.stack([values[n] for n in ("intervened", "path", "random.0")]) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("ablation", ["resample", "zero"])
+    def test_backups_are_ablated_with_and_without_what_they_back_up(self, ablation) -> None:
+        claim = Backup(components=("a2.h0", "m2"), backed_up=("a1.h2@END",), ablation=ablation)
+        sample, bridge = draw(claim, 8), tiny("llama").bridge
+        values = measure(claim, {"random": ("a2.h1+m1",)}, bridge, sample).values
+        names = ("intervened", "backed_up", "backups", "random.0", "random_alone.0")
+        sets = (
+            ["a1.h2@END", "a2.h0", "m2"],
+            ["a1.h2@END"],
+            ["a2.h0", "m2"],
+            ["a1.h2@END", "a2.h1", "m1"],
+            ["a2.h1", "m1"],
+        )
+        expected = run_interventions(bridge, sample.runs, [Intervention(c, ablation) for c in sets], base="clean")
+        assert list(values) == ["clean", "corrupted", *names]
+        assert np.stack([values[name] for name in names]) == pytest.approx(expected.values)
 
     def test_no_effect_is_total_and_direct(self) -> None:
         claim = NoEffect(components=("m1",), intervention="noising")

@@ -19,6 +19,7 @@ from lakatos.tools.behaviour import Exhausted
 from lakatos.tools.claim import (
     AnyClaim,
     AttentionRole,
+    Backup,
     Generalisation,
     Mediation,
     Minimality,
@@ -51,6 +52,7 @@ CLAIMS: list[AnyClaim] = [
     AttentionRole(components=("a0.h3",), attends_from="S2", attends_to="IO"),
     NoEffect(components=("m1",)),
     NoEffect(components=("a1.h2",), intervention="noising"),
+    Backup(components=("a2.h0",), backed_up=("a1.h2", "m0@S2")),
 ]
 NEED = Necessity(components=("a1.h2",), ablation="zero")  # what `fragile` models cannot do
 RESAMPLED = Necessity(components=("a0.h1",))

@@ -7,9 +7,9 @@ no_effect       neither the total nor the direct effect reaches the threshold (e
 circuit         what claims about circuits have in common
 sufficiency     with everything else ablated the circuit keeps the behaviour, and others of its size do not
 minimality      no member of a circuit can be left out
-backup          components do the work of others when these are missing
 attention_role  a head attends from one role to another, more than to any other role
 mediation       what the senders do, they do through these receivers
+backup          components do the work of others when those are missing
 """
 
 from __future__ import annotations

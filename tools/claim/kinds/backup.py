@@ -1,4 +1,4 @@
-"""Second-order ablation: components do the work of others when these are missing."""
+"""Ablation together and apart: components do the work of others when those are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pydantic import Field, field_validator, model_validator
 from lakatos.tools.claim.base import (
     ABLATION,
     METRIC,
-    REPLACED_BY,
     THRESHOLD,
     Floats,
     Gauge,
@@ -21,53 +20,64 @@ from lakatos.tools.claim.base import (
     Values,
     split,
 )
-from lakatos.tools.claim.measures import CLEAN, Arm, of_match
-from lakatos.tools.claim.opponents import distinct, near
+from lakatos.tools.claim.measures import BACKED_UP, BACKUPS, CLEAN, INTERVENED, Arm, of_match
+from lakatos.tools.claim.opponents import distinct, near, share_a_place
 from lakatos.tools.claim.schema import Offer, Schema, claim_form, ref
 from lakatos.tools.claim.vocabulary import LEAST_RANDOM, Ablation
 from lakatos.tools.claim.words import Phrase, count, place
 from lakatos.tools.component import Component, Shape, canonical
 
-BOTH, MISSING, SPARE = "both", "missing", "spare"
+_ALONE = "random_alone"
 
 
 class Backup(MeasuredClaim):
-    """Second-order ablation: components do the work of others when these are missing.
+    """Ablation together and apart: the components do the work of others when those are missing.
 
-    Ablating both costs more than ablating each, taken together; with matched random components in their place it does
-    not (backup name movers, Wang et al. 2022; the Hydra effect, McGrath et al. 2023). Two components that work side by
-    side lose as much together as apart, and are no backups of each other. What is measured is the same both ways; that
-    the backup steps in, and not the other way round, follows from its coming later.
+    With loss(X) = clean - ablated(X), the main effect is the interaction of the backups v and what they back up, u:
+    loss(u + v) - loss(u) - loss(v). It is zero where both work apart from one another, however much each is needed;
+    positive where v makes up for u; and negative where each needs the other, as along a path. Random components like
+    the backups show how much any ablation adds to that of u.
+
+    The interaction is the same with u and v exchanged. What is computed before u cannot tell that it is missing, so a
+    backup must come after something that it backs up. It is not shown that a backup changes what it writes: two that
+    always write the same interact too where the output saturates, as behind a final norm. (Backup name movers, Wang et
+    al. 2022; the Hydra effect, McGrath et al. 2023.)
     """
 
-    synonyms = ("backs_up",)
-    example = "a10.h0 backs up a9.h6 in ioi (resample, logit_diff, >= 10% of gap, 5 random)"
-    phrases = (Phrase("backs up <of+> in"),)
+    synonyms = ("self_repair",)
+    example = "a10.h2 + a11.h2 backs up a9.h6 + a9.h9 for ioi (resample, logit_diff, >= 10% of gap, 5 random)"
+    phrases = (Phrase("backs up <backed_up+> for"),)
     options = (ABLATION, METRIC, THRESHOLD, count("matched_random", LEAST_RANDOM, "random"))
     most = 8
-    main = (BOTH, MISSING, SPARE)
+    main = (INTERVENED, BACKED_UP, BACKUPS)
 
     kind: Literal["backup"] = "backup"
-    of: tuple[str, ...] = Field(
-        min_length=1, max_length=8, description="whose work the components do where it is missing"
+    backed_up: tuple[str, ...] = Field(
+        min_length=1, max_length=200, description="whose work the components do when it is missing, e.g. a9.h6"
     )
     ablation: Ablation = Field("resample", description="what replaces the activations")
     matched_random: int = Field(
-        LEAST_RANDOM, ge=LEAST_RANDOM, le=8, description="how many matched random components they are compared with"
+        LEAST_RANDOM, ge=LEAST_RANDOM, le=8, description="how many matched random components it is compared with"
     )
 
-    @field_validator("of", mode="after")
+    @field_validator("backed_up", mode="after")
     @classmethod
-    def _canonical_of(cls, of: tuple[str, ...]) -> tuple[str, ...]:
-        return canonical(of)
+    def _canonical_backed_up(cls, backed_up: tuple[str, ...]) -> tuple[str, ...]:
+        found = canonical(backed_up)
+        if len(found) > cls.most:
+            raise ValueError(f"at most {cls.most} components, not {len(found)}")
+        return found
 
     @model_validator(mode="after")
-    def _apart(self) -> Backup:
-        if both := sorted({c.atom() for c in self.parsed()} & {c.atom() for c in self._missing()}):
-            raise ValueError(f"{', '.join(both)} cannot back itself up")
-        first, last = min(self.parsed(), key=_order), max(self._missing(), key=_order)
-        if _order(first) <= _order(last):
-            raise ValueError(f"{first} cannot step in for {last}, which does not come before it")
+    def _come_after_what_they_back_up(self) -> Backup:
+        if strangers := [str(c) for c in self.places() if not c.known.in_circuits]:
+            raise ValueError(f"backups and what they back up are heads, attentions and MLPs, not {strangers[0]}")
+        missing = self._missing()
+        for own in self.parsed():
+            if any(share_a_place(own, other) for other in missing):
+                raise ValueError(f"{own} is among what it backs up")
+            if _depth(own) <= min(map(_depth, missing)):
+                raise ValueError(f"{own} comes before all that it backs up, and cannot tell that it is missing")
         return self
 
     @property
@@ -79,55 +89,56 @@ class Backup(MeasuredClaim):
 
     def arms(self, matched: Matched) -> tuple[Arm, ...]:
         def ablated(name: str, *components: str) -> Arm:
-            return Arm(name, canonical(components), self.ablation)
+            return Arm(name, components, self.ablation)
 
-        arms = [ablated(BOTH, *self.of, *self.components), ablated(MISSING, *self.of), ablated(SPARE, *self.components)]
-        for k, text in enumerate(matched["random"]):
-            arms += [ablated(of_match(k), *self.of, *split(text)), ablated(of_match(k, "alone"), *split(text))]
-        return tuple(arms)
+        others = [(k, split(text)) for k, text in enumerate(matched["random"])]
+        return (
+            ablated(INTERVENED, *self.components, *self.backed_up),
+            ablated(BACKED_UP, *self.backed_up),
+            ablated(BACKUPS, *self.components),
+            *(ablated(of_match(k), *other, *self.backed_up) for k, other in others),
+            *(ablated(of_match(k, _ALONE), *other) for k, other in others),
+        )
 
     def parts(self, gauge: Gauge, values: Values) -> list[Part]:
         def lost(name: str) -> Floats:
             return values[CLEAN] - values[name]
 
-        def beyond(both: str, alone: str) -> Floats:
-            return lost(both) - lost(MISSING) - lost(alone)
+        def beyond_apart(together: str, alone: str) -> Floats:
+            return lost(together) - lost(BACKED_UP) - lost(alone)
 
-        delta, more = self.threshold * gauge.gap, beyond(BOTH, SPARE)
-        drawn = range(len(gauge.matched["random"]))
-        others = np.mean([beyond(of_match(k), of_match(k, "alone")) for k in drawn], axis=0)
+        interaction, delta = beyond_apart(INTERVENED, BACKUPS), self.threshold * gauge.gap
+        matched = range(len(gauge.matched["random"]))
+        others = np.mean([beyond_apart(of_match(k), of_match(k, _ALONE)) for k in matched], axis=0)
         return [
-            Part("more than apart", more, delta, self.unit),
-            Part("both", lost(BOTH), delta, self.unit),
-            Part("beyond matched random", more - others, delta, self.unit),
+            Part("more than apart", interaction, delta, self.unit),
+            Part("both", lost(INTERVENED), delta, self.unit),
+            Part("beyond matched random", interaction - others, delta, self.unit),
         ]
 
     def draw(self, rng: random.Random, shape: Shape) -> dict[str, tuple[str, ...]]:
-        missing = {c.atom() for c in self._missing()}
+        def drawn() -> list[Component] | None:
+            return near(rng, self.parsed(), shape, without=self.places())
 
-        def others() -> list[Component] | None:
-            drawn = near(rng, self.parsed(), shape)
-            return None if drawn is None or missing & {c.atom() for c in drawn} else drawn
-
-        return {"random": distinct(self.matched_random, others)}
+        return {"random": distinct(self.matched_random, drawn)}
 
     def in_words(self, behaviour: str) -> str:
-        missing = " together with ".join(place(c) for c in self.of)
+        missing = " together with ".join(place(c) for c in self.backed_up)
         return (
-            f"Replacing {self.where} and {missing} together by {REPLACED_BY[self.ablation]} costs {behaviour} at least "
-            f"{self.amount} in {self.metric_in_words} more than replacing each does, taken together; with matched "
-            "random components in place of the former it does not."
+            f"When {missing} is missing, {self.where} does its work: {self.ablation} ablation of both costs "
+            f"{behaviour} at least {self.amount} in {self.metric_in_words}, and at least that much more than ablation "
+            "of each alone, added up; matched random components in its place make up for at least that much less."
         )
 
     @classmethod
     def schemas(cls, offer: Offer) -> dict[str, Schema]:  # noqa: ARG003
-        fields = {"components": ref("senders"), "of": ref("senders"), "ablation": ref("ablation")}
+        fields = {"components": ref("senders"), "backed_up": ref("branches"), "ablation": ref("ablation")}
         return {cls.name(): claim_form(cls.name(), **fields, threshold=ref("threshold"))}
 
     def _missing(self) -> tuple[Component, ...]:
-        return tuple(Component.parse(c) for c in self.of)
+        return tuple(Component.parse(c) for c in self.backed_up)
 
 
-def _order(component: Component) -> tuple[int, bool]:
-    """Components of a larger value can read what those of a smaller one write."""
-    return component.layer, component.kind in ("mlp", "neuron")
+def _depth(component: Component) -> tuple[int, bool]:
+    """Where a head, an attention or an MLP comes in a forward pass."""
+    return component.layer, component.kind == "mlp"
