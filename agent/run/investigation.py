@@ -20,3 +20,9 @@ class Investigation(Mechanism):
         """What a run in the log came to."""
         found = run_mechanism(store, run_id)
         return cls(**{own.name: getattr(found, own.name) for own in fields(Mechanism)}, run=store.run(run_id))
+
+    def _repr_html_(self) -> str:
+        """The picture, the sentences and the claims, for a notebook."""
+        from lakatos.experiments_db.report import mechanism_html
+
+        return mechanism_html(self)

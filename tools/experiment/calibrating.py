@@ -64,10 +64,10 @@ def calibrate_all(asked: Sequence[Uncalibrated], model: Any, sample: Sample) -> 
         ValueError: too few pairs.
     """
     found: dict[int, Calibrated | Exception] = {}
-    searches: dict[int, _Opponents] = {}
+    searches: dict[int, Opponents] = {}
     for place, own in enumerate(asked):
         try:
-            searches[place] = _opponents(own, model, sample)
+            searches[place] = opponents(own.claim, own.seed, model, sample)
         except CLAIM_FAILURES as error:
             found[place] = error
     measured = _measured([Asked(asked[place].claim, own.matched) for place, own in searches.items()], model, sample)
@@ -91,19 +91,24 @@ def calibrate_all(asked: Sequence[Uncalibrated], model: Any, sample: Sample) -> 
     return [found[place] for place in range(len(asked))]
 
 
-class _Opponents(NamedTuple):
+class Opponents(NamedTuple):
     """What a claim is compared with, and what it cost to find it."""
 
     matched: dict[str, tuple[str, ...]]
     forwards: float
 
 
-def _opponents(asked: Uncalibrated, model: Any, sample: Sample) -> _Opponents:
-    tested, spent = asked.claim.tested, 0.0
-    matched = draw_matched(tested, Shape.of(model.cfg), asked.seed)
+def opponents(claim: AnyClaim, seed: str, model: Any, sample: Sample) -> Opponents:
+    """Everything that a claim is compared with, drawn with a seed or searched for on exploration pairs.
+
+    Raises:
+        UserError: the model has nothing to compare the claim with, or has not what it is about.
+    """
+    tested, spent = claim.tested, 0.0
+    matched = draw_matched(tested, Shape.of(model.cfg), seed)
     if isinstance(tested, SearchedClaim):
-        matched["shuffled"], spent = _best_shuffled(tested, model, sample, asked.seed)
-    return _Opponents(matched | tested.match_positions(sample.positions), spent)
+        matched["shuffled"], spent = _best_shuffled(tested, model, sample, seed)
+    return Opponents(matched | tested.match_positions(sample.positions), spent)
 
 
 def _measured(asked: Sequence[Asked], model: Any, sample: Sample) -> list[Measurement | Exception]:

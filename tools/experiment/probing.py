@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from lakatos.tools.claim import AnyClaim, draw_matched
-from lakatos.tools.component import Shape
+from lakatos.tools.claim import AnyClaim
 from lakatos.tools.evidence import Battery, parts_of
+from lakatos.tools.experiment.calibrating import opponents
 from lakatos.tools.experiment.measuring import CLAIM_FAILURES, measure
 from lakatos.tools.experiment.sampling import Sample
 from lakatos.tools.statistics import standardised_effect
@@ -28,12 +28,12 @@ def probe(claim: AnyClaim, model: Any, sample: Sample, gap: float, seed: str) ->
         gap: what thresholds are fractions of, in metric units.
         seed: of the choice of what the claim is compared with here; its test is compared with others.
     """
-    tested = claim.tested
     try:
-        matched = draw_matched(tested, Shape.of(model.cfg), seed) | tested.match_positions(sample.positions)
+        matched, searched = opponents(claim, seed, model, sample)
         shown = measure(claim, matched, model, sample)
     except CLAIM_FAILURES:
         return None
     parts = [part for part in parts_of(claim, Battery.draft(gap, {}, matched), shown.values) if part.decides]
     weakest = min(standardised_effect(part.effect, part.delta) for part in parts)
-    return Probed(float(parts[0].effect.mean()), -math.inf if math.isnan(weakest) else weakest, shown.forwards)
+    promise = -math.inf if math.isnan(weakest) else weakest
+    return Probed(float(parts[0].effect.mean()), promise, shown.forwards + searched)

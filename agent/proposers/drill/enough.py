@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from lakatos.agent.proposers.drill.budget import Candidate, fresh, put
+from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, put
 from lakatos.agent.proposers.drill.confirmed import confirmed_nodes
 from lakatos.agent.proposers.protocol import View
-from lakatos.tools.claim import Backup, Minimality, Sufficiency
+from lakatos.tools.claim import AnyClaim, Backup, Minimality, Sufficiency
 from lakatos.tools.claim.kinds.sufficiency import DEFAULT_FAITHFULNESS
 from lakatos.tools.component import Component
 
 _SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 180, 200)
 _MARGIN: Final = 0.05  # of the model's metric: what exploration predicts beyond what is claimed
 _SMALL: Final = 12  # members of a circuit of which each is left out in turn
+
+_WHY: Final = "What is confirmed, completed by the fewest components that keep the behaviour on exploration pairs."
+_WHY_RIVAL: Final = "It shares no component with the circuit above, and keeps the behaviour on exploration pairs too."
 
 Circuit = tuple[Component, ...]
 
@@ -30,13 +33,26 @@ def enough(view: View) -> list[Candidate]:
     if circuit is None:
         return []
     circuit, lost = _pruned(view, circuit)
-    found = [_sufficient(circuit, view, "main")]
-    rival = _smallest(view, [], [c for c in ranked if c not in circuit])
-    if rival is not None:
-        found.append(_sufficient(rival, view, "rival"))
+    main = _claim(circuit, view)
+    if not _holds(view, main):
+        return []
+    found = [(main, put(main, _WHY, passes=True))]
+    others = _smallest(view, [], [c for c in ranked if c not in circuit])
+    if others is not None and _holds(view, rival := _claim(others, view)):
+        found.append((rival, put(rival, _WHY_RIVAL, passes=True, role="rival")))
     if 1 < len(circuit) <= _SMALL:
         found.append(_minimal(circuit, lost, view))
-    return [candidate for candidate, is_fresh in found if is_fresh]
+    return [candidate for claim, candidate in found if fresh(view, claim)]
+
+
+def _claim(circuit: Circuit, view: View) -> AnyClaim:
+    return Sufficiency(components=tuple(map(str, circuit)), threshold=view.threshold)
+
+
+def _holds(view: View, claim: AnyClaim) -> bool:
+    """Whether the whole battery promises to hold: random circuits and the search on shuffled labels are part of it."""
+    (shown,) = view.searching.probe([claim])
+    return shown is not None and shown.promise >= PROMISING
 
 
 def _ranked(view: View) -> list[Component]:
@@ -85,16 +101,7 @@ def _pruned(view: View, circuit: Circuit) -> tuple[Circuit, dict[Component, floa
     return circuit, {}
 
 
-def _sufficient(circuit: Circuit, view: View, role: str) -> tuple[Candidate, bool]:
-    claim = Sufficiency(components=tuple(map(str, circuit)), threshold=view.threshold)
-    if role == "rival":
-        why = "It shares no component with the circuit above, and keeps the behaviour on exploration pairs too."
-        return put(claim, why, passes=True, role="rival"), fresh(view, claim)
-    why = "What is confirmed, completed by the fewest components that keep the behaviour on exploration pairs."
-    return put(claim, why, passes=True), fresh(view, claim)
-
-
-def _minimal(circuit: Circuit, lost: dict[Component, float], view: View) -> tuple[Candidate, bool]:
+def _minimal(circuit: Circuit, lost: dict[Component, float], view: View) -> tuple[AnyClaim, Candidate]:
     """That no member can be left out; one that others back up is left out together with them."""
     members = set(map(str, circuit))
     backups = {
@@ -105,4 +112,4 @@ def _minimal(circuit: Circuit, lost: dict[Component, float], view: View) -> tupl
     claim = Minimality(components=tuple(sorted(members)), backups=backups, threshold=view.threshold)
     least = min(lost.values(), default=0.0)
     why = f"Leaving out any member costs {least:.0%} of the model's metric or more on exploration pairs."
-    return put(claim, why, passes=least >= view.threshold), fresh(view, claim)
+    return claim, put(claim, why, passes=least >= view.threshold)

@@ -12,7 +12,7 @@ from lakatos.tools.claim import Backup, Necessity
 from lakatos.tools.component import Component
 from lakatos.tools.intervention import Intervention
 
-_MISSING: Final = 4  # components whose backups are looked for
+_MISSING: Final = 3  # components whose backups are looked for
 _LATER: Final = 6  # candidates for each, by what they write more
 _TOGETHER: Final = 3  # the first so many are one backup, where none of them is by itself
 
@@ -43,14 +43,15 @@ def who(view: View) -> list[Candidate]:
 
 
 def _missing(view: View) -> list[Component]:
-    """Heads and MLPs that an ablation showed to be backed up, then those that carry the behaviour."""
+    """Heads whose ablation says that they are backed up, then those that carry the behaviour; MLPs if no head does."""
     backed = [
         entry.claim.parsed()[0]
         for entry in view.known
         if isinstance(entry.claim, Necessity) and entry.reading == "backed up" and len(entry.claim.components) == 1
     ]
     carry = [node.bare for node in confirmed_nodes(view) if not node.opposes]
-    return [c for c in dict.fromkeys([*backed, *carry]) if c.kind in ("head", "mlp")]
+    heads = [c for c in dict.fromkeys([*backed, *carry]) if c.kind == "head"]
+    return heads or [c for c in dict.fromkeys([*backed, *carry]) if c.kind == "mlp"]
 
 
 def _measured(

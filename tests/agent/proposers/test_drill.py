@@ -13,7 +13,7 @@ from lakatos.agent.proposers import Explored, drill
 from lakatos.agent.proposers.drill import SHARES, STAGES, share
 from lakatos.agent.proposers.drill.budget import mixed, promise, spread, third
 from lakatos.tools.behaviour import load_behaviour
-from lakatos.tools.claim import CLAIM, Backup, Hypothesis, Mediation, Necessity, NodeEffect
+from lakatos.tools.claim import CLAIM, Backup, Hypothesis, Mediation, Necessity, NodeEffect, Sufficiency
 from lakatos.tools.component import Component, Shape
 from lakatos.tools.experiment import Probed
 
@@ -25,9 +25,10 @@ NOISE = np.tile([-0.01, 0.01], 12)
 class Measured:
     """Exploration whose effects are given: by component for patches, by set for ablations and circuits."""
 
-    def __init__(self, restored=(), lost=(), paths=(), kept=None, grows=(), edges=None, looks=()):
+    def __init__(self, restored=(), lost=(), paths=(), kept=None, grows=(), edges=None, looks=(), circuits=5.0):
         self.restored, self.lost, self.paths = dict(restored), dict(lost), dict(paths)
         self.share_of, self.grows, self.edges, self.looks = kept, dict(grows), edges or {}, dict(looks)
+        self.circuits = circuits  # what their batteries promise
         self.asked = []
 
     def effects(self, interventions, base):
@@ -47,6 +48,8 @@ class Measured:
         return [self.share_of(set(map(str, circuit))) if self.share_of else 0.0 for circuit in circuits]
 
     def probe(self, claims):
+        if any(isinstance(claim, Sufficiency) for claim in claims):
+            return [Probed(1.0, self.circuits, 1.0) for _ in claims]
         found = [self.looks.get((c.components[0], c.attends_from, c.attends_to)) for c in claims]
         return [None if own is None else Probed(own, own * 10, 1.0) for own in found]
 
@@ -197,8 +200,8 @@ SCORES = [(f"a{la}.h{h}", 0.5 - 0.02 * (4 * la + h)) for la in range(6) for h in
 
 
 class TestEnough:
-    def found(self, kept):
-        asked = view(Measured(kept=kept), [entry(NODE)], searched=["where", "how", "who"], scores=SCORES)
+    def found(self, kept, **measured):
+        asked = view(Measured(kept=kept, **measured), [entry(NODE)], searched=["where", "how", "who"], scores=SCORES)
         return claims(drill(asked), "enough")
 
     def test_the_confirmed_ones_completed_by_the_fewest_others_and_pruned(self):
@@ -213,6 +216,9 @@ class TestEnough:
         assert main == {"a3.h0"}
         assert not main & rival
         assert len(rival) == 6
+
+    def test_no_circuit_is_claimed_that_random_or_shuffled_ones_would_match(self):
+        assert self.found(lambda circuit: 0.95 if "a3.h0" in circuit else 0.2, circuits=0.1) == []
 
     def test_nothing_is_claimed_where_nothing_is_enough(self):
         assert self.found(lambda _circuit: 0.5) == []
