@@ -18,7 +18,7 @@ from lakatos.agent.watch import RichWatcher
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import SEARCHED, resumable
 from lakatos.experiments_db.mechanism import Mechanism, run_mechanism
-from lakatos.experiments_db.report import mechanism_svg
+from lakatos.experiments_db.report import standalone_svg
 from lakatos.experiments_db.store import Store
 from lakatos.tools.component import Component
 
@@ -52,7 +52,7 @@ def main() -> None:
     text = HEAD + "".join(_row(pages[name], store) for name, store in stores.items())
     for name, store in stores.items():
         picture = DOCS / f"mechanism-{name}.svg"
-        picture.write_text(str(mechanism_svg(pages[name])))
+        picture.write_text(standalone_svg(pages[name]))
         text += "\n" + "\n".join(_section(pages[name], store, picture.name))
     if "ioi" in names:
         again = _run(asked.db, "ioi", 2)

@@ -77,6 +77,7 @@ def run_facts(store: Store, run_id: int) -> dict[str, Any]:
         "environment": row.environment,
         "presence": payloads.get("checked"),
         "explored": payloads.get("explored"),
+        "phases": [{"phase": p, "seconds": s, "forwards": f} for p, s, f in store.phases(run_id)],
         "timeline": [
             {"at": e.at, "kind": e.kind, "reason": e.payload.get("reason") or e.payload.get("author")} for e in events
         ],

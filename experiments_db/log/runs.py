@@ -15,6 +15,13 @@ from lakatos.tools.errors import NotThere
 
 SEARCHED: Final = "searched"  # the kind of event that says what a proposer looked for on exploration prompts
 EXPLAINED: Final = "explained"  # ... that holds what the confirmed nodes of a run do together, prompt by prompt
+_PHASES: Mapping[str, str] = {  # kinds of events that cost something
+    "checked": "checking the behaviour",
+    "explored": "exploring",
+    "searching": "searching, interrupted",
+    SEARCHED: "searching",
+    EXPLAINED: "measuring what is explained",
+}
 _STATUS: Mapping[str, Status] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
 _ENDS = ("started", "resumed", *_STATUS)  # kinds of events that say where a run stands
 
@@ -112,6 +119,18 @@ class RunReader(RowReader):
             llm_calls=n_calls,
             money=_price(row.config, tokens_in, tokens_out),
         )
+
+    def phases(self, run_id: int) -> list[tuple[str, float, float]]:
+        """What a run spent on what, the most seconds first: phase, seconds, forward passes."""
+        mine = m.HypothesisRow.run_id == run_id
+        tests = _sums(m.Batch).join(m.HypothesisRow, m.HypothesisRow.id == m.Batch.hypothesis_id).where(mine)
+        events = _sums(m.Event).add_columns(m.Event.kind).where(m.Event.run_id == run_id).group_by(m.Event.kind)
+        answers = sa.select(sa.func.sum(m.LLMCall.seconds)).where(m.LLMCall.run_id == run_id)
+        found = [(_PHASES[kind], s, f) for f, s, kind in self.rows_of(events) if kind in _PHASES]
+        for phase, query in (("fixing constants", _sums(m.HypothesisRow).where(mine)), ("testing", tests)):
+            found += [(phase, s, f) for f, s in self.rows_of(query)]
+        found.append(("asking a language model", float(self.column_of(answers)[0] or 0.0), 0.0))
+        return sorted((own for own in found if own[1] > 0), key=lambda own: -own[1])
 
     def spent(self) -> dict[str, Any]:
         """What the study has cost: exploration, tokens and requests of language models, money where it is known."""

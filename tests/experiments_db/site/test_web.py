@@ -594,13 +594,13 @@ def test_the_site_shows_what_the_log_says_whatever_somebody_wrote_into_its_index
     told = {page: Cells(client.get(page).text).rows for page in pages}
     kept = {file: client.get(file).text for file in files}
     with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE hypotheses SET state = 'confirmed', e = 1e9, effect = 99.0")
-        raw.execute("UPDATE lines SET line = json_set(line, '$.state', 'confirmed', '$.e', 1e9, '$.effect', 99.0)")
+        raw.execute("UPDATE hypotheses SET state = 'confirmed', e = 1e9, effect = 98765.0")
+        raw.execute("UPDATE lines SET line = json_set(line, '$.state', 'confirmed', '$.e', 1e9, '$.effect', 98765.0)")
         raw.execute("UPDATE runs SET refused = 77")
     raw.close()
     if not while_open:
         client = TestClient(create_app(store, index=Index(store, path)), base_url=HOME)
     assert {page: Cells(client.get(page).text).rows for page in pages} == told
     assert {file: client.get(file).text for file in files} == kept
-    assert "99.0" not in client.get("/hypotheses").text
+    assert "98765" not in client.get("/hypotheses").text
     assert json.loads(kept["/api/study"])["counts"]["confirmed"] == store.counts().confirmed
