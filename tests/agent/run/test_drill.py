@@ -67,7 +67,10 @@ def test_what_is_explained_is_of_prompts_that_no_claim_was_tested_on(drilled):
     assert len(set(event.payload["uids"])) == 32
 
 
-@pytest.mark.parametrize("share", [0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9])
+HEAVY = [pytest.param(share, marks=pytest.mark.heavy) for share in (0.05, 0.25, 0.65, 0.9)]
+
+
+@pytest.mark.parametrize("share", [0.45, *HEAVY])
 def test_a_run_that_was_stopped_anywhere_finds_the_same(drilled, tmp_path, share):
     whole, db = open_store(str(drilled), create=False), str(tmp_path / "stopped.db")
     with pytest.raises(Stop):
