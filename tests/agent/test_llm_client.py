@@ -429,7 +429,7 @@ def test_a_run_whose_llm_failed_goes_on_at_another_address(toy, tmp_path):
             investigate(behaviour, config, db=db)
         limits = {"llm_base_url": good.url, "llm_max_output": 99}
         record = resume(1, db=db, limits=Limits.checked(limits).model_dump(exclude_unset=True))
-    assert record.status == "finished"
+    assert record.run.status == "finished"
     assert [h.text for h in open_store(db).hypotheses()] == [claim]
     assert open_store(db).verify() == []
     asked = good.requests[0][2]

@@ -221,7 +221,7 @@ def test_a_fault_while_calibrating_is_no_refusal_and_the_step_can_be_repeated(to
     assert store.hypotheses() == []
     assert store.run(1).status == "failed"
     assert store.all(m.Event)[-1].payload["reason"] == "TypeError: unsupported operand"
-    assert resume(1, db=db).status == "finished"
+    assert resume(1, db=db).run.status == "finished"
     assert store.counts().registered == CONFIG["hypotheses"]
     assert store.verify() == []
 
@@ -481,7 +481,7 @@ def test_a_run_that_is_asked_to_stop_through_the_log_stops_after_the_batch_and_g
     with pytest.raises(Stop, match="asked to stop"):
         investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db), watcher=Asking(db, "stop"))
     assert open_store(str(db)).run(1).status == "stopped"
-    assert resume(1, db=str(db)).status == "finished"
+    assert resume(1, db=str(db)).run.status == "finished"
     assert story(db) == story(toy_log)
 
 
