@@ -240,7 +240,9 @@ def _open(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) -> 
     for entry in entries:
         if entry.state == "inconclusive" and not entry.reading and entry.prediction.role != "null":
             yield Open(entry.text, "rival" if entry.prediction.role == "rival" else "undecided", entry.id)
-    for run_id in runs:
-        behaviour = store.run_row(run_id).behaviour
-        stages = [stage for event in store.events(run_id, SEARCHED) for stage in event.payload["stages"]]
-        yield from (Open(claim_of(left, behaviour), "not tested") for stage in stages for left in stage["left"])
+    behaviour, registered = store.run_row(runs[-1]).behaviour, {entry.text for entry in entries}
+    events = [event for run_id in runs for event in store.events(run_id, SEARCHED)]
+    left = [p for event in events for stage in event.payload["stages"] for p in stage["left"]]
+    for text in dict.fromkeys(claim_of(proposal, behaviour) for proposal in left):
+        if text not in registered:
+            yield Open(text, "not tested")

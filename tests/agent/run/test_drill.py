@@ -15,7 +15,7 @@ from tampering import copied, rechain, tell
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import EXPLAINED, SEARCHED
-from lakatos.experiments_db.mechanism import run_mechanism
+from lakatos.experiments_db.mechanism import run_mechanism, study_mechanism
 from lakatos.tools.errors import Stop
 
 BEHAVIOUR = "planted_recall"
@@ -87,6 +87,8 @@ def test_a_second_run_of_the_study_goes_on_where_the_first_ended(drilled, tmp_pa
     store = open_store(str(db), create=False)
     assert store.counts().refused == 0, "nothing is proposed again that is registered"
     assert store.verify() == []
+    left = {o.text for o in study_mechanism(store, BEHAVIOUR).open if o.why == "not tested"}
+    assert not left & {entry.text for entry in store.hypotheses()}
 
 
 @pytest.mark.parametrize("seed", [1, 2])
