@@ -266,3 +266,9 @@ class TestBudget:
         assert spread("aabbbc", lambda letter: letter) == ["a", "b", "c", "a", "b", "b"]
         assert mixed([1, 2, 3], [10]) == [1, 10, 2, 3]
         assert [third(layer, 6) for layer in range(6)] == [0, 0, 1, 1, 2, 2]
+
+    def test_verification_allows_as_many_rounds_as_a_proposer_needs(self):
+        from lakatos.agent.proposers import ROUNDS
+        from lakatos.experiments_db.verify.proposals import MOST_ROUNDS
+
+        assert max(ROUNDS.values()) == len(STAGES) == MOST_ROUNDS
