@@ -30,10 +30,10 @@ HEAD = f"""# What `drill` finds
 
 Written by `python benchmarks/mechanisms.py`: SmolLM2-135M, one run each of `lakatos run NAME --seed 1` in a study of
 its own. Sentences and pictures are those of `lakatos mechanism`; numbers in brackets are claims of the run. Confirmed
-means
-confirmed on fresh prompts, under error control over everything that was tried in the study
+means confirmed on fresh prompts, under error control over everything that was tried in the study
 ([evidence.md](evidence.md)); [drill.md](drill.md) has the rule. "explained" is the share of the gap that all confirmed
-nodes restore when they are patched together, "ablated" what their ablation costs.
+nodes restore when they are patched together, "ablated" what their ablation costs. Where the first MLP at the token
+that differs is among them, a share near 100 % says that the difference enters there, and not that all is understood.
 
 | {" | ".join(COLUMNS + MORE)} |
 |{"---|" * len(COLUMNS + MORE)}
