@@ -14,7 +14,7 @@ from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Prediction
 
 _KINDS = ("malformed", "duplicate", "untestable")
-MOST_ROUNDS = 5  # the most that a proposer needs, where a run was not told how many
+ROUNDS = {"drill": 5}  # that a run may have which was not told how many; others have one
 _AROUND = 3  # since this version of the prompt, JSON is read from within fences and prose
 
 
@@ -34,8 +34,9 @@ def proposal_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         for proposal in log.of_run("proposals", run.id):
             if read_hypothesis(proposal.proposal, run.behaviour).claim.tested.threshold != run.config["threshold"]:
                 yield f"proposals row {proposal.id}: has another threshold than run {run.id} was configured with"
-    if run.config and rounds and max(rounds) > (run.config["rounds"] or MOST_ROUNDS):
-        yield f"runs row {run.id}: has {max(rounds)} rounds, and {run.config['rounds'] or MOST_ROUNDS} were configured"
+    most = (run.config or {}).get("rounds") or ROUNDS.get(run.proposer, 1)
+    if run.config and rounds and max(rounds) > most:
+        yield f"runs row {run.id}: has {max(rounds)} rounds, and {most} were configured"
     if run.proposer == "llm":
         over = any(event.kind == "finished" for event in log.of_run("events", run.id))
         asked = {c.round for c in log.of_run("llm_calls", run.id) if c.purpose == "propose"} if over else set()

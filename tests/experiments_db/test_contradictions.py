@@ -102,19 +102,20 @@ def test_a_batch_that_was_appended_apart_from_its_draw_is_named(full_copy):
     assert any("was not drawn and appended with draws row 1" in lie for lie in rechain(full_copy))
 
 
+FINISHED = "WHERE id = (SELECT MIN(id) FROM events WHERE kind = 'finished')"
+
+
 def test_work_between_the_head_that_a_run_names_and_its_end_is_named(full_copy):
     store = open_store(str(full_copy))
     with sqlite3.connect(full_copy) as raw:
         head = raw.execute("SELECT entry_hash FROM ledger WHERE id = 5").fetchone()[0]
-    tell(full_copy, f"UPDATE events SET payload = json_set(payload, '$.ledger_head', '{head}') WHERE id = 4")
+    tell(full_copy, f"UPDATE events SET payload = json_set(payload, '$.ledger_head', '{head}') {FINISHED}")
     lies = store.verify()
     assert any("after the head that it names" in lie for lie in lies), lies
 
 
 def test_a_head_that_is_not_in_the_ledger_is_named(full_copy):
-    tell(
-        full_copy, f"UPDATE events SET payload = json_set(payload, '$.ledger_head', 'sha256:{'0' * 63}1') WHERE id = 4"
-    )
+    tell(full_copy, f"UPDATE events SET payload = json_set(payload, '$.ledger_head', 'sha256:{'0' * 63}1') {FINISHED}")
     assert any(
         "the head that it names is not in the ledger before it" in lie for lie in open_store(str(full_copy)).verify()
     )

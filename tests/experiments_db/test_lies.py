@@ -68,7 +68,7 @@ FINDS = {
     "exploration cost less than nothing": "-1.0 seconds",
     "the run reported more confirmed claims": "reported hypothesis 1 as confirmed; its rows do not say so",
     "the run reported fewer confirmed claims": "did not report hypothesis 5, which was confirmed then",
-    "a run finished before it ended": "events row 4: says that it was appended at",
+    "a run finished before it ended": ": says that it was appended at",
     "a run never started": "run 1 has checked, and never started",
     "the behaviour was never checked": "run 1 finished without having checked",
     "the LLM's prose was never asked for": "never asked what the verdicts of round 1 mean",

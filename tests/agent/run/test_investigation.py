@@ -329,7 +329,8 @@ while kills < int(wanted) or not finished:
         if resuming:
             resume(1, db=str(db))
         else:
-            investigate(behaviour, RunConfig(model=model, **CONFIG), db=str(db))
+            config = RunConfig(model=model, proposer="attribution", seed=3, hypotheses=8, attribution_pairs=4)
+            investigate(behaviour, config, db=str(db))
         os._exit(0)
     if kills < int(wanted):  # inside of a step: the log grows, and a moment longer
         while os.waitpid(child, os.WNOHANG) == (0, 0) and size(db) == before:
