@@ -158,20 +158,18 @@ def test_a_drill_that_is_killed_at_any_moment_finds_the_same(drilled, tmp_path):
     db, moments, kills = tmp_path / "killed.db", random.Random(0), 0
     options = [f"--{name.replace('_', '-')}={value}" for name, value in CONFIG.items()]
     command = ["run", BEHAVIOUR, *options]
-    while True:
+    while not (db.exists() and any(run.status == "finished" for run in open_store(str(db)).runs())):
         process = subprocess.Popen(
             [*LAKATOS, *command, "--db", str(db), "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=moments.uniform(4, 12))
-        if process.returncode is not None:
-            break
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        kills += 1
+            assert process.wait(timeout=moments.uniform(4, 12)) == 0
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
         if db.exists() and open_store(str(db)).runs():
             command = ["run", "--resume"]
             assert open_store(str(db)).verify() == []
-    assert process.returncode == 0
     assert kills > 3
     assert told(db) == told(drilled)
