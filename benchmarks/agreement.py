@@ -80,7 +80,7 @@ def _share(n: int, of: int) -> str:
 def _by_way(model: LoadedModel, claims: Sequence[str]) -> dict[str, dict[str, str]]:
     """The verdicts of each way: claims are registered once, and each way tests them in a copy of that log."""
     proposals = [{"claim": claim, "rationale": "planted", "role": "main"} for claim in claims]
-    config = RunConfig(model=model.name, max_pairs=PAIRS, hypotheses=len(claims))
+    config = RunConfig(model=model.name, proposer="attribution", max_pairs=PAIRS, hypotheses=len(claims))
     with tempfile.TemporaryDirectory(prefix="lakatos-agreement-") as folder:
         first = registered(Path(folder) / "registered.db", model, BEHAVIOUR, config, proposals)
         assert [entry.text for entry in first.entries()] == list(claims)

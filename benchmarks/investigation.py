@@ -1,7 +1,7 @@
 """What a verdict costs where claims share a stream of prompts, and where each has a stream of its own.
 
     python benchmarks/investigation.py                  32 node effects at S2 and END of ioi, on the pretrained model
-    python benchmarks/investigation.py --claims demo    the claims of `make demo`
+    python benchmarks/investigation.py --claims demo    what `--proposer attribution` puts forward
     python benchmarks/investigation.py --model planted:induction --behaviour planted_recall --positions KEY,END \
         --number 4 --pairs 32 --parts 1                 the same in seconds
     python benchmarks/investigation.py --agreement      whether both ways come to the same verdicts: planted models
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--behaviour", default="ioi")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--claims", choices=["nodes", "demo"], default="nodes")
-    parser.add_argument("--number", type=int, help="how many claims (32 nodes, or the 16 of `make demo`)")
+    parser.add_argument("--number", type=int, help="how many claims (32 nodes, or the 16 of `--proposer attribution`)")
     parser.add_argument("--positions", default="S2,END", help="of the node effects")
     parser.add_argument("--pairs", type=int, default=128, help="most pairs of a test")
     parser.add_argument("--parts", type=int, default=4, help="in which claims are tested alone")
@@ -92,9 +92,8 @@ def compare(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     demo = given.claims == "demo"
     number = given.number or (16 if demo else 32)
     proposals = None if demo else node_effects(model, given.positions.split(","), number, given.seed)
-    config = RunConfig(
-        model=given.model, device=given.device, hypotheses=number, max_pairs=given.pairs, seed=given.seed
-    )
+    limits = {"hypotheses": number, "max_pairs": given.pairs, "seed": given.seed}
+    config = RunConfig(model=given.model, device=given.device, proposer="attribution", **limits)
     clocks = {"own": Clock(), "shared": Clock()}
     asked: dict[str, list[int]] = {"own": [], "shared": []}
     rates = []
