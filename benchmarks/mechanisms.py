@@ -16,7 +16,7 @@ from pathlib import Path
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.watch import RichWatcher
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.log import SEARCHED, resumable
+from lakatos.experiments_db.log import resumable
 from lakatos.experiments_db.mechanism import Mechanism, run_mechanism
 from lakatos.experiments_db.report import standalone_svg
 from lakatos.experiments_db.store import Store
@@ -100,9 +100,8 @@ def _section(found: Mechanism, store: Store, picture: str) -> Iterator[str]:
     yield f"![the mechanism of {found.behaviour}]({picture})\n"
     yield from (f"* {sentence}" for sentence in found.sentences)
     yield "\n| stage of the search | proposed | passed, beyond the budget |\n|---|---|---|"
-    for event in store.events(found.runs[0], SEARCHED):
-        for stage in event.payload["stages"]:
-            yield f"| {stage['stage']} | {len(stage['proposals'])} | {len(stage['left'])} |"
+    for stage in store.stages(found.runs[0]):
+        yield f"| {stage['stage']} | {len(stage['proposals'])} | {len(stage['left'])} |"
     yield "\n| claim | verdict | effect, of the gap | e-value | pairs |\n|---|---|---|---|---|"
     for line in found.lines:
         fraction = "-" if line["fraction"] is None else f"{line['fraction']:+.0%}"

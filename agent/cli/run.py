@@ -15,6 +15,7 @@ from lakatos.agent.config import Limits, RunConfig
 from lakatos.tools.errors import CheckFailed, Stop, UserError
 
 if TYPE_CHECKING:
+    from lakatos.agent.run.investigation import Investigation
     from lakatos.experiments_db import Store
 
 app = typer.Typer()
@@ -113,26 +114,23 @@ def run(
         return 130
     finally:
         watcher.close()
-    record = found.run
-    store = open_store(db, create=False, study=record.study)
-    target = write_report(store, record.id, Path(report) if report else _report_path(db, record.id))
-    _print_finished(store, record.id, db, target, as_json)
+    store = open_store(db, create=False, study=found.run.study)
+    target = write_report(store, found.run.id, Path(report) if report else _report_path(db, found.run.id))
+    _print_finished(store, found, db, target, as_json)
     return 0
 
 
-def _print_finished(store: Store, run_id: int, db: str, report: Path, as_json: bool) -> None:
+def _print_finished(store: Store, found: Investigation, db: str, report: Path, as_json: bool) -> None:
     """What came of a run, and where it is written."""
     from lakatos.agent.cli import tables as cli_tables
     from lakatos.agent.cli.mechanism_tables import print_sentences
     from lakatos.experiments_db.documents import documents
-    from lakatos.experiments_db.mechanism import run_mechanism
 
-    found = run_mechanism(store, run_id)
     if as_json:
         more = {"mechanism": found.document(), "database": db, "report": str(report)}
-        print_json(documents.run_document(store, run_id) | more)
+        print_json(documents.run_document(store, found.run.id) | more)
         return
-    cli_tables.print_run(out(), store, run_id)
+    cli_tables.print_run(out(), store, found.run.id)
     out().print()
     print_sentences(out(), found)
     where = "" if db == DB else f" --db {db}"

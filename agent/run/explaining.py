@@ -21,16 +21,17 @@ def explain(run: Context) -> None:
     Which nodes these are is settled before the prompts are drawn. Nothing is measured where no node is confirmed, or
     where the behaviour has no fresh prompts left.
     """
-    nodes = [e for e in run.entries() if e.state == "confirmed" and isinstance(e.claim, NodeEffect | Necessity)]
+    entries = run.entries()
+    nodes = [e for e in entries if e.state == "confirmed" and isinstance(e.claim, NodeEffect | Necessity)]
     if not nodes or run.store.event_of(run.run_id, EXPLAINED) is not None:
         return
     try:
-        _measure(run, nodes)
+        _measure(run, nodes, entries)
     except (Exhausted, UserError, FloatingPointError) as error:
         run.watcher.say(f"how much the confirmed nodes explain together cannot be measured: {error}")
 
 
-def _measure(run: Context, nodes: Sequence[Entry]) -> None:
+def _measure(run: Context, nodes: Sequence[Entry], tested: Sequence[Entry]) -> None:
     began = run.interruptions.clock()
     components = tuple(dict.fromkeys(c for entry in nodes for c in entry.claim.tested.components))
     key = stream_key([entry.claim_hash for entry in nodes], EXPLAINED)
@@ -44,7 +45,7 @@ def _measure(run: Context, nodes: Sequence[Entry]) -> None:
         split="confirmation",
         seeds=lambda purpose: run.store.seed(key, purpose),
         donors=True,
-        without={prompt.uid for entry in run.entries() for prompt in run.store.prompts(entry.id)},
+        without={prompt.uid for entry in tested for prompt in run.store.prompts(entry.id)},
     ).prompts
     runs = Runs(run.model.bridge, prompts.pairs, prompts.donors)
     patched = run_interventions(run.model.bridge, runs, [Intervention(components, "clean")], base="corrupted")

@@ -24,10 +24,9 @@ def propose(run: Context, round_: int) -> int:
     already = run.store.proposals(run.run_id, round_)
     if already:
         return len(already)
-    searched = [event for event in run.store.events(run.run_id, SEARCHED) if event.payload["round"] == round_]
-    call_id = None
-    if searched:
-        proposals = [p for event in searched for stage in event.payload["stages"] for p in stage["proposals"]]
+    stages, call_id = run.store.stages(run.run_id, round_), None
+    if stages:
+        proposals = [proposal for stage in stages for proposal in stage["proposals"]]
     else:
         proposals, call_id = _asked(run, round_)
     if proposals:
@@ -80,8 +79,7 @@ class RunView:
     @property
     def searched(self) -> list[Searched]:
         """The stages that this run has been through."""
-        events = self._run.store.events(self._run.run_id, SEARCHED)
-        return [Searched(**stage) for event in events for stage in event.payload["stages"]]
+        return [Searched(**stage) for stage in self._run.store.stages(self._run.run_id)]
 
     @cached_property
     def known(self) -> list[Entry]:

@@ -168,6 +168,12 @@ class RunReader(RowReader):
         """The events of this kind of every run of the database."""
         return self.all(m.Event, m.Event.kind == kind)
 
+    def stages(self, run_id: int, round_: int | None = None) -> list[dict[str, Any]]:
+        """The stages of a run's search, or of one of its rounds: stage, and the proposals that it made and left."""
+        events = self.events(run_id, SEARCHED)
+        own = [e for e in events if round_ is None or e.payload["round"] == round_]
+        return [stage for event in own for stage in event.payload["stages"]]
+
     def failures(self, most: int) -> list[tuple[m.Event, m.Run]]:
         """The newest failures of the study's runs."""
         failed = sa.select(m.Event, m.Run).join(m.Run, m.Run.id == m.Event.run_id)

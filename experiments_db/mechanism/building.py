@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lakatos.experiments_db.documents import entry_line
-from lakatos.experiments_db.log import SEARCHED, Entry
+from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.mechanism.explained import explained_by
 from lakatos.experiments_db.mechanism.mechanism import (
     Absent,
@@ -241,8 +241,7 @@ def _open(store: StudyReader, runs: Sequence[int], entries: Sequence[Entry]) -> 
         if entry.state == "inconclusive" and not entry.reading and entry.prediction.role != "null":
             yield Open(entry.text, "rival" if entry.prediction.role == "rival" else "undecided", entry.id)
     behaviour, registered = store.run_row(runs[-1]).behaviour, {entry.text for entry in entries}
-    events = [event for run_id in runs for event in store.events(run_id, SEARCHED)]
-    left = [p for event in events for stage in event.payload["stages"] for p in stage["left"]]
+    left = [proposal for run_id in runs for stage in store.stages(run_id) for proposal in stage["left"]]
     for text in dict.fromkeys(claim_of(proposal, behaviour) for proposal in left):
         if text not in registered:
             yield Open(text, "not tested")

@@ -70,7 +70,7 @@ def _glyphs(found: Mechanism) -> list[Glyph]:
     others: list[tuple[Backing, Iterable[str]]] = [
         *((path, (*path.senders, *(r for r in path.receivers if r != "logits"))) for path in found.paths),
         *((backup, (*backup.components, *backup.of)) for backup in found.backups),
-        *((circuit, circuit.components) for circuit in found.circuits if not getattr(circuit, "rival", False)),
+        *((circuit, circuit.components) for circuit in found.circuits if not circuit.rival),
     ]
     named = [(place, part) for part, names in others for place in map(parsed, names) if place]
     for place, part in sorted(named, key=lambda pair: pair[0].kind in ("key", "value")):  # heads stand for theirs

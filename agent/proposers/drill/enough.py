@@ -69,7 +69,7 @@ def _smallest(view: View, core: Sequence[Component], others: Sequence[Component]
     most = min(Sufficiency.most, len(core) + len(others))
     sizes = [n for n in _SIZES if max(1, len(core)) < n < most] + [most]
     sizes = [len(core), *sizes] if core else sizes
-    if len(core) + len(others) == sum(1 for _ in _ranked(view)):
+    if len(core) + len(others) == len(_ranked(view)):
         sizes = [n for n in sizes if n < len(core) + len(others)]  # the whole model is no circuit
     if not sizes:
         return None

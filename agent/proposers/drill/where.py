@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakatos.agent.proposers.attribution import nulls, rivals
-from lakatos.agent.proposers.drill.budget import PROMISING, SHARES, Candidate, fresh, promise, put, spread, third
+from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, promise, put, share, spread, third
 from lakatos.agent.proposers.protocol import View
 from lakatos.tools.claim import AnyClaim, Hypothesis, Necessity, NodeEffect
 from lakatos.tools.component import Component
@@ -43,7 +43,7 @@ def where(view: View) -> list[Candidate]:
     main = [c for c in effects if c.passes]
     main += [c for c in effects if not c.passes][: max(0, _LEAST - len(main))]
     needed = _necessities(view, [row for row in rows if row[0].position is None])
-    budget = int(SHARES["where"] * view.how_many + 1e-9)
+    budget = share("where", view.how_many, view.proposed)
     beside = max(1, budget // 8) if budget > 1 else 0
     room = max(0, budget - 2 * beside)
     least = min(len(needed), room // 3)
