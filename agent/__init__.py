@@ -3,6 +3,8 @@
 config      RunConfig and Limits: one string under each field, from which --help is made
 watch       what a run tells while it goes
 llm         language models: any OpenAI-compatible endpoint
+view        a run as proposers and tools see it;  words: what became of hypotheses, each in a line
+toolbox     what a language model, or any other agent, may call
 proposers   where hypotheses come from
 run         one investigation: explore, propose, register, test, interpret, conclude
 simulation  agents of known honesty, in worlds of known truth

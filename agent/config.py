@@ -129,6 +129,31 @@ class RunConfig(Limits):
     claims: str | None = Field(None, description="YAML file with hypotheses, for --proposer file.")
     allow_absent: bool = Field(False, description="Go on although the model does not show the behaviour.")
     llm_model: str | None = Field(None, description="Model name at the LLM endpoint, for --proposer llm.")
+    llm_style: Literal["tools", "form", "prompt"] = Field(
+        "tools",
+        description="How the LLM is asked: tools (it explores by calling tools), form (narrow questions one at a time, "
+        "for small models), prompt (one prompt a round with all tables).",
+    )
+    llm_without: str | None = Field(
+        None,
+        description="Tools that an exploring LLM is not offered, separated by commas, to see what they are worth.",
+    )
+    llm_turns: int = Field(
+        60, ge=1, le=1000, description="Most answers of an exploring LLM in a run, of each investigator."
+    )
+    llm_rows: int = Field(60, ge=5, le=500, description="Most rows of a table that a tool shows to an LLM.")
+    llm_context: int = Field(
+        24_000,
+        ge=4_000,
+        description="Tokens of a conversation from which on an exploring LLM begins a new one, with its notes.",
+    )
+    investigators: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="How many LLM investigators explore one after another, each with its own notes; with more than one, "
+        "a critic then argues against what they confirmed.",
+    )
     llm_price_in: float | None = Field(
         None, ge=0, description="Price of a million tokens sent to the LLM, for the record of what a run cost."
     )

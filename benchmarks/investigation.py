@@ -38,9 +38,9 @@ from investigation_logs import bytes_told
 from investigation_parts import PHASES, Clock, attainable, copied, registered, verdicts
 
 from lakatos.agent.config import RunConfig
-from lakatos.agent.proposers import Proposal
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.testing import finish_tests
+from lakatos.agent.view import Proposal
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.claim import DEFAULT_THRESHOLD
 from lakatos.tools.model import LoadedModel, load_model

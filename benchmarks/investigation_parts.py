@@ -16,13 +16,13 @@ from unittest import mock
 import torch
 
 from lakatos.agent.config import RunConfig
-from lakatos.agent.proposers import Proposal
 from lakatos.agent.run import testing
 from lakatos.agent.run.beginning import begin
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.exploring import check, explore
 from lakatos.agent.run.proposing import propose
 from lakatos.agent.run.registering import register_proposals
+from lakatos.agent.view import Proposal
 from lakatos.agent.watch import Silent
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.log import Log, Reader

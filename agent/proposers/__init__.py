@@ -6,63 +6,60 @@ attribution     the strongest rows of the attribution table, with rivals and nul
 chance          any components at all: the control arm
 file            a person's own claims
 replication     what the study has confirmed, on other prompt families
-language_model  a language model;  schema: the form of its proposals;  briefing: what it is told
+investigator    a language model that explores with tools
+language_model  a language model, asked once a round;  schema: the form of its proposals;  briefing: what it is told
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lakatos.agent.config import RunConfig
 from lakatos.agent.proposers.attribution import attribution, from_attribution
-from lakatos.agent.proposers.briefing import proposal_prompt, shortened, verdict
+from lakatos.agent.proposers.briefing import proposal_prompt
 from lakatos.agent.proposers.chance import at_random, chance
 from lakatos.agent.proposers.drill import STAGES, drill
 from lakatos.agent.proposers.file import file, from_file
+from lakatos.agent.proposers.investigator import CALLS, investigator
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
-from lakatos.agent.proposers.protocol import (
-    Ended,
-    Explored,
-    Proposal,
-    Proposed,
-    Proposer,
-    Purpose,
-    Requests,
-    Searched,
-    View,
-)
+from lakatos.agent.proposers.protocol import Proposed, Proposer
 from lakatos.agent.proposers.replication import replication, to_replicate
 from lakatos.agent.proposers.schema import looks_back, proposal_schema
 
 PROPOSERS: Mapping[str, Proposer] = {
     "drill": drill,
     "attribution": attribution,
-    "llm": language_model,
     "file": file,
     "replication": replication,
     "random": chance,
 }
-ROUNDS: Mapping[str, int] = {"drill": len(STAGES)}  # that a proposer needs; others need one
+STYLES: Mapping[str, Proposer] = {"tools": investigator, "prompt": language_model}  # of asking a language model
+ROUNDS: Mapping[str, int] = {"drill": len(STAGES), "tools": 16}  # that a proposer or style needs; others need one
+
+
+def chosen(config: RunConfig) -> Proposer:
+    """The proposer that a run's settings name."""
+    return STYLES[config.llm_style] if config.proposer == "llm" else PROPOSERS[config.proposer]
+
+
+def rounds(config: RunConfig) -> int:
+    """How often a run may propose."""
+    return config.rounds or ROUNDS.get(config.llm_style if config.proposer == "llm" else config.proposer, 1)
+
 
 __all__ = [
     "ATTEMPTS",
+    "CALLS",
     "PROPOSERS",
-    "ROUNDS",
-    "Ended",
-    "Explored",
-    "Proposal",
     "Proposed",
     "Proposer",
-    "Purpose",
-    "Requests",
-    "Searched",
-    "View",
     "at_random",
+    "chosen",
     "from_attribution",
     "from_file",
     "looks_back",
     "proposal_prompt",
     "proposal_schema",
-    "shortened",
+    "rounds",
     "to_replicate",
-    "verdict",
 ]

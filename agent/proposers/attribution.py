@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from lakatos.agent.proposers.protocol import Explored, Proposal, Proposed, View
+from lakatos.agent.proposers.protocol import Proposed
+from lakatos.agent.view import Explored, Proposal, View
 from lakatos.tools.component import Component
 
 

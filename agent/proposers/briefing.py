@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lakatos.agent.proposers.schema import most_together
-from lakatos.experiments_db.documents import entry_line
+from lakatos.agent.words import refusal, shortened, verdict
 from lakatos.experiments_db.log import Entry, Refused
 from lakatos.prompts import Prompt
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import claim_of
 from lakatos.tools.component import Shape
 
 _COMPONENTS = 24
@@ -22,8 +21,6 @@ _PLACES = 2  # positions of a component, or what a head looks at
 _WEAKEST = 6
 _ENTRIES = 60
 _REFUSED = 30
-_CLAIM = 200  # characters of a refused claim
-_REASON = 300
 _OPINION = 2000
 _LOOKED_AT = 0.05  # of a head's attention, at least
 
@@ -102,30 +99,3 @@ def findings_by_component(findings: Mapping[str, Any]) -> tuple[list[str], list[
         lines.append(f"{name}: {'; '.join(facts)}")
     weakest = [name for name in reversed(patched) if ".h" in name and name not in chosen]
     return lines, weakest[:_WEAKEST]
-
-
-def verdict(entry: Entry) -> str:
-    """A registered claim, what became of it, and the figures that say so."""
-    line = entry_line(entry)
-    told = entry.state + (f" ({entry.reading})" if entry.reading else "")
-    if entry.evidence is None:
-        return f"{entry.text}: {told}"
-    if entry.crashed:
-        return f"{entry.text}: {told}, its test crashed ({shortened(str(line['error']), _REASON)})"
-    effect = f"effect {line['effect']:+.3f} {line['unit']}"
-    if line["fraction"] is not None:
-        effect += f" = {100 * line['fraction']:+.0f}% of the gap"
-    bar = entry.prediction.threshold
-    weakest = f", weakest line: {line['weakest']}" if entry.state == "inconclusive" and line["weakest"] else ""
-    return f"{entry.text}: {told}, {effect}, e = {line['e']:.3g} (bar {bar:.3g}), n = {line['n']}{weakest}"
-
-
-def refusal(row: Refused, behaviour: str) -> str:
-    """A proposal that was not registered: its claim, and why."""
-    return f"{shortened(claim_of(row.proposal, behaviour), _CLAIM)}: {row.kind}, {shortened(row.reason, _REASON)}"
-
-
-def shortened(text: str, most: int) -> str:
-    """The beginning of a text, on one line."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[:most]} ..."

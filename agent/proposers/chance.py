@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from lakatos.agent.proposers.protocol import Explored, Proposal, Proposed, View
+from lakatos.agent.proposers.protocol import Proposed
+from lakatos.agent.view import Explored, Proposal, View
 from lakatos.tools.component import Component
 
 

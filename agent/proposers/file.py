@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from lakatos.agent.proposers.protocol import Proposal, Proposed, View
+from lakatos.agent.proposers.protocol import Proposed
+from lakatos.agent.view import Proposal, View
 from lakatos.tools.errors import UserError
 from lakatos.tools.records import canonical_json
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from lakatos.agent.llm import Message
-from lakatos.agent.proposers.briefing import proposal_prompt, shortened
-from lakatos.agent.proposers.protocol import Proposal, Proposed, View
+from lakatos.agent.proposers.briefing import proposal_prompt
+from lakatos.agent.proposers.protocol import Proposed
 from lakatos.agent.proposers.schema import looks_back, proposal_schema
+from lakatos.agent.view import Proposal, View
+from lakatos.agent.words import shortened
 from lakatos.prompts import Prompt, load_prompt
 from lakatos.tools.claim import read_proposals
 from lakatos.tools.errors import ProposalError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lakatos.agent.proposers.protocol import Proposal, Proposed, View
+from lakatos.agent.proposers.protocol import Proposed
+from lakatos.agent.view import Proposal, View
 from lakatos.tools.claim import AnyClaim, claim_fields
 from lakatos.tools.errors import UserError
 

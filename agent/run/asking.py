@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, estimated_tokens
-from lakatos.agent.proposers import ATTEMPTS, Ended, Purpose
+from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, ToolCall, estimated_tokens
+from lakatos.agent.proposers import ATTEMPTS, CALLS
 from lakatos.agent.run.context import Context
-from lakatos.experiments_db.log import LLMCall
+from lakatos.agent.view import Ended, Purpose, Turn
+from lakatos.experiments_db.log import LLMCall, read_turn, turn_text
 from lakatos.prompts import Prompt
 from lakatos.tools.errors import CheckFailed, Stop
 from lakatos.tools.records import content_hash
 
-_FOR: Final[dict[str, str]] = {"propose": "for hypotheses", "interpret": "what the verdicts mean"}
+_FOR: Final[dict[str, str]] = {
+    "propose": "for hypotheses",
+    "interpret": "what the verdicts mean",
+    "investigate": "what to do next",
+    "criticise": "what could break it",
+}
 ABANDONED: Final = "abandoned by Ctrl-C"  # the error of a request that nobody waited for
 
 
@@ -52,9 +58,6 @@ class Asking:
         known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
         if known:
             return Ended(known[0].response, known[0].id, "")
-        self._check_budget(messages, schema)
-        self._tell_spent()
-        self._run.watcher.phase(f"asking {self._run.llm.name} {_FOR[purpose]}", attempt - 1, ATTEMPTS)
         about: dict[str, Any] = {
             "round": round_,
             "purpose": purpose,
@@ -63,15 +66,86 @@ class Asking:
             "prompt": f"{prompt.name}@{prompt.version}",
             "prompt_hash": prompt.hash,
         }
-        said = {"messages_hash": content_hash(list(messages)), "messages": list(messages)}
+        return self._send(
+            about, list(messages), {"messages": list(messages), "schema": schema}, (attempt - 1, ATTEMPTS)
+        )
+
+    def converse(
+        self,
+        round_: int,
+        purpose: Purpose,
+        by: str,
+        prompt: Prompt,
+        after: int | None,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]],
+    ) -> Ended:
+        """One request of a conversation with tools (see `view.Requests`).
+
+        The log holds what is new of it, and which request it continues; the tools that are offered are an event.
+
+        Raises:
+            Stop: a limit of the run is reached, or the user interrupted.
+        """
+        calls = self._run.store.calls(self._run.run_id)
+        told = content_hash(list(tools))
+        if not any(e.payload["hash"] == told for e in self._run.store.events(self._run.run_id, "offered")):
+            self._run.store.event(self._run.run_id, "offered", {"hash": told, "tools": list(tools)})
+        about: dict[str, Any] = {
+            "round": round_,
+            "purpose": purpose,
+            "attempt": 1 + sum((c.round, c.purpose) == (round_, purpose) for c in calls),
+            "model": self._run.llm.name,
+            "prompt": f"{prompt.name}@{prompt.version}",
+            "prompt_hash": prompt.hash,
+        }
+        request = {"messages": list(messages), "schema": None, "after": after, "by": by, "tools": told}
+        whole = [*_said_before({c.id: c for c in calls}, after), *messages]
+        turns = sum(c.request.get("by") == by and c.response is not None for c in calls)
+        return self._send(about, whole, request, (turns, self._run.config.llm_turns), tools)
+
+    def turns(self, by: str) -> list[Turn]:
+        """An investigator's answered requests, in order."""
+        found = []
+        for call in self._run.store.calls(self._run.run_id):
+            if call.response is not None and call.request.get("by") == by and "after" in call.request:
+                text, calls = read_turn(call.response)
+                after, messages = call.request["after"], tuple(call.request["messages"])
+                found.append(Turn(call.id, after, messages, text, tuple(ToolCall(*c) for c in calls)))
+        return found
+
+    def _send(
+        self,
+        about: dict[str, Any],
+        messages: Sequence[Message],
+        request: dict[str, Any],
+        progress: tuple[int, int],
+        tools: Sequence[dict[str, Any]] | None = None,
+    ) -> Ended:
+        """Send a request within the budget: logged before, and again with what came of it.
+
+        Args:
+            about: what the log says of it.
+            messages: all that is sent.
+            request: what the log keeps of that.
+            progress: which one this is, of how many.
+        """
+        schema = request["schema"]
+        self._check_budget(messages, schema if tools is None else list(tools))
+        self._tell_spent()
+        self._run.watcher.phase(f"asking {self._run.llm.name} {_FOR[about['purpose']]}", *progress)
+        said = {"messages_hash": content_hash(request["messages"]), "messages": request["messages"]}
         self._run.store.event(self._run.run_id, "asking", about | said)
         began = time.monotonic()
-        ended = self._complete(messages, schema)
+        ended = self._complete(messages, schema, tools)
+        answered = None
+        if isinstance(ended, Reply):
+            answered = ended.text if tools is None else turn_text(ended.text, ended.calls)
         row = self._run.store.call(
             self._run.run_id,
             **about,
-            request={"messages": list(messages), "schema": schema},
-            response=None if isinstance(ended, LLMFailure) else ended.text,
+            request=request,
+            response=answered,
             error=str(ended) if isinstance(ended, LLMFailure) else None,
             tokens_in=ended.tokens_in,  # a refusal may be paid for too
             tokens_out=ended.tokens_out,
@@ -88,18 +162,23 @@ class Asking:
         how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
         if any(how.values()):
             self._run.store.event(self._run.run_id, "answered", {"call": row.id, **how})
-        return Ended(ended.text, row.id, "")
+        return Ended(ended.text, row.id, "", calls=ended.calls)
 
-    def _complete(self, messages: Sequence[Message], schema: dict[str, Any] | None) -> Reply | LLMFailure:
+    def _complete(
+        self,
+        messages: Sequence[Message],
+        schema: dict[str, Any] | None,
+        tools: Sequence[dict[str, Any]] | None,
+    ) -> Reply | LLMFailure:
         """What the language model answers, or why it does not; Ctrl-C abandons the request."""
         llm = self._run.llm
         try:
             with self._run.interruptions.waiting_for_answer():
-                return llm.complete(messages, schema)
+                return llm.complete(messages, schema) if tools is None else llm.complete(messages, None, tools)
         except LLMFailure as failure:
             return failure
         except Abandoned:
-            return LLMFailure(ABANDONED, tokens_in=_estimated(messages, schema), estimated=True)
+            return LLMFailure(ABANDONED, tokens_in=_estimated(messages, schema or tools), estimated=True)
 
     def _tell_what_came(self, row: LLMCall, ended: Reply | LLMFailure) -> None:
         tokens = f"{ended.tokens_in + ended.tokens_out:,} tokens" + (", estimated" if ended.estimated else "")
@@ -127,7 +206,7 @@ class Asking:
         failed = self._run.store.events(self._run.run_id, "failed")
         return max((int(e.payload["attempts"]) for e in failed if e.payload.get("round") == round_), default=0)
 
-    def _check_budget(self, messages: Sequence[Message], schema: dict[str, Any] | None) -> None:
+    def _check_budget(self, messages: Sequence[Message], form: Any) -> None:
         """A limit holds before a request is sent: a token is at least about three bytes of what is said.
 
         Raises:
@@ -136,7 +215,7 @@ class Asking:
         self._run.check_limits()
         limit = self._run.config.max_tokens
         spent = self._run.store.run(self._run.run_id).tokens
-        needed = _estimated(messages, schema)
+        needed = _estimated(messages, form)
         if limit is not None and spent + needed > limit:
             raise Stop(
                 f"the limit --max-tokens {limit:g} leaves too little for the next request, of about {needed:,} tokens "
@@ -148,7 +227,24 @@ class Asking:
         self._run.watcher.spent(record.tokens, record.money)
 
 
-def _estimated(messages: Sequence[Message], schema: dict[str, Any] | None) -> int:
-    """Tokens of a request: of what is said, and of the form in which an answer is wanted."""
-    said = [message["content"] for message in messages] + ([] if schema is None else [json.dumps(schema)])
-    return estimated_tokens(sum(len(text.encode()) for text in said))
+def _said_before(calls: Mapping[int, LLMCall], after: int | None) -> list[Message]:
+    """Everything that was said in a conversation until a request was answered, its answer included."""
+    turns = []
+    while after is not None:
+        turns.append(calls[after])
+        after = calls[after].request["after"]
+    messages: list[Message] = []
+    for call in reversed(turns):
+        text, made = read_turn(call.response or "")
+        kept = [ToolCall(*c) for c in made[:CALLS]]
+        tool_calls = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in kept
+        ]
+        answer = {"role": "assistant", "content": text} | ({"tool_calls": tool_calls} if kept else {})
+        messages += [*call.request["messages"], answer]
+    return messages
+
+
+def _estimated(messages: Sequence[Message], form: Any) -> int:
+    """Tokens of a request: of what is said, and of the form in which an answer is wanted, or the tools."""
+    return estimated_tokens(len(json.dumps([*messages, form], ensure_ascii=False).encode("utf-8", "replace")))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lakatos.agent.proposers import verdict
 from lakatos.agent.run.asking import ABANDONED, Asking
 from lakatos.agent.run.context import Context
+from lakatos.agent.words import verdict
 from lakatos.experiments_db.verdict import OFFICIAL
 from lakatos.prompts import load_prompt
 

@@ -17,7 +17,7 @@ from langgraph.types import Command
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm import LLM, language_model
-from lakatos.agent.proposers import ROUNDS
+from lakatos.agent.proposers import rounds
 from lakatos.agent.run.beginning import begin
 from lakatos.agent.run.concluding import ask_for_prose, conclude
 from lakatos.agent.run.context import Context
@@ -46,9 +46,9 @@ def build_graph(run: Context, checkpointer: Any = None) -> Any:
         explore(run)
         return Command(goto="propose")
 
-    def proposing(state: State) -> Command[Literal["register", "conclude"]]:
-        proposed = propose(run, state["round"])
-        return Command(goto="register" if proposed else "conclude")
+    def proposing(state: State) -> Command[Literal["propose", "register", "conclude"]]:
+        proposed, more = propose(run, state["round"])
+        return Command(goto="register" if proposed else "propose" if more else "conclude")
 
     def registering(state: State) -> Command[Literal["test"]]:
         register_proposals(run, state["round"])
@@ -59,9 +59,9 @@ def build_graph(run: Context, checkpointer: Any = None) -> Any:
         return Command(goto="interpret")
 
     def interpreting(state: State) -> Command[Literal["propose", "conclude"]]:
-        if run.config.proposer == "llm":
+        if run.config.proposer == "llm" and run.config.llm_style != "tools":  # who explores reads verdicts itself
             ask_for_prose(run, state["round"])
-        more = state["round"] < (run.config.rounds or ROUNDS.get(run.config.proposer, 1))
+        more = state["round"] < rounds(run.config)
         return Command(goto="propose" if more else "conclude", update={"round": state["round"] + more})
 
     def concluding(state: State) -> None:  # noqa: ARG001 - langgraph names it

@@ -5,51 +5,57 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from lakatos.agent.proposers import PROPOSERS, Explored, Proposal, Requests, Searched
+from lakatos.agent.config import RunConfig
+from lakatos.agent.proposers import Proposed, chosen
 from lakatos.agent.run.asking import Asking
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.searching import Searching
-from lakatos.experiments_db.log import SEARCHED, Entry, Refused
+from lakatos.agent.view import Called, Explored, Requests, Searched, Spent
+from lakatos.experiments_db.log import SEARCHED, TOOL, Entry, Refused
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import Stop
+from lakatos.tools.multiplicity import slot_weights, success_threshold
 
 
-def propose(run: Context, round_: int) -> int:
-    """Ask the proposer; every proposal becomes a row, word for word. Returns how many there are.
+def propose(run: Context, round_: int) -> tuple[int, bool]:
+    """Ask the proposer; every proposal becomes a row, word for word.
+
+    Returns:
+        How many there are; and, where there are none, whether the proposer goes on and is to be asked again.
 
     What a proposer searched for is in the log before its proposals are, and is not searched for again.
     """
     already = run.store.proposals(run.run_id, round_)
     if already:
-        return len(already)
-    stages, call_id = run.store.stages(run.run_id, round_), None
+        return len(already), False
+    stages = run.store.stages(run.run_id, round_)
     if stages:
-        proposals = [proposal for stage in stages for proposal in stage["proposals"]]
+        found = Proposed([proposal for stage in stages for proposal in stage["proposals"]])
     else:
-        proposals, call_id = _asked(run, round_)
-    if proposals:
-        run.store.propose(run.run_id, round_, proposals, call_id)
-    return len(proposals)
+        found = _asked(run, round_)
+    if found.proposals:
+        run.store.propose(run.run_id, round_, found.proposals, found.call_id)
+    return len(found.proposals), found.more
 
 
-def _asked(run: Context, round_: int) -> tuple[list[Proposal], int | None]:
+def _asked(run: Context, round_: int) -> Proposed:
     """What the proposer puts forward; what it searched for is appended, with what that cost."""
     view = RunView(run, round_)
     try:
-        found = PROPOSERS[run.config.proposer](view)
+        found = chosen(run.config)(view)
     except Stop:
         if view.searching.forwards:
-            run.store.event(run.run_id, "searching", {"round": round_}, view.searching.forwards, view.searching.seconds)
+            run.store.event(run.run_id, "searching", {"round": round_}, *view.searching.taken())
         raise
     if found.searched:
         payload = {"round": round_, "stages": [own._asdict() for own in found.searched]}
-        run.store.event(run.run_id, SEARCHED, payload, view.searching.forwards, view.searching.seconds)
+        run.store.event(run.run_id, SEARCHED, payload, *view.searching.taken())
         for own in found.searched:
             left = f", {len(own.left)} more for want of budget not" if own.left else ""
             run.watcher.say(f"searched ({own.stage}): {len(own.proposals)} proposed{left}")
-    return found.proposals, found.call_id
+    return found
 
 
 class RunView:
@@ -61,6 +67,7 @@ class RunView:
         self.how_many: int = run.config.hypotheses
         self.threshold: float = run.config.threshold
         self.claims: str | None = run.config.claims
+        self.config: RunConfig = run.config
         self.seed: str = run.row.seed
         self.behaviour: Behaviour = run.behaviour
         self.model: str = run.row.model
@@ -70,6 +77,31 @@ class RunView:
     def searching(self) -> Searching:
         """The run's exploration prompts, to measure on."""
         return Searching(self._run)
+
+    @property
+    def spent(self) -> Spent:
+        """What the run has spent so far."""
+        record, config = self._run.store.run(self._run.run_id), self.config
+        limits = config.max_forwards, config.max_tokens, config.max_seconds
+        return Spent(record.forwards, record.tokens, record.seconds, *limits)
+
+    @property
+    def next_slot(self) -> tuple[int, float]:
+        """The study's next slot, and the e-value that confirms a claim there."""
+        study = self._run.store.study
+        slot = 1 + len(self._run.store.slots())
+        return slot, success_threshold(float(slot_weights(slot, study.planned)[-1]), study.alpha)
+
+    @property
+    def calls(self) -> list[Called]:
+        """Every call of a tool in this run, in order."""
+        return [Called(**call) for call in self._run.store.tool_calls(self._run.run_id)]
+
+    def keep(self, called: Called) -> None:
+        """Append a call of a tool, with what it cost; tell of it in a line."""
+        self._run.store.event(self._run.run_id, TOOL, called._asdict(), *self.searching.taken())
+        refused = " (refused)" if called.refused else ""
+        self._run.watcher.say(f"{called.number:>3}  {called.by or 'asked'}: {called.name}{refused}")
 
     @property
     def proposed(self) -> int:

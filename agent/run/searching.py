@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakatos.agent.run.context import Context
-from lakatos.tools.behaviour import PromptPairs
+from lakatos.tools.behaviour import Exhausted, PromptPair, PromptPairs
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.component import Component
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.experiment import Probed, Sample, draw_prompts, probe
 from lakatos.tools.intervention import Base, Effects, Intervention, Runs, run_interventions
 
+if TYPE_CHECKING:
+    from lakatos.tools.exploration import Answered, HeadScores, LensRow
+
+_LOOKED_THROUGH = 2_000  # pairs of the stream, for those that are asked for
 PAIRS = 16  # exploration pairs of every measurement here
 _EDGE_PAIRS = 4
 _PURPOSE = "search"
@@ -34,8 +42,14 @@ class Searching:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Since it began, or since what it cost was last taken into the log."""
         return self._run.interruptions.clock() - self._began
+
+    def taken(self) -> tuple[float, float]:
+        """Forward passes and seconds that are not in the log yet; whoever asks appends them."""
+        cost = self.forwards, self.seconds
+        self.forwards, self._began = 0.0, self._run.interruptions.clock()
+        return cost
 
     @cached_property
     def gap(self) -> float:
@@ -113,6 +127,68 @@ class Searching:
         self.forwards += (2.0 + len(missing)) * len(pairs)
         return stepping_in(self._run.model.bridge, pairs, donors, missing)
 
+    def answers(self, n: int, template: str | None, containing: Sequence[str], skip: int) -> list[Answered]:
+        """What the model answers to so many exploration prompts (`view.Searching.answers`).
+
+        Raises:
+            Stop: see `effects`.
+        """
+        from lakatos.tools.exploration import model_answers
+
+        self._going("asking the model", 0, 1)
+        behaviour, found = self._run.behaviour, list[PromptPair]()
+        stream = behaviour.stream(self._run.seed(f"{_PURPOSE}:answers"), "exploration")
+        with suppress(Exhausted):
+            for pair in itertools.islice(stream, skip, skip + _LOOKED_THROUGH):
+                if template in (None, pair.template) and all(word in pair.clean for word in containing):
+                    found.append(pair)
+                if len(found) == n:
+                    break
+        self.forwards += 2.0 * len(found)
+        asked = replace(behaviour.sample(0, 0, "exploration"), pairs=tuple(found))
+        return model_answers(self._run.model.bridge, asked) if found else []
+
+    def attention(self, heads: Sequence[Component]) -> list[dict[tuple[str, str], float]]:
+        """Where heads look (`exploration.attention_between`).
+
+        Raises:
+            Stop: see `effects`.
+            UserError: the model does not show its attention.
+        """
+        from lakatos.tools.exploration import attention_between
+
+        self._going("where heads look", 0, 1)
+        self.forwards += len(self._drawn[0])
+        with _shown("attention patterns"):
+            return attention_between(self._run.model.bridge, self._drawn[0], heads)
+
+    def lens(self, position: str) -> list[LensRow]:
+        """What the residual stream would answer at a named position (`exploration.logit_lens`).
+
+        Raises:
+            Stop: see `effects`.
+        """
+        from lakatos.tools.exploration import logit_lens
+
+        self._going("logit lens", 0, 1)
+        self.forwards += len(self._drawn[0])
+        return logit_lens(self._run.model.bridge, self._drawn[0], position)
+
+    @cached_property
+    def head_scores(self) -> list[HeadScores]:
+        """Every head's scores (`exploration.head_scores`).
+
+        Raises:
+            Stop: see `effects`.
+            UserError: the model does not show its attention.
+        """
+        from lakatos.tools.exploration import head_scores
+
+        self._going("scores of heads", 0, 1)
+        self.forwards += 4.0
+        with _shown("attention patterns"):
+            return head_scores(self._run.model.bridge)
+
     @cached_property
     def _drawn(self) -> tuple[PromptPairs, PromptPairs]:
         """The prompts, and a donor for each."""
@@ -149,3 +225,12 @@ class Searching:
         limit = self._run.config.max_forwards
         if limit is not None and self._run.store.run(self._run.run_id).forwards + self.forwards >= limit:
             raise Stop(f"the limit --max-forwards {limit:g} is reached while searching")
+
+
+@contextmanager
+def _shown(what: str) -> Iterator[None]:
+    """Not every architecture shows all that is asked for. Raises UserError where it does not."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(f"this model does not show its {what} ({error})") from error

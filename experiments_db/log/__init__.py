@@ -27,7 +27,7 @@ from lakatos.experiments_db.log.registration import Registration, filed, registe
 from lakatos.experiments_db.log.reviews import MOST_AUTHOR, MOST_REASON, SCORES, add_review
 from lakatos.experiments_db.log.row import GENESIS, Base
 from lakatos.experiments_db.log.rows import ledger_hash
-from lakatos.experiments_db.log.runs import EXPLAINED, SEARCHED
+from lakatos.experiments_db.log.runs import EXPLAINED, SEARCHED, TOOL
 from lakatos.experiments_db.log.seal import Seal, append_seal, broken_seals, make_seal, read_seals, seal_file
 from lakatos.experiments_db.log.seeds import (
     derive_seed,
@@ -53,6 +53,7 @@ from lakatos.experiments_db.log.tables import (
     Stream,
     Study,
 )
+from lakatos.experiments_db.log.turns import read_turn, turn_text
 from lakatos.experiments_db.log.unreadable import Unreadable, reading
 from lakatos.experiments_db.log.values import (
     Rows,
@@ -74,6 +75,7 @@ __all__ = [
     "SCORE",
     "SCORES",
     "SEARCHED",
+    "TOOL",
     "WISHES",
     "Agreement",
     "Base",
@@ -126,6 +128,7 @@ __all__ = [
     "passed_over",
     "read_seals",
     "read_table",
+    "read_turn",
     "reading",
     "register",
     "rerun_data",
@@ -139,4 +142,5 @@ __all__ = [
     "stream_key",
     "texts",
     "to_data",
+    "turn_text",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -14,12 +14,14 @@ from lakatos.experiments_db.log.rows import RowReader
 from lakatos.tools.errors import NotThere
 
 SEARCHED: Final = "searched"  # the kind of event that says what a proposer looked for on exploration prompts
+TOOL: Final = "tool"  # ... that holds a call of a tool, and what it was answered
 EXPLAINED: Final = "explained"  # ... that holds what the confirmed nodes of a run do together, prompt by prompt
 _PHASES: Mapping[str, str] = {  # kinds of events that cost something
     "checked": "checking the behaviour",
     "explored": "exploring",
     "searching": "searching, interrupted",
     SEARCHED: "searching",
+    TOOL: "exploring with tools",
     EXPLAINED: "measuring what is explained",
 }
 _STATUS: Mapping[str, Status] = {"stopped": "stopped", "failed": "failed", "finished": "finished"}
@@ -174,6 +176,10 @@ class RunReader(RowReader):
         own = [e for e in events if round_ is None or e.payload["round"] == round_]
         return [stage for event in own for stage in event.payload["stages"]]
 
+    def tool_calls(self, run_id: int) -> list[dict[str, Any]]:
+        """The calls of tools in a run, and what each was answered, in order."""
+        return [event.payload for event in self.events(run_id, TOOL)]
+
     def failures(self, most: int) -> list[tuple[m.Event, m.Run]]:
         """The newest failures of the study's runs."""
         failed = sa.select(m.Event, m.Run).join(m.Run, m.Run.id == m.Event.run_id)
@@ -194,9 +200,7 @@ class RunReader(RowReader):
             changed |= event.payload.get("limits", {})
         return changed
 
-    def calls(
-        self, run_id: int, round_: int | None = None, purpose: Literal["propose", "interpret"] | None = None
-    ) -> list[m.LLMCall]:
+    def calls(self, run_id: int, round_: int | None = None, purpose: str | None = None) -> list[m.LLMCall]:
         """A run's requests to a language model, in order: all, or those of a round, or for a purpose."""
         where = [m.LLMCall.run_id == run_id]
         where += [] if round_ is None else [m.LLMCall.round == round_]

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from lakatos.experiments_db.log import EXPLAINED, GENESIS, SEARCHED, WISHES
+from lakatos.experiments_db.log import EXPLAINED, GENESIS, SEARCHED, TOOL, WISHES
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import WholeLog, names
@@ -21,7 +21,7 @@ from lakatos.tools.records import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
 _KINDS: Final = (
-    "started", "resumed", "checked", "explored", "searching", SEARCHED, "asking", EXPLAINED, "stopped", "failed",
+    "started", "resumed", "checked", "explored", "searching", SEARCHED, TOOL, "offered", "asking", EXPLAINED, "stopped", "failed",
     "finished",
 )  # fmt: skip
 _ONCE: Final = ("started", "checked", "explored", "finished")

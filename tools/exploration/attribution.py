@@ -4,7 +4,6 @@
                            denoising effect, in metric units; positive restores the behaviour (`gradients.py`)
     direct logit attribution   what a head or MLP writes at the last token along logit(answer) - logit(wrong);
                            in logits, blind to everything that works through later components (TransformerLens)
-    attention by role      how much of a head's attention from the last token goes to each named position, in [0, 1]
 
 Direct logit attribution is TransformerLens's own.
 """
@@ -36,19 +35,6 @@ class Attribution:
     component: str
     score: float  # metric units; positive: supports the behaviour
     sd: float  # over pairs
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Where a head looks from the last token, averaged over exploration pairs."""
-
-    component: str
-    to: str  # a named position
-    mass: float  # share of the head's attention, in [0, 1]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -136,24 +122,6 @@ def direct_logit_attribution(model: Bridge, pairs: PromptPairs) -> list[Attribut
                     if component is not None:
                         scores[component] += values.reshape(-1).double().tolist()
     return _ranked(scores)
-
-
-def attention_by_role(model: Bridge, pairs: PromptPairs) -> list[Attention]:
-    """How each head's attention from the last token is shared among the named positions, largest first."""
-    masses: dict[tuple[Component, str], list[float]] = defaultdict(list)
-    with torch.no_grad():
-        for batch in encode(pairs, model.tokenizer):
-            tokens = torch.from_numpy(batch.clean).to(model.cfg.device)
-            _, cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("attn.hook_pattern"))
-            rows = torch.arange(len(batch.index))
-            for layer in range(model.cfg.n_layers):
-                pattern = cache[f"blocks.{layer}.attn.hook_pattern"][:, :, -1]  # [n, head, source]
-                for name, at in batch.positions.items():
-                    mass = pattern[rows, :, torch.from_numpy(at)].double()
-                    for head in range(mass.shape[1]):
-                        masses[Component(layer, "head", head), name] += mass[:, head].tolist()
-    rows_ = [Attention(str(component), to, float(np.mean(m))) for (component, to), m in masses.items()]
-    return sorted(rows_, key=lambda r: -r.mass)
 
 
 def _from_label(label: str) -> Component | None:

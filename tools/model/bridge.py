@@ -13,6 +13,7 @@ class Bridge(Protocol):
     tokenizer: Any
     original_model: Any  # transformers' model, whose weights and buffers are hashed
     adapter: Any
+    embed: Any
     blocks: Any
     ln_final: Any
     unembed: Any

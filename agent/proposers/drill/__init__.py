@@ -19,7 +19,8 @@ from lakatos.agent.proposers.drill.far import far
 from lakatos.agent.proposers.drill.how import how
 from lakatos.agent.proposers.drill.where import where
 from lakatos.agent.proposers.drill.who import who
-from lakatos.agent.proposers.protocol import Proposed, Searched, View
+from lakatos.agent.proposers.protocol import Proposed
+from lakatos.agent.view import Searched, View
 
 STAGES: dict[str, Stage] = {"where": where, "how": how, "who": who, "enough": enough, "far": far}
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lakatos.agent.proposers.protocol import Proposal, View
+from lakatos.agent.view import Proposal, View
 from lakatos.tools.claim import AnyClaim, Hypothesis, claim_fields
 from lakatos.tools.claim.hypothesis import Role
 from lakatos.tools.statistics import standardised_effect

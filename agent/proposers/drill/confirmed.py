@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lakatos.agent.proposers.protocol import View
+from lakatos.agent.view import View
 from lakatos.tools.claim import Necessity, NodeEffect
 from lakatos.tools.component import Component, Shape
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, put
 from lakatos.agent.proposers.drill.confirmed import confirmed_nodes
-from lakatos.agent.proposers.protocol import View
+from lakatos.agent.view import View
 from lakatos.tools.claim import AnyClaim, Backup, Minimality, Sufficiency
 from lakatos.tools.claim.kinds.sufficiency import DEFAULT_FAITHFULNESS
 from lakatos.tools.component import Component

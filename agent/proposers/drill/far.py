@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakatos.agent.proposers.drill.budget import Candidate, fresh, put
-from lakatos.agent.proposers.protocol import View
+from lakatos.agent.view import View
 from lakatos.tools.claim import Generalisation, NoEffect
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, mixed, promise, put
 from lakatos.agent.proposers.drill.confirmed import Confirmed, confirmed_nodes
-from lakatos.agent.proposers.protocol import View
+from lakatos.agent.view import View
 from lakatos.tools.claim import AttentionRole, Mediation
 from lakatos.tools.component import Component, Shape
 from lakatos.tools.intervention import Intervention

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lakatos.agent.proposers.attribution import nulls, rivals
 from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, promise, put, share, spread, third
-from lakatos.agent.proposers.protocol import View
+from lakatos.agent.view import View
 from lakatos.tools.claim import AnyClaim, Hypothesis, Necessity, NodeEffect
 from lakatos.tools.component import Component
 from lakatos.tools.intervention import Intervention

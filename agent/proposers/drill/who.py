@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from lakatos.agent.proposers.drill.budget import PROMISING, Candidate, fresh, promise, put
 from lakatos.agent.proposers.drill.confirmed import confirmed_nodes
-from lakatos.agent.proposers.protocol import View
+from lakatos.agent.view import View
 from lakatos.tools.claim import Backup, Necessity
 from lakatos.tools.component import Component
 from lakatos.tools.intervention import Intervention

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lakatos.agent.proposers import proposal_prompt, shortened
+from lakatos.agent.proposers import proposal_prompt
 from lakatos.agent.proposers.briefing import findings_by_component, refusal
+from lakatos.agent.words import shortened
 from lakatos.experiments_db.log import Refused
 from lakatos.prompts import load_prompt
 from lakatos.tools.behaviour import builtin_behaviours, load_behaviour

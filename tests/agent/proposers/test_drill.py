@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakatos.agent.proposers import Explored, drill
+from lakatos.agent.proposers import drill
 from lakatos.agent.proposers.drill import SHARES, STAGES, share
 from lakatos.agent.proposers.drill.budget import mixed, promise, spread, third
+from lakatos.agent.view import Explored
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.claim import CLAIM, Backup, Hypothesis, Mediation, Necessity, NodeEffect, Sufficiency
 from lakatos.tools.component import Component, Shape

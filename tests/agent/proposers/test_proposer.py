@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lakatos.agent.proposers import Explored, at_random, from_attribution, from_file, to_replicate
+from lakatos.agent.proposers import at_random, from_attribution, from_file, to_replicate
+from lakatos.agent.view import Explored
 from lakatos.tools.claim import Hypothesis, describe, parse_claim
 from lakatos.tools.errors import UserError
 
