@@ -44,6 +44,7 @@ class Mode:
     timeout: float = 5.0
     waits: tuple[float, ...] = ()
     after: str = ""  # the form that the next call begins with, if another
+    calls: tuple[tuple[str, str, str], ...] | None = None  # id, name, arguments; None: no tools are offered
 
 
 class Server:
@@ -398,5 +399,98 @@ _KEY = [
     Mode("key-in-status", "repeats the key for a status line", (raw(b"HTTP/1.1 sk-very-secret-4711\r\n\r\n"),), failure="connection broke", cost="estimated"),
 ]  # fmt: skip
 
+
+def call(name: Any = "look", arguments: Any = '{"at": 1}', id_: Any = "c1", **more: Any) -> dict[str, Any]:
+    """A call as OpenAI has it."""
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def calling(*calls: Any, content: Any = None, finish: Any = "tool_calls") -> Step:
+    """Answer with calls."""
+    return say(content, finish, tool_calls=list(calls))
+
+
+ACTION = '{"thought": "hm", "tool": "look", "arguments": {"at": 1}}'
+NAMED = '{"name": "look", "arguments": {"at": 1}}'
+CALLED = ("c1", "look", '{"at": 1}')
+FIRST, SECOND = ("call_1", "look", '{"at": 1}'), ("call_2", "look", '{"at": 1}')
+TOOLS = [
+    {"type": "function", "function": {"name": name, "description": f"To {name}.", "parameters": {"type": "object"}}}
+    for name in ("look", "stop")
+]
+_COMPACT = b'{"choices":[{"message":{"tool_calls":[%s]}}]}'
+
+
+def _calls(name: str, does: str, *steps: Step, calls: Any = (CALLED,), reply: str | None = "", **more: Any) -> Mode:
+    """A mode of a server that is offered tools."""
+    return Mode(
+        name, does, steps, reply if "failure" not in more else None, **{"form": "tools", "calls": calls, **more}
+    )
+
+
+CALL_MODES = [
+    _calls("call", "calls a tool", calling(call())),
+    _calls("call-and-text", "talks and calls at once", calling(call(), content="I look."), reply="I look."),
+    _calls("calls", "calls two tools at once", calling(call(), call("stop", "{}", "c2")), calls=(CALLED, ("c2", "stop", "{}"))),
+    _calls("call-finish", "calls, and says that it stopped", calling(call(), finish="stop")),
+    _calls("call-unknown", "calls a tool that was not offered", calling(call("rm -rf /")), calls=(("c1", "rm -rf /", '{"at": 1}'),)),
+    _calls("call-wrong-types", "gives arguments of wrong types", calling(call(arguments='{"at": "END"}')), calls=(("c1", "look", '{"at": "END"}'),)),
+    _calls("call-object", "gives arguments as an object", calling(call(arguments={"at": 1}))),
+    _calls("call-list", "gives arguments as a list", calling(call(arguments=[1])), calls=(("c1", "look", "[1]"),)),
+    _calls("call-number", "gives a number for arguments", calling(call(arguments=7)), calls=(("c1", "look", "7"),)),
+    _calls("call-nothing", "gives null for arguments", calling(call(arguments=None)), calls=(("c1", "look", ""),)),
+    _calls("call-prose", "gives prose for arguments", calling(call(arguments="at one")), calls=(("c1", "look", "at one"),)),
+    _calls("call-nameless", "calls without a name", calling({"id": "c1", "function": {"arguments": "{}"}}), calls=(("c1", "", "{}"),)),
+    _calls("call-name-list", "has a list for a name", calling(call(["look"])), calls=(("c1", "", '{"at": 1}'),)),
+    _calls("call-flat", "leaves the outer object out", calling({"id": "c1", "name": "look", "arguments": '{"at": 1}'})),
+    _calls("call-alone", "gives a call instead of a list", say(None, tool_calls=call())),
+    _calls("call-old", "calls a function, in the old form", say(None, function_call=call()["function"]), calls=(FIRST,)),
+    _calls("call-ids-missing", "has no ids", calling(call(id_=None), {"function": call()["function"]}), calls=(FIRST, SECOND)),
+    _calls("call-ids-same", "gives one id to all", calling(call(), call(), call()), calls=(CALLED, FIRST, SECOND)),
+    _calls("call-ids-taken", "has given away the name that is made up", calling(call(id_=""), call(id_="call_1")), calls=(SECOND, FIRST)),
+    _calls("call-ids-odd", "has ids that are none", calling(call(id_="x" * 65), call(id_="a\x1b[2J")), calls=(FIRST, SECOND)),
+    _calls("call-junk", "puts anything among its calls", calling(3, None, "look", [call()], {"function": 1}, {}, call())),
+    _calls("calls-1000", "calls a thousand times", calling(*[call(id_=None)] * 1000), calls=tuple((f"call_{i}", *FIRST[1:]) for i in range(1, 1001))),
+    _calls("calls-10000", "calls ten thousand times", send(_COMPACT % b",".join([b'{"function":{"name":"x"}}'] * 10_000)), calls=tuple((f"call_{i}", "x", "") for i in range(1, 10_001)), cost="estimated"),
+    _calls("calls-100000", "calls a hundred thousand times", send(_COMPACT % b",".join([b'{"function":{"name":"x"}}'] * 100_000)), failure="longer than 256 KiB", cost="estimated", after="tools"),
+    _calls("call-deep", "nests its arguments without end", calling(call(arguments="[" * 50_000)), calls=(("c1", "look", "[" * 50_000),)),
+    _calls("call-deep-body", "nests its calls without end", send(_COMPACT % (b"[" * 100_000)), failure="nested too deeply", cost="estimated", after="tools"),
+    _calls("call-half", "is cut off in a call", calling(call(arguments='{"at": '), finish="length"), calls=(("c1", "look", '{"at": '),)),
+    _calls("call-string", "has a string for its calls", say(None, tool_calls="look"), failure="answer is empty", after="json_schema"),
+    _calls("call-string-text", "has a string for its calls, and talks", say("I look.", tool_calls="look"), calls=(), reply="I look.", after="json_schema"),
+    _calls("call-refusal", "refuses", say(None, refusal="I would rather not"), failure="refused: I would rather not", after="tools"),
+    _calls("call-filtered", "filters its call", calling(call(), finish="content_filter"), failure="content filter", after="tools"),
+    _calls("call-all-reasoning", "spends every token on reasoning", say("", "length"), failure="--llm-max-output", after="tools"),
+    _calls("call-never", "talks, and calls nothing", say("It is head 3."), calls=(), reply="It is head 3.", after="json_schema"),
+    _calls("call-cut-prose", "talks until it is cut off", say("It is", "length"), calls=(), reply="It is", after="tools"),
+    _calls("call-text", "writes the call as text", say(ACTION), calls=(FIRST,), reply="hm"),
+    _calls("call-text-named", "writes the call as text, with a name", say(f"I look.\n```json\n{NAMED}\n```"), calls=(FIRST,), reply="I look."),
+    _calls("call-text-llama", "writes the call as text, with parameters", say('{"name": "look", "parameters": {"at": 1}}'), calls=(FIRST,)),
+    _calls("call-text-openai", "writes the call as text, in OpenAI's form", say(json.dumps([call()])), calls=(FIRST,), reply="[]"),
+    _calls("call-text-thought", "thinks of other calls, and writes one", say(f'<think>{NAMED.replace("look", "stop")}</think>{ACTION}'), calls=(FIRST,), reply="hm"),
+    _calls("call-text-two", "writes two calls as text", say(f'{NAMED} or {NAMED.replace("look", "stop")}'), calls=(), reply=f'{NAMED} or {NAMED.replace("look", "stop")}', after="json_schema"),
+    _calls("call-text-unknown", "writes a call of no tool as text", say('{"name": "Bob", "arguments": {}}'), calls=(), reply='{"name": "Bob", "arguments": {}}', after="json_schema"),
+    _calls("call-reasoning", "calls where its reasoning belongs", say("", reasoning_content=f"So: {NAMED}"), calls=(FIRST,), reply="So:"),
+    _calls("call-tags", "writes the call in tags", say(f"Look!\n<tool_call>\n{NAMED}\n</tool_call>"), calls=(FIRST,), reply="Look!"),
+    _calls("call-tags-two", "writes two calls in tags, and does not close the last", say(f"<tool_call>{NAMED}</tool_call><tool_call>{NAMED}"), calls=(FIRST, SECOND)),
+    _calls("call-400", "takes no tools", error(400, "m does not support tools"), say(ACTION), calls=(FIRST,), reply="hm", asked=2, form="json_schema"),
+    _calls("call-422", "does not know tool_choice", send({"detail": [{"loc": ["body", "tool_choice"], "msg": "Extra inputs are not permitted"}]}, 422), say(ACTION), calls=(FIRST,), reply="hm", asked=2, form="json_schema"),
+    _calls("call-404", "finds no host for tools", error(404, "No endpoints found that support tool use"), say(ACTION), calls=(FIRST,), reply="hm", asked=2, form="json_schema"),
+    _calls("call-500", "has no template for tools", error(500, "tools param requires --jinja flag"), say(ACTION), calls=(FIRST,), reply="hm", asked=2, form="json_schema"),
+    _calls("call-500-roles", "has a template that breaks", error(500, "Conversation roles must alternate user/assistant"), say(ACTION), calls=(FIRST,), reply="hm", asked=2, form="json_schema"),
+    _calls("call-no-reason", "objects without a reason", send(b"", 400), say(ACTION), calls=(FIRST,), reply="hm", asked=2, form="json_schema"),
+    _calls("call-no-form", "takes neither tools nor a form", error(400, "tools"), error(400, "response_format"), error(400, "response_format"), say(f"Well: {ACTION}"), calls=(FIRST,), reply="Well:", asked=4, form="words"),
+    _calls("call-none-ever", "objects to everything", send(b"", 400), failure="HTTP 400", asked=4, form="words", cost="nothing", permanent=True),
+    _calls("call-action-unknown", "acts by a tool that was not offered", error(400, "tools"), say('{"thought": "", "tool": "fly", "arguments": {}}'), calls=(("call_1", "fly", "{}"),), asked=2, form="json_schema"),
+    _calls("call-action-prose", "takes the form of an action, and talks", error(400, "tools"), say("Head 3."), calls=(), reply="Head 3.", asked=2, form="json_schema", after="words"),
+    _calls("call-action-half", "is cut off in an action", error(400, "tools"), say('{"tool": "look", "argu', "length"), calls=(), reply='{"tool": "look", "argu', asked=2, form="json_schema"),
+    _calls("call-temperature", "takes no temperature", error(400, "Unsupported value", param="temperature"), failure="Unsupported value", cost="nothing", permanent=True, after="tools"),
+    _calls("call-busy", "is busy, then calls", error(503, "loading"), calling(call()), asked=2, waits=(1,), timeout=60),
+    _calls("call-hang", "never answers", hang, failure="timed out", cost="estimated", timeout=0.2, after="tools"),
+    _calls("call-key", "repeats the key in a call", calling(call("KEY", '{"at": "KEY"}', "KEY")), calls=(("[key]", "[key]", '{"at": "[key]"}'),)),
+    _calls("call-key-ids", "has the key for every id", calling(call(id_="KEY"), call(id_="KEY")), calls=(("[key]", *FIRST[1:]), FIRST)),
+    _calls("call-nul", "has what no database takes in a call", calling(call("lo\0ok", "\ud800", "c\0")), calls=(("c\ufffd", "lo\ufffdok", "\ufffd"),)),
+]  # fmt: skip
+
 MODES = [*_READ, *_USAGE, *_NO_ANSWER, *_TRANSPORT, *_ERRORS, *_FORMS, *_KEY]
-BY_NAME = {mode.name: mode for mode in MODES}
+BY_NAME = {mode.name: mode for mode in [*MODES, *CALL_MODES]}

@@ -2,11 +2,14 @@
 
 What comes back is text from a stranger. It is logged, parsed as data, and never run.
 
-protocol  messages, a reply, a failure, and what they cost
+protocol  messages, a reply, tool calls, a failure, and what they cost
 chosen    the language model that a configuration names, and the double
-client    how JSON is asked for, what is asked again, how an error is mended
+client    what is asked again, and what is asked otherwise
+forms     what is wanted of a server: JSON, calls, or words about either
 http      one request within a deadline and a number of bytes
-answers   bodies of answers and errors, read;  trouble: what an error says
+answers   bodies of answers, read;  trouble: what an error says, and how it is mended
+calls     tool calls of a message;  actions: calls as JSON in plain text
+objects   JSON objects: read, found in a text, shown
 address   the server's address, its key, and how that is kept out of everything
 """
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from lakatos.agent.llm.answers import estimated_tokens
     from lakatos.agent.llm.chosen import ScriptedLLM, language_model
     from lakatos.agent.llm.client import OpenAILLM
-    from lakatos.agent.llm.protocol import LLM, Abandoned, LLMFailure, Message, Reply
+    from lakatos.agent.llm.protocol import LLM, Abandoned, LLMFailure, Message, Reply, ToolCall
 
 __all__ = [
     "LLM",
@@ -30,6 +33,7 @@ __all__ = [
     "OpenAILLM",
     "Reply",
     "ScriptedLLM",
+    "ToolCall",
     "estimated_tokens",
     "language_model",
 ]
@@ -44,6 +48,7 @@ __getattr__ = lazily(
         "OpenAILLM": "client",
         "Reply": "protocol",
         "ScriptedLLM": "chosen",
+        "ToolCall": "protocol",
         "estimated_tokens": "answers",
         "language_model": "chosen",
     },

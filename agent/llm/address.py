@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -71,6 +72,7 @@ class Endpoint(NamedTuple):
         return text if self.key is None or len(self.key) < _SECRET else _spellings(self.key).sub("[key]", text)
 
 
+@lru_cache(maxsize=4)
 def _spellings(key: str) -> re.Pattern[str]:
     r"""Finds the key, its characters plain or escaped: `\u006b`, `\x6b`, `%6b`, `&#107;`, `&#x6b;`, `\\k`."""
     ways = []

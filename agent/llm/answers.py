@@ -5,13 +5,17 @@ Anything can stand in a body. What is unambiguous is read, the rest is named; no
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
+
+from lakatos.agent.llm.actions import Acted, acted
+from lakatos.agent.llm.calls import read_calls
+from lakatos.agent.llm.objects import parsed, the_object
+from lakatos.agent.llm.protocol import ToolCall
 
 _BYTES_A_TOKEN = 3  # English has about four, JSON and other languages fewer: an estimate errs on the high side
 _MOST_TOKENS = 10**8  # of one request; what is above is no count
-_STARTS = 200  # places of a text at which a JSON object is looked for
 
 
 class Answer(NamedTuple):
@@ -24,7 +28,8 @@ class Answer(NamedTuple):
     tokens_in: int | None = None  # None: not said, or impossible
     tokens_out: int | None = None
     trouble: Any = None  # the error in a body that calls itself a success
-    unformed: bool = False  # JSON was asked for, and the whole answer has none in it
+    unformed: bool = False  # JSON or a call was asked for, and the whole answer has none in it
+    calls: tuple[ToolCall, ...] = ()
 
 
 def estimated_tokens(size: int) -> int:
@@ -32,24 +37,13 @@ def estimated_tokens(size: int) -> int:
     return math.ceil(size / _BYTES_A_TOKEN)
 
 
-def parsed(body: bytes) -> Any:
-    """A body as JSON; what is wrong in its UTF-8 is shown as U+FFFD.
-
-    Raises:
-        ValueError: it is no JSON; says where.
-    """
-    try:
-        return json.loads(body.decode("utf-8-sig", errors="replace"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def read_answer(body: bytes, schema: dict[str, Any] | None) -> Answer:
+def read_answer(body: bytes, schema: dict[str, Any] | None, names: Collection[str] | None = None) -> Answer:
     """The answer in the body of a successful response.
 
     Args:
         body: as received.
         schema: the JSON schema that was asked for, if any.
+        names: of the tools that were offered; with a schema, an action was asked for.
     """
     if not body.strip():
         return Answer(None, "the body of the answer is empty")
@@ -72,6 +66,8 @@ def read_answer(body: bytes, schema: dict[str, Any] | None) -> Answer:
     answer = answer._replace(finish=finish if isinstance(finish, str) else "")
     if not isinstance(message, dict):
         return answer._replace(why="the first choice of the answer has no message")
+    if names is not None:
+        return _called(answer, message, names, asked=schema is not None)
     said, why = _said(message, answer.finish, schema)
     if said is None:
         return answer._replace(why=why)
@@ -82,32 +78,6 @@ def read_answer(body: bytes, schema: dict[str, Any] | None) -> Answer:
     if found is None:
         return answer._replace(unformed="{" not in said)
     return answer._replace(text=found, raw="" if found == said else said)
-
-
-def the_object(text: str, required: Any = ()) -> str | None:
-    """The one JSON object with the required keys in a text that thinks aloud, fences or explains; else None."""
-    decoder = json.JSONDecoder()
-    after = text[text.rfind("</think>") + len("</think>") :] if _is_thinking(text) else text
-    found, at = [], after.find("{")
-    for _ in range(_STARTS):
-        if at < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(after, at)
-        except (ValueError, RecursionError):
-            at = after.find("{", at + 1)
-            continue
-        if all(key in value for key in required):
-            found.append(after[at:end])
-        at = after.find("{", end)
-    if not found or any(one != found[0] for one in found):
-        return None
-    return text if text.strip() == found[0] else found[0]
-
-
-def _is_thinking(text: str) -> bool:
-    """Does a thought precede the answer? Some templates open it in the prompt, so only its end is seen."""
-    return "</think>" in text and not text.lstrip().startswith("{")
 
 
 def _said(message: dict[str, Any], finish: str, schema: dict[str, Any] | None) -> tuple[str | None, str]:
@@ -124,16 +94,38 @@ def _said(message: dict[str, Any], finish: str, schema: dict[str, Any] | None) -
         return None, f"the model refused: {refusal}"
     if finish == "length":
         return None, "every token that an answer may have was used before it began; raise --llm-max-output"
-    calls = _calls(message)
+    calls = read_calls(message)
     if calls:
-        usable = schema is not None and len(calls) == 1 and calls[0] is not None
-        return (calls[0], "") if usable else (None, "the model called a tool where text was asked for")
-    for name in ("reasoning_content", "reasoning"):
-        thought = message.get(name)
-        if isinstance(thought, str) and thought.strip():
-            usable = schema is not None and the_object(thought, schema.get("required", ())) is not None
-            return (thought, "") if usable else (None, "the model only thought, and gave no answer")
+        usable = schema is not None and len(calls) == 1 and bool(calls[0].arguments.strip())
+        return (calls[0].arguments, "") if usable else (None, "the model called a tool where text was asked for")
+    if thought := _thought(message):
+        usable = schema is not None and the_object(thought, schema.get("required", ())) is not None
+        return (thought, "") if usable else (None, "the model only thought, and gave no answer")
     return None, "the answer is empty"
+
+
+def _called(answer: Answer, message: dict[str, Any], names: Collection[str], *, asked: bool) -> Answer:
+    """The answer of a message that may call tools: natively, or by an action in its text or its thought."""
+    content = _text(message.get("content"))[0] or ""
+    calls = read_calls(message)
+    found = Acted(calls, content) if calls else acted(content, names, asked=asked)
+    if not found.calls and not content.strip():
+        found = acted(_thought(message), names, asked=asked)
+    if found.calls and answer.finish != "content_filter":
+        raw = content if content != found.besides else ""
+        return answer._replace(text=found.besides, raw=raw, calls=found.calls, tokens_out=answer.tokens_out or None)
+    said, why = _said(message, answer.finish, None)
+    cut = answer.finish in ("length", "content_filter") or why.startswith("the model refused")
+    unformed = not cut and not (asked and "{" in content)
+    if said is None:
+        return answer._replace(why=why, unformed=unformed)
+    return answer._replace(text=said, unformed=unformed, tokens_out=answer.tokens_out or None)
+
+
+def _thought(message: dict[str, Any]) -> str:
+    """What a message says of its reasoning."""
+    thoughts = [message.get(name) for name in ("reasoning_content", "reasoning")]
+    return next((thought for thought in thoughts if isinstance(thought, str) and thought.strip()), "")
 
 
 def _text(content: Any) -> tuple[str | None, str]:
@@ -156,24 +148,6 @@ def _text(content: Any) -> tuple[str | None, str]:
         elif not isinstance(part, dict) or part.get("type") not in ("thinking", "reasoning"):
             return None, ""
     return "".join(said), refusal
-
-
-def _calls(message: dict[str, Any]) -> list[str | None]:
-    """The arguments of every tool call of a message; None for one that has none."""
-    calls = message.get("tool_calls")
-    functions = [c.get("function") if isinstance(c, dict) else None for c in calls] if isinstance(calls, list) else []
-    if message.get("function_call"):
-        functions.append(message["function_call"])
-    given = [f.get("arguments") if isinstance(f, dict) else None for f in functions]
-    return [shown(g) if isinstance(g, dict) else g if isinstance(g, str) and g.strip() else None for g in given]
-
-
-def shown(value: Any) -> str:
-    """A value as JSON."""
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except RecursionError:
-        return "nested too deeply to be shown"
 
 
 def _count(value: Any) -> int | None:

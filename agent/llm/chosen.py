@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lakatos.agent.config import RunConfig
+from lakatos.agent.llm.calls import numbered
 from lakatos.agent.llm.client import OpenAILLM
-from lakatos.agent.llm.protocol import LLM, LLMFailure, Message, Reply
+from lakatos.agent.llm.protocol import LLM, LLMFailure, Message, Reply, ToolCall
 from lakatos.tools.errors import UserError
 
 
@@ -40,14 +42,26 @@ def language_model(config: RunConfig, say: Callable[[str], None] | None = None) 
 
 
 class ScriptedLLM:
-    """A test double that gives prepared answers in turn; an exception among them is raised. Notes what it was asked."""
+    """A test double that gives prepared answers in turn; an exception among them is raised. Notes what it was asked.
 
-    def __init__(self, answers: Sequence[str | Exception], name: str = "scripted") -> None:
+    Args:
+        answers: texts, exceptions, whole replies, and lists of tool calls, each a name and its arguments.
+        name: the model's.
+    """
+
+    def __init__(
+        self, answers: Sequence[str | Exception | Reply | Sequence[tuple[str, dict[str, Any]]]], name: str = "scripted"
+    ) -> None:
         self.name = name
         self._answers = list(answers)
         self.asked: list[list[Message]] = []
 
-    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:  # noqa: ARG002
+    def complete(
+        self,
+        messages: Sequence[Message],
+        schema: dict[str, Any] | None = None,  # noqa: ARG002
+        tools: Sequence[dict[str, Any]] | None = None,  # noqa: ARG002
+    ) -> Reply:
         """See `LLM.complete`."""
         self.asked.append(list(messages))
         if not self._answers:
@@ -55,4 +69,10 @@ class ScriptedLLM:
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Reply(answer, sum(len(m["content"].split()) for m in messages), len(answer.split()))
+        if isinstance(answer, Reply):
+            return answer
+        said = sum(len(str(m.get("content") or "").split()) for m in messages)
+        if isinstance(answer, str):
+            return Reply(answer, said, len(answer.split()))
+        calls = numbered(ToolCall("", name, json.dumps(arguments)) for name, arguments in answer)
+        return Reply("", said, sum(len(call.arguments.split()) for call in calls), form="tools", calls=calls)

@@ -1,7 +1,8 @@
 """Any server that speaks OpenAI's chat completions: OpenAI, vLLM, Ollama, llama.cpp, LM Studio, ...
 
 A call ends within its time with a reply or an `LLMFailure`. JSON is asked for by json_schema; where a server objects,
-by json_object; else in words; what worked is remembered. A request is repeated only where nothing was paid for it: no
+by json_object; else in words. Tools are offered natively; where a server objects or calls none, a call is asked for as
+JSON. What worked is remembered. A request is repeated only where nothing was paid for it: no
 connection came about, or the server said that it is busy. Everything else is for the caller to log and to ask again.
 """
 
@@ -15,13 +16,14 @@ from typing import Any, NoReturn
 from lakatos.agent.config import DEFAULT_KEY_ENV
 from lakatos.agent.llm.address import Endpoint
 from lakatos.agent.llm.answers import estimated_tokens, read_answer
+from lakatos.agent.llm.calls import numbered
+from lakatos.agent.llm.forms import FORMS, TOOLS, Wanted
 from lakatos.agent.llm.http import Response, Unanswered, request
-from lakatos.agent.llm.protocol import LLMFailure, Message, Reply
+from lakatos.agent.llm.protocol import LLMFailure, Message, Reply, ToolCall
 from lakatos.agent.llm.trouble import Trouble, asked_to_wait, how_to_mend, is_busy, read_trouble
 from lakatos.tools.errors import UserError
 
 TRIES = 3  # of one request, where nothing was paid for those before
-FORMS = ("json_schema", "json_object", "words")
 _MOST_TOLD = 400  # characters of a stranger's error
 _ABSENT = (401, 403, 404, 405)  # no such thing is here, or not for this key
 _CHECK_SECONDS = 10.0
@@ -60,6 +62,8 @@ class OpenAILLM:
         self.name = model
         self.endpoint = Endpoint.chosen(base_url, key_env)
         self.form = FORMS[0]  # how JSON is asked for
+        self.native = True  # tools are offered as such; otherwise a call is asked for as JSON
+        self._has_called = False  # it was seen to call one
         self._timeout = timeout
         self._max_output = max_output
         self._caps = list(_CAPS[:1] if self.endpoint.host == "api.openai.com" else _CAPS)
@@ -90,13 +94,18 @@ class OpenAILLM:
             mend = how_to_mend(found, read_trouble(b""), self.endpoint)
             raise UserError(self._told(f"{self.endpoint.url}: HTTP {found.status}. {mend}") + ".")
 
-    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:
+    def complete(
+        self,
+        messages: Sequence[Message],
+        schema: dict[str, Any] | None = None,
+        tools: Sequence[dict[str, Any]] | None = None,
+    ) -> Reply:
         """See `LLM.complete`."""
         ends = time.monotonic() + self._timeout
         tries = 0
         while True:
-            form = self.form if schema is not None else ""
-            body = self._body(messages, schema, form)
+            wanted = Wanted.of(messages, schema, tools, self.form, native=self.native)
+            body = self._body(wanted)
             left = ends - time.monotonic()
             found: Response | Unanswered = Unanswered("the time of the call is over (raise --llm-timeout)", sent=False)
             if left > 0:
@@ -106,12 +115,12 @@ class OpenAILLM:
                 self._retry(found, tries, ends, body)
                 continue
             if 200 <= found.status < 300:
-                answered = self._read(found, schema, form, body)
+                answered = self._read(found, wanted, body)
                 if isinstance(answered, Reply):
                     return answered
                 found = answered
             trouble = read_trouble(found.body)
-            if self._adapt(found.status, trouble, form):
+            if self._adapt(found.status, trouble, wanted.form):
                 tries -= 1
             else:
                 self._pause(found, trouble, tries, ends)
@@ -121,27 +130,23 @@ class OpenAILLM:
     def _send(self, method: str, path: str, seconds: float, body: bytes | None, **more: Any) -> Response | Unanswered:
         return request(method, f"{self.endpoint.url}/{path}", key=self.endpoint.key, seconds=seconds, body=body, **more)
 
-    def _body(self, messages: Sequence[Message], schema: dict[str, Any] | None, form: str) -> bytes:
-        """The request, in the form in which this server takes it."""
-        document: dict[str, Any] = {"model": self.name, "messages": list(messages), **self._settings}
+    def _body(self, wanted: Wanted) -> bytes:
+        """The request, as bytes."""
+        document: dict[str, Any] = {"model": self.name, **wanted.fields(), **self._settings}
         document |= dict.fromkeys(self._caps, self._max_output)
-        if form == "json_schema":
-            described = {"name": "proposals", "strict": True, "schema": schema}
-            document["response_format"] = {"type": "json_schema", "json_schema": described}
-        elif schema is not None:
-            document["messages"] = _instructed(messages, schema)
-            if form == "json_object":
-                document["response_format"] = {"type": "json_object"}
         return self._clean(json.dumps(document, ensure_ascii=False, allow_nan=False)).encode()
 
-    def _read(self, found: Response, schema: dict[str, Any] | None, form: str, body: bytes) -> Reply | Response:
+    def _read(self, found: Response, wanted: Wanted, body: bytes) -> Reply | Response:
         """The reply in a response that calls itself a success; or the error that it holds instead."""
-        answer = read_answer(found.body, schema)
+        answer = read_answer(found.body, wanted.schema, wanted.names)
         if answer.trouble is not None and not answer.tokens_in:
             code = answer.trouble.get("code") if isinstance(answer.trouble, dict) else None
             status = code if isinstance(code, int) and 400 <= code < 600 else 500
             return Response(status, found.headers, found.body)
-        if answer.unformed and form in FORMS[:2]:
+        self._has_called |= wanted.form == TOOLS and bool(answer.calls)
+        if answer.unformed and wanted.form == TOOLS:
+            self.native = self._has_called  # a server that never called any does not know tools
+        elif answer.unformed and wanted.form in FORMS[:2]:
             self.form = "words"  # the server took the form and did not keep it
         tokens_in = answer.tokens_in or estimated_tokens(len(body))
         tokens_out = answer.tokens_out
@@ -152,21 +157,27 @@ class OpenAILLM:
             why = answer.why or f"the answer is an error: {read_trouble(found.body).told}"
             raise LLMFailure(self._told(why), tokens_in=tokens_in, tokens_out=tokens_out, estimated=estimated)
         text, raw = self._clean(answer.text), self._clean(answer.raw)
-        return Reply(text, tokens_in, tokens_out, estimated, self._told(answer.finish), form, raw)
+        calls = numbered(ToolCall(*map(self._clean, call)) for call in answer.calls)
+        return Reply(text, tokens_in, tokens_out, estimated, self._told(answer.finish), wanted.form, raw, calls)
 
     # -- what did not work -------------------------------------------------------------------------------------------
 
     def _adapt(self, status: int, trouble: Trouble, form: str) -> bool:
         """Ask otherwise from now on, where the server objects to how it was asked. Was there another way?"""
-        about_form = status in (400, 422, 501) or (status in (404, 500) and trouble.form)
+        native = form == TOOLS
+        named = trouble.form or (native and trouble.tools)
+        about_form = status in (400, 422, 501) or (status in (404, 500) and named)
         if not about_form or trouble.context or trouble.quota:
             return False
         if trouble.cap in self._caps:
             self._caps.remove(trouble.cap)
             return True
-        about_another = bool(trouble.param) and not trouble.form
-        if form not in FORMS[:2] or about_another:
+        about_another = bool(trouble.param) and not named
+        if form not in (TOOLS, *FORMS[:2]) or about_another:
             return False
+        if native:
+            self.native = False
+            return True
         self.form = FORMS[FORMS.index(form) + 1]
         return True
 
@@ -216,11 +227,3 @@ class OpenAILLM:
 
 def _backoff(tries: int) -> float:
     return 2.0 ** (tries - 1)
-
-
-def _instructed(messages: Sequence[Message], schema: dict[str, Any]) -> list[Message]:
-    """The messages, the last of which says what JSON is expected."""
-    asked = "Answer with one JSON object and nothing else. It follows this JSON schema:\n" + json.dumps(schema)
-    if not messages or messages[-1]["role"] != "user":
-        return [*messages, {"role": "user", "content": asked}]
-    return [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n\n{asked}"}]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-Message = dict[str, str]  # role, content
+Message = dict[str, Any]  # as OpenAI has it: role and content; tool_calls of an assistant; tool_call_id of a tool
+
+
+class ToolCall(NamedTuple):
+    """A call as the model wrote it, which nothing has checked yet."""
+
+    id: str  # unique within the answer
+    name: str  # "" where there was none
+    arguments: str  # JSON, or whatever came
 
 
 class Reply(NamedTuple):
@@ -16,8 +24,9 @@ class Reply(NamedTuple):
     tokens_out: int
     estimated: bool = False  # the server's count was missing or impossible, so tokens were estimated from bytes
     finish: str = ""  # why the server ended: "stop", "length", ...; "" where it did not say
-    form: str = ""  # how JSON was asked for: "json_schema", "json_object" or "words"; "" where it was not
+    form: str = ""  # how JSON or calls were asked for: "json_schema", "json_object", "words", "tools"; "" where not
     raw: str = ""  # the whole answer, where `text` was taken out of it; else ""
+    calls: tuple[ToolCall, ...] = ()  # of the tools that were offered, or of others; `text` is what was said besides
 
 
 class LLMFailure(Exception):
@@ -52,12 +61,22 @@ class Abandoned(BaseException):
 
 
 class LLM(Protocol):
-    """Anything that answers messages with text."""
+    """Anything that answers messages with text, or with calls of tools."""
 
     name: str
 
-    def complete(self, messages: Sequence[Message], schema: dict[str, Any] | None = None) -> Reply:
+    def complete(
+        self,
+        messages: Sequence[Message],
+        schema: dict[str, Any] | None = None,
+        tools: Sequence[dict[str, Any]] | None = None,
+    ) -> Reply:
         """Answer; as JSON of the given JSON schema if there is one.
+
+        Args:
+            messages: the conversation, in OpenAI's form.
+            schema: of the JSON that is wanted.
+            tools: that may be called instead, in OpenAI's form; where there are any, the schema does not count.
 
         Raises:
             LLMFailure: no usable answer came.

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from lakatos.agent.llm.address import Endpoint
-from lakatos.agent.llm.answers import parsed, shown
 from lakatos.agent.llm.http import Response
+from lakatos.agent.llm.objects import parsed, shown
 
 _BUSY = (408, 409, 425, 429)
 _QUOTA = re.compile(r"insufficient[_ ](quota|balance|funds|credit)|billing|credit balance|payment required", re.I)
@@ -21,6 +21,9 @@ _UNKNOWN = re.compile(
     r"unsupported|not supported|unknown|unrecognized|unexpected|extra|not permitted|not allowed|both|only one", re.I
 )
 _FORM = re.compile(r"response_format|json_schema|json_object|schema|grammar|structured|guided", re.I)
+_TOOLS = re.compile(
+    r"\btools?\b|\btool_|\bfunctions?\b|function_call|\bjinja\b|template|\broles? must|\broles are", re.I
+)
 _CAP = re.compile(r"max_completion_tokens|max_tokens")
 
 
@@ -31,6 +34,7 @@ class Trouble(NamedTuple):
     quota: bool  # there is no money or quota left
     context: bool  # the request does not fit
     form: bool  # the form of the answer is what it objects to
+    tools: bool  # tools are, or it has no template for them
     cap: str  # the name of the limit on output that it does not know; "" if it objects to something else
     param: str  # the parameter that it names
 
@@ -54,6 +58,7 @@ def read_trouble(body: bytes) -> Trouble:
         quota=bool(_QUOTA.search(everything)),
         context=bool(_CONTEXT.search(everything)),
         form=bool(_FORM.search(everything)),
+        tools=bool(_TOOLS.search(everything)),
         cap=named.group() if named and _UNKNOWN.search(everything) else "",
         param=param,
     )

@@ -10,13 +10,33 @@ import traceback
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from misbehaving import BY_NAME, KEY, MESSAGES, MODES, SCHEMA, TEXT, Mode, Server, completion, error, raw, send
+from misbehaving import (
+    ACTION,
+    BY_NAME,
+    CALL_MODES,
+    KEY,
+    MESSAGES,
+    MODES,
+    SCHEMA,
+    TEXT,
+    TOOLS,
+    Mode,
+    Server,
+    call,
+    calling,
+    completion,
+    error,
+    raw,
+    say,
+    send,
+)
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.agent.config import Limits
 from lakatos.agent.llm import LLMFailure, OpenAILLM, Reply, language_model
-from lakatos.agent.llm.answers import the_object
+from lakatos.agent.llm.actions import acted
 from lakatos.agent.llm.client import TRIES
+from lakatos.agent.llm.objects import the_object
 from lakatos.experiments_db import open_store
 from lakatos.tools.errors import UserError
 
@@ -32,7 +52,10 @@ def asked(server, waits=None, **options):
     wait = (lambda seconds: waits.append(seconds)) if waits is not None else (lambda seconds: None)
     llm = OpenAILLM("m", base_url=server.url, wait=wait, **({"timeout": server.mode.timeout} | options))
     try:
-        outcome = llm.complete(MESSAGES, SCHEMA if server.mode.schema else None)
+        if server.mode.calls is None:
+            outcome = llm.complete(MESSAGES, SCHEMA if server.mode.schema else None)
+        else:
+            outcome = llm.complete(MESSAGES, tools=TOOLS)
     except LLMFailure as failure:
         outcome = failure
     return llm, outcome
@@ -40,10 +63,11 @@ def asked(server, waits=None, **options):
 
 def test_there_are_many_modes():
     assert len(MODES) >= 60
-    assert len(BY_NAME) == len(MODES)
+    assert len(CALL_MODES) >= 15
+    assert len(BY_NAME) == len(MODES) + len(CALL_MODES)
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+@pytest.mark.parametrize("mode", [*MODES, *CALL_MODES], ids=lambda mode: mode.name)
 def test_a_mode(mode):
     waits = []
     with Server(mode) as server:
@@ -58,7 +82,7 @@ def test_a_mode(mode):
         assert outcome.text == mode.reply
         assert outcome.form == (mode.form if mode.schema else "")
         assert outcome.estimated == (mode.cost == "estimated")
-        assert llm.form == (mode.after or mode.form)
+        assert outcome.calls == (mode.calls or ())
         outcome.text.encode()
         said = repr(outcome)
     else:
@@ -69,6 +93,9 @@ def test_a_mode(mode):
         if mode.permanent is not None:
             assert outcome.permanent == mode.permanent
         said = "".join(traceback.format_exception(outcome))
+    if mode.calls is not None or mode.reply is not None:
+        after = llm.form if mode.calls is None or not llm.native else "tools"
+        assert after == (mode.after or mode.form)
     assert KEY not in said
     assert KEY[:12] not in said
     if mode.cost == "nothing":
@@ -95,6 +122,74 @@ def test_what_is_asked_in_each_form():
         assert body["messages"][-1]["content"].startswith(MESSAGES[0]["content"])
         assert '"required": ["hypotheses"]' in body["messages"][-1]["content"]
         assert len(body["messages"]) == 1
+
+
+CONVERSATION = [
+    {"role": "system", "content": "You look."},
+    *MESSAGES,
+    {"role": "assistant", "content": None, "tool_calls": [call(), call("fly away", '{"at": ', "c2")]},
+    {"role": "tool", "tool_call_id": "c1", "content": "nothing"},
+    {"role": "tool", "tool_call_id": "c2", "content": "no such tool"},
+]
+
+
+def test_a_conversation_with_tools_is_sent_so_that_any_server_takes_it():
+    with Server("call") as server:
+        OpenAILLM("m", base_url=server.url).complete(CONVERSATION, SCHEMA, TOOLS)
+    body = server.requests[0][2]
+    assert body["tools"] == TOOLS
+    assert body["tool_choice"] == "auto"
+    assert "response_format" not in body
+    first, second = body["messages"][2].pop("tool_calls")
+    assert first == call()
+    assert second["function"] == {"name": "fly_away", "arguments": json.dumps({"unreadable": '{"at": '})}
+    assert body["messages"][3:] == CONVERSATION[3:]
+    assert CONVERSATION[2]["tool_calls"][1]["function"]["name"] == "fly away", "the caller's is left as it is"
+
+
+def test_without_tools_a_conversation_is_plain_text_and_says_what_the_tools_are():
+    with Server("call-400") as server:
+        llm = OpenAILLM("m", base_url=server.url)
+        llm.complete(CONVERSATION, tools=TOOLS)
+        assert llm.complete(CONVERSATION[1:], tools=TOOLS).form == "json_schema"
+        llm.complete(CONVERSATION, SCHEMA)
+    _, first, second, third = (body for _, _, body in server.requests)
+    roles = ["system", "user", "assistant", "user"]
+    assert [m["role"] for m in first["messages"]] == roles
+    assert "tools" not in first
+    described = first["response_format"]["json_schema"]["schema"]
+    assert list(described["properties"]) == ["thought", "tool", "arguments"]
+    assert described["properties"]["tool"]["enum"] == ["look", "stop"]
+    assert "To look." in first["messages"][0]["content"]
+    looked, flown = first["messages"][2]["content"].splitlines()
+    assert json.loads(looked) == {"thought": "", "tool": "look", "arguments": {"at": 1}}
+    assert json.loads(flown)["arguments"] == '{"at": '
+    assert first["messages"][3]["content"] == "Result of look: nothing\n\nResult of fly away: no such tool"
+    assert "To look." in second["messages"][-1]["content"], "there is no system message to say it in"
+    assert [m["role"] for m in third["messages"]] == roles
+    assert "To look." not in str(third), "no tools were offered"
+
+
+def test_a_server_that_has_called_may_talk_without_losing_its_tools():
+    mode = Mode("talks", "calls, then talks", (calling(call()), say("That is all."), calling(call())))
+    with Server(mode) as server:
+        llm = OpenAILLM("m", base_url=server.url)
+        forms = [llm.complete(MESSAGES, tools=TOOLS).form for _ in range(3)]
+    assert forms == ["tools"] * 3
+
+
+def test_a_server_that_never_calls_is_asked_for_an_action_the_next_time():
+    with Server(Mode("talks", "talks, then acts", (say("Let me look."), say(ACTION)))) as server:
+        llm = OpenAILLM("m", base_url=server.url)
+        assert llm.complete(MESSAGES, tools=TOOLS).calls == ()
+        assert [c.name for c in llm.complete(MESSAGES, tools=TOOLS).calls] == ["look"]
+    assert "tools" not in server.requests[1][2]
+
+
+def test_no_tools_are_as_good_as_none_given():
+    with Server() as server:
+        assert OpenAILLM("m", base_url=server.url).complete(MESSAGES, SCHEMA, []).form == "json_schema"
+    assert "tools" not in server.requests[0][2]
 
 
 def test_a_form_is_probed_once():
@@ -231,8 +326,12 @@ def outcome_of(server, step):
     assert outcome.tokens_in >= 0
     assert outcome.tokens_out >= 0
     if isinstance(outcome, Reply):
-        outcome.text.encode()
-        assert "\0" not in outcome.text
+        said = [outcome.text, *(part for called in outcome.calls for part in called)]
+        "".join(said).encode()
+        assert "\0" not in "".join(said)
+        ids = [called.id for called in outcome.calls]
+        assert len(set(ids)) == len(ids)
+        assert all(ids)
         assert outcome.tokens_in >= 1
         counts = (outcome.tokens_in, server.sizes[-1]), (outcome.tokens_out, len(outcome.text.encode()))
         assert not outcome.estimated or any(tokens >= size / 4 for tokens, size in counts), "neither was estimated"
@@ -248,6 +347,17 @@ _MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 @given(document=_BODIES, status=st.sampled_from([200, 200, 200, 400, 404, 429, 500]))
 def test_any_json_is_a_reply_or_a_failure(anything, document, status):
     outcome_of(anything, send(document, status))
+
+
+@_MANY
+@given(document=_BODIES, status=st.sampled_from([200, 200, 200, 400, 500]), calls=_JSON, text=st.text(max_size=9))
+def test_any_json_is_calls_or_a_failure(anything, document, status, calls, text):
+    object.__setattr__(anything.mode, "calls", ())
+    try:
+        outcome_of(anything, send(document, status))
+        outcome_of(anything, send(completion({"content": text, "tool_calls": calls, "function_call": calls})))
+    finally:
+        object.__setattr__(anything.mode, "calls", None)
 
 
 @_MANY
@@ -278,6 +388,8 @@ def test_reading_is_quick_on_the_worst_texts():
     began = time.monotonic()
     for text in ("{" * 200_000, '{"a":' * 40_000, "</think>" * 30_000, "{}" * 100_000):
         the_object(text, ["hypotheses"])
+    for text in ("<tool_call>" * 20_000, ACTION * 4_000, '{"tool":' * 30_000):
+        acted(text, ["look"], asked=True)
     llm = OpenAILLM("m", base_url="http://localhost:1/v1")
     for text in ("\\" * 250_000, "s" * 250_000, (KEY[:-1] + " ") * 12_000):
         assert llm.endpoint.redacted(text) == text

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from lakatos.agent import RunConfig, investigate, resume
-from lakatos.agent.llm import LLMFailure, OpenAILLM, ScriptedLLM
+from lakatos.agent.llm import LLMFailure, OpenAILLM, Reply, ScriptedLLM, ToolCall
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.documents import run_document
 from lakatos.experiments_db.log import tables as m
@@ -174,6 +174,18 @@ def test_odd_members_are_kept_to_be_refused_later():
         {"claim": 4},
         {"claim": {"components": ['{"kind": "x"}', "a1"]}},
     ]
+
+
+def test_a_script_may_call_tools():
+    whole = Reply("Look.", 1, 2, calls=(ToolCall("x", "look", ""),))
+    llm = ScriptedLLM([[("look", {"at": 1}), ("stop", {})], whole, "Done."])
+    messages = [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "user"}, {"content": "two words"}]
+    found = llm.complete(messages, tools=[])
+    assert found.calls == (ToolCall("call_1", "look", '{"at": 1}'), ToolCall("call_2", "stop", "{}"))
+    assert (found.text, found.form, found.tokens_in) == ("", "tools", 2)
+    assert llm.complete([], tools=[]) == whole
+    assert llm.complete([], tools=[]).calls == ()
+    assert llm.asked == [messages, [], []]
 
 
 # -- the real client, over HTTP, against a server on this machine --
