@@ -3,7 +3,9 @@
     triggers       they are there, say what the migrations made them say, and there are no others
     log            the rows of one moment; cells that cannot be read
     chain          entries follow one another, name rows that are there; ids without holes, times that do not run back
-    runs           studies, runs, their events and their requests to language models; a finished run settled everything
+    runs           studies, runs and their events; a finished run settled everything
+    calls          requests to language models: numbered, announced; conversations show what tools were answered
+    tools          calls of tools are those that somebody made; what one registers is what is proposed
     proposals      each is registered or refused, as reading it again says; an LLM's are what its answer says
     searches       a search put forward what its round proposed; what confirmed nodes explain is of fresh prompts
     registrations  claim hash, slot, record, constants from the stored exploration values, opponents

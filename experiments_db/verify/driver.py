@@ -13,6 +13,7 @@ from lakatos.experiments_db.log import Reader
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.row import Row
 from lakatos.experiments_db.verdict import Judgement, Slot, judge
+from lakatos.experiments_db.verify.calls import call_lies, conversation_lies
 from lakatos.experiments_db.verify.chain import chain_lies, order_lies
 from lakatos.experiments_db.verify.comparing import UNREADABLE
 from lakatos.experiments_db.verify.log import WholeLog
@@ -20,10 +21,11 @@ from lakatos.experiments_db.verify.proposals import proposal_lies, refusal_lies
 from lakatos.experiments_db.verify.registrations import hypothesis_lies, slot_lies
 from lakatos.experiments_db.verify.reruns import rerun_lies
 from lakatos.experiments_db.verify.reviews import review_lies
-from lakatos.experiments_db.verify.runs import call_lies, event_lies, run_lies, study_lies
+from lakatos.experiments_db.verify.runs import event_lies, run_lies, study_lies
 from lakatos.experiments_db.verify.searches import explained_lies, search_lies
 from lakatos.experiments_db.verify.streams import stream_lies
 from lakatos.experiments_db.verify.tests import batch_lies, evidence_lies, extension_lies
+from lakatos.experiments_db.verify.tools import tool_lies
 from lakatos.experiments_db.verify.triggers import trigger_lies
 from lakatos.tools.errors import UserError
 
@@ -56,7 +58,7 @@ def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iter
         yield from _of(study, slot_lies([h for h in log["hypotheses"].values() if h.study_id == study.id]))
     for run in log["runs"].values():
         yield from _of(run, run_lies(run))
-        for of_run in (event_lies, call_lies, proposal_lies, search_lies, explained_lies):
+        for of_run in (event_lies, call_lies, conversation_lies, tool_lies, proposal_lies, search_lies, explained_lies):
             yield from _of(run, of_run(run, log))
     for refusal in log["refusals"].values():
         yield from _of(refusal, refusal_lies(refusal, log))

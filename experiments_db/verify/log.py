@@ -17,6 +17,11 @@ from lakatos.tools.behaviour import Behaviour, PromptPair
 Named = tuple[str, int]  # table and id
 
 
+def explores(run: m.Run) -> bool:
+    """Whether a run's proposer explores with tools."""
+    return run.proposer == "llm" and (run.config or {}).get("llm_style") == "tools"
+
+
 class WholeLog:
     """Every row that can be read."""
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lakatos.experiments_db.log import tables as m
-from lakatos.experiments_db.verify.log import WholeLog
+from lakatos.experiments_db.verify.log import WholeLog, explores
 from lakatos.prompts import version_of
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import Hypothesis, claim_hash, control_names, describe, read_hypothesis, read_proposals
@@ -34,10 +34,11 @@ def proposal_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         for proposal in log.of_run("proposals", run.id):
             if read_hypothesis(proposal.proposal, run.behaviour).claim.tested.threshold != run.config["threshold"]:
                 yield f"proposals row {proposal.id}: has another threshold than run {run.id} was configured with"
-    most = (run.config or {}).get("rounds") or ROUNDS.get(run.proposer, 1)
+    style = (run.config or {}).get("llm_style") if run.proposer == "llm" else None
+    most = (run.config or {}).get("rounds") or ROUNDS.get(style or run.proposer, 1)
     if run.config and rounds and max(rounds) > most:
         yield f"runs row {run.id}: has {max(rounds)} rounds, and {most} were configured"
-    if run.proposer == "llm":
+    if run.proposer == "llm" and not explores(run):
         over = any(event.kind == "finished" for event in log.of_run("events", run.id))
         asked = {c.round for c in log.of_run("llm_calls", run.id) if c.purpose == "propose"} if over else set()
         for number in sorted({*rounds, *asked}):

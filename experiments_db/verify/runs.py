@@ -1,10 +1,9 @@
-"""Studies, runs, their events and their requests to language models: what can be derived of each without a model."""
+"""Studies, runs and their events: what can be derived of each without a model."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,11 +12,9 @@ import numpy as np
 from lakatos.experiments_db.log import EXPLAINED, GENESIS, SEARCHED, TOOL, WISHES
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
-from lakatos.experiments_db.verify.log import WholeLog, names
-from lakatos.prompts import load_prompt, version_of
+from lakatos.experiments_db.verify.log import WholeLog, explores, names
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import MeasuredClaim
-from lakatos.tools.records import content_hash
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
 _KINDS: Final = (
@@ -27,8 +24,6 @@ _KINDS: Final = (
 _ONCE: Final = ("started", "checked", "explored", "finished")
 _AT_MOST_ONCE: Final = (*_ONCE, EXPLAINED)
 _WISHES: Final = tuple(f"asked to {wish}" for wish in WISHES)
-_PURPOSES: Final = ("propose", "interpret")
-_ANNOUNCED: Final = {"propose": 3, "interpret": 2}  # versions of the prompts since which a request is logged before it
 _NEAR: Final = 1e-3  # relative: two passes over the same pairs, in other batches
 
 
@@ -106,58 +101,6 @@ def event_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
             yield f"events row {known['finished'].id}: run {run.id} had failed, and was not resumed"
 
 
-def call_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
-    """Requests are numbered, were answered or failed, and were made by a run that asks a language model."""
-    attempts: dict[tuple[int, str], int] = defaultdict(int)
-    asking = [event for event in log.of_run("events", run.id) if event.kind == "asking"]
-    for event in asking:
-        if event.payload["messages_hash"] != content_hash(event.payload["messages"]):
-            yield f"events row {event.id}: what was asked does not have its hash"
-    for call in log.of_run("llm_calls", run.id):
-        here = f"llm_calls row {call.id}"
-        attempts[call.round, call.purpose] += 1
-        if call.purpose not in _PURPOSES or call.attempt != attempts[call.round, call.purpose]:
-            yield f"{here}: attempt {call.attempt} to {call.purpose} is not the next one of round {call.round}"
-        if run.proposer != "llm":
-            yield f"{here}: run {run.id} asks no language model"
-        if (call.response is None) == (call.error is None):
-            yield f"{here}: a request has an answer or an error"
-        if min(call.tokens_in, call.tokens_out) < 0 or not (math.isfinite(call.seconds) and call.seconds >= 0):
-            yield f"{here}: cost {call.tokens_in} and {call.tokens_out} tokens, {call.seconds} seconds"
-        counted = version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0)  # what a failure cost
-        if call.error is not None and (call.tokens_in or call.tokens_out) and not counted:
-            yield f"{here}: failed, and has tokens of an answer"
-        if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose == "propose"):
-            yield f"{here}: its request is not one to {call.purpose}"
-        yield from _announced(call, asking, log)
-        name, _, version = call.prompt.partition("@")
-        shipped = load_prompt(name) if name in _PURPOSES else None
-        if name != call.purpose or shipped is None:
-            yield f"{here}: the prompt {call.prompt} is not one to {call.purpose}"
-        elif version == str(shipped.version):
-            if call.prompt_hash != shipped.hash:
-                yield f"{here}: the prompt {call.prompt} has another hash"
-            if run.behaviour_definition["question"] not in call.request["messages"][0]["content"]:
-                yield f"{here}: does not ask the question of its behaviour"
-
-
-def _announced(call: m.LLMCall, asking: list[m.Event], log: WholeLog) -> Iterator[str]:
-    """A request was logged before it was sent: the newest such event before its end says the same of it."""
-    here, own = f"llm_calls row {call.id}", log.place(call)
-    before = [event for event in asking if log.place(event) < own]
-    between = [c for c in log.of_run("llm_calls", call.run_id) if before and log.place(before[-1]) < log.place(c) < own]
-    if not before or between:
-        if version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0):
-            yield f"{here}: was not logged before it was sent"
-        return
-    told, said = before[-1].payload, call.request["messages"]
-    columns = ("round", "purpose", "attempt", "model", "prompt", "prompt_hash")
-    differ = [name for name in columns if told[name] != getattr(call, name)]
-    differ += ["messages"] if told["messages_hash"] != content_hash(said) else []
-    if differ:
-        yield f"{here}: events row {before[-1].id} says otherwise of what was asked ({', '.join(differ)})"
-
-
 def _checked(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
     """What a run found of its behaviour follows from the same exploration pairs that calibrated its claims."""
     here, told = f"events row {event.id}", event.payload
@@ -212,7 +155,7 @@ def _finished(run: m.Run, event: m.Event, log: WholeLog) -> Iterator[str]:
             yield f"hypotheses row {row.id}: has no evidence, and run {run.id} has finished"
     asked = {call.round for call in log.of_run("llm_calls", run.id) if call.purpose == "interpret"}
     tested = {log.row("proposals", h.proposal_id).round for h in log.of_run("hypotheses", run.id)}
-    if run.proposer == "llm" and tested - asked:
+    if run.proposer == "llm" and not explores(run) and tested - asked:
         yield f"{here}: run {run.id} never asked what the verdicts of round {min(tested - asked)} mean"
     last = log.place(event)
     for table in ("proposals", "llm_calls", "hypotheses"):
