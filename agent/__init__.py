@@ -7,6 +7,7 @@ view        a run as proposers and tools see it;  words: what became of hypothes
 toolbox     what a language model, or any other agent, may call
 proposers   where hypotheses come from
 run         one investigation: explore, propose, register, test, interpret, conclude
+server      the toolbox for any coding agent, over the Model Context Protocol
 simulation  agents of known honesty, in worlds of known truth
 cli         the `lakatos` command
 """

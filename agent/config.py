@@ -95,11 +95,12 @@ class RunConfig(Limits):
         description="The model: smollm2-135m (built in), a Hugging Face id, a folder, or null:<any of these>.",
     )
     device: str = Field("cpu", description="The torch device: cpu, cuda, cuda:1, mps.")
-    proposer: Literal["drill", "attribution", "random", "file", "llm", "replication"] = Field(
-        "drill",
-        description="Where hypotheses come from: drill (from heads to a mechanism, stage after stage, no LLM), "
-        "attribution (one table, one round), random (control arm), file, llm, replication (what this study confirmed, "
-        "on other prompt families).",
+    proposer: Literal["auto", "drill", "attribution", "random", "file", "llm", "mcp", "replication"] = Field(
+        "auto",
+        description="Where hypotheses come from: auto (llm where --llm-model names one, else drill), drill (from heads "
+        "to a mechanism, stage after stage, no LLM), attribution (one table, one round), random (control arm), file, "
+        "llm, mcp (an agent of yours that calls tools: see `lakatos mcp`), replication (what this study confirmed, on "
+        "other prompt families).",
     )
     hypotheses: int = Field(
         16,
@@ -151,8 +152,8 @@ class RunConfig(Limits):
         1,
         ge=1,
         le=8,
-        description="How many LLM investigators explore one after another, each with its own notes; with more than one, "
-        "a critic then argues against what they confirmed.",
+        description="How many LLM investigators explore one after another, each with its own notes; after several, a "
+        "critic argues against what they confirmed.",
     )
     llm_price_in: float | None = Field(
         None, ge=0, description="Price of a million tokens sent to the LLM, for the record of what a run cost."

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 
-from lakatos.agent.config import RunConfig
-from lakatos.agent.llm import Message, ToolCall
-from lakatos.experiments_db.log import Entry, Refused
-from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.claim import AnyClaim
-from lakatos.tools.component import Component, Shape
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lakatos.agent.config import RunConfig
+    from lakatos.agent.llm import Message, ToolCall
+    from lakatos.experiments_db.log import Entry, Refused
     from lakatos.prompts import Prompt
+    from lakatos.tools.behaviour import Behaviour
+    from lakatos.tools.claim import AnyClaim
+    from lakatos.tools.component import Component, Shape
     from lakatos.tools.exploration import Answered, HeadScores, LensRow
     from lakatos.tools.intervention import Base, Intervention
 
@@ -190,6 +189,16 @@ class Called(NamedTuple):
     place: int = 0  # among the calls of that answer
     proposals: tuple[Proposal, ...] = ()  # what it put forward
     over: bool = False  # the investigator has finished
+    asked: int | None = None  # the event of the log that left the call
+
+
+class Asked(NamedTuple):
+    """A call of a tool that somebody else's process left in the log."""
+
+    id: int
+    by: str  # the client
+    name: str
+    arguments: Any
 
 
 class Spent(NamedTuple):
@@ -293,6 +302,17 @@ class View(Protocol):
     @property
     def calls(self) -> list[Called]:
         """Every call of a tool in this run, in order."""
+
+    @property
+    def waiting(self) -> list[Asked]:
+        """Calls that others left in the log and that have no answer yet, in order."""
+
+    def pause(self) -> None:
+        """Wait a moment for such calls.
+
+        Raises:
+            Stop: a limit of the run is reached, the user interrupted, or nobody has called for too long.
+        """
 
     def keep(self, called: Called) -> None:
         """Append a call of a tool, with what it cost."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from lakatos.experiments_db.documents import entry_line
-from lakatos.experiments_db.log import Entry, Refused
+from typing import TYPE_CHECKING
+
 from lakatos.tools.claim import claim_of
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db.log import Entry, Refused
 
 _CLAIM = 200  # characters of a refused claim
 _REASON = 300
@@ -12,6 +15,8 @@ _REASON = 300
 
 def verdict(entry: Entry) -> str:
     """A registered claim, what became of it, and the figures that say so."""
+    from lakatos.experiments_db.documents import entry_line  # who only reads signatures of tools waits for no database
+
     line = entry_line(entry)
     told = entry.state + (f" ({entry.reading})" if entry.reading else "")
     if entry.evidence is None:

@@ -11,6 +11,7 @@ regression  lakatos assess of files, rerun, drift
 verify      lakatos verify, seal
 study       lakatos study
 extend      lakatos extend
+mcp         lakatos mcp
 transcript  lakatos transcript
 bench       lakatos bench
 tables      documents as tables;  hypothesis_tables: one hypothesis whole;  behaviour_tables: of behaviours

@@ -14,6 +14,7 @@ from lakatos.agent.cli import behaviours as cli_behaviours
 from lakatos.agent.cli import bench as cli_bench
 from lakatos.agent.cli import extend as cli_extend
 from lakatos.agent.cli import log as cli_log
+from lakatos.agent.cli import mcp as cli_mcp
 from lakatos.agent.cli import mechanism as cli_mechanism
 from lakatos.agent.cli import regression as cli_regression
 from lakatos.agent.cli import review as cli_review
@@ -37,6 +38,7 @@ app.add_typer(cli_run.app)
 app.add_typer(cli_extend.app)
 app.add_typer(cli_log.app)
 app.add_typer(cli_mechanism.app)
+app.add_typer(cli_mcp.app)
 app.add_typer(cli_behaviours.app, name="behaviours")
 app.add_typer(cli_bench.app, name="bench")
 app.add_typer(cli_study.app, name="study")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,8 +34,10 @@ Resume = Annotated[
 Report = Annotated[str | None, typer.Option(help="Where to write the HTML report. Default: beside the database.")]
 
 
-def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command one option per field of `config`, with the field's description as its help."""
+def options_of(
+    config: type[Limits], without: Collection[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command one option per field of `config`, but for some, with the field's description as its help."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         own = list(inspect.signature(command, eval_str=True).parameters.values())
@@ -50,6 +52,7 @@ def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..
                 ],
             )
             for name, field in config.model_fields.items()
+            if name not in without
         ]
         plain = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.kind is not p.VAR_KEYWORD]
         parameters = plain[:1] + fields + plain[1:]
@@ -61,7 +64,7 @@ def _options(config: type[Limits]) -> Callable[[Callable[..., Any]], Callable[..
 
 
 @app.command()
-@_options(RunConfig)
+@options_of(RunConfig)
 def run(
     behaviour: BehaviourName = None,
     resume: Resume = False,

@@ -7,6 +7,7 @@ chance          any components at all: the control arm
 file            a person's own claims
 replication     what the study has confirmed, on other prompt families
 investigator    a language model that explores with tools
+outside         somebody else's agent, by way of the log
 language_model  a language model, asked once a round;  schema: the form of its proposals;  briefing: what it is told
 """
 
@@ -22,6 +23,7 @@ from lakatos.agent.proposers.drill import STAGES, drill
 from lakatos.agent.proposers.file import file, from_file
 from lakatos.agent.proposers.investigator import CALLS, investigator
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
+from lakatos.agent.proposers.outside import answer_waiting, outside
 from lakatos.agent.proposers.protocol import Proposed, Proposer
 from lakatos.agent.proposers.replication import replication, to_replicate
 from lakatos.agent.proposers.schema import looks_back, proposal_schema
@@ -30,11 +32,16 @@ PROPOSERS: Mapping[str, Proposer] = {
     "drill": drill,
     "attribution": attribution,
     "file": file,
+    "mcp": outside,
     "replication": replication,
     "random": chance,
 }
 STYLES: Mapping[str, Proposer] = {"tools": investigator, "prompt": language_model}  # of asking a language model
-ROUNDS: Mapping[str, int] = {"drill": len(STAGES), "tools": 16}  # that a proposer or style needs; others need one
+ROUNDS: Mapping[str, int] = {
+    "drill": len(STAGES),
+    "tools": 16,
+    "mcp": 50,
+}  # that a proposer or style needs; others need one
 
 
 def chosen(config: RunConfig) -> Proposer:
@@ -53,6 +60,7 @@ __all__ = [
     "PROPOSERS",
     "Proposed",
     "Proposer",
+    "answer_waiting",
     "at_random",
     "chosen",
     "from_attribution",

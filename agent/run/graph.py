@@ -6,6 +6,7 @@ repeated, so a run that was stopped or killed goes on where it was.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -109,8 +110,8 @@ def investigate(
         Stop: a limit was reached, or Ctrl-C; `resume` goes on.
         KeyboardInterrupt: a second Ctrl-C; `resume` goes on after that too.
     """
-    config = config or RunConfig()
     watcher = watcher or Silent()
+    config = with_proposer(config or RunConfig(), watcher.say, llm)
     if config.proposer == "llm" and llm is None:
         llm = language_model(config, watcher.say)
     store = open_store(db, study=study, secret_seed=None if config.seed is None else str(config.seed))
@@ -153,7 +154,7 @@ def _go(
     load: Callable[..., LoadedModel] = load_model,
 ) -> Investigation:
     run = Context(store, run_id, watcher, llm, model=model, load=load, limits=limits or {})
-    store.event(run_id, how, {"limits": limits or {}})
+    store.event(run_id, how, {"limits": limits or {}, "pid": os.getpid()})
     thread = {"configurable": {"thread_id": run.row.digest}, "recursion_limit": _MANY}
     try:
         if run.config.proposer == "llm":
@@ -185,6 +186,23 @@ def _go(
     finally:
         watcher.close()
     return Investigation.of(store, run_id)
+
+
+def with_proposer(config: RunConfig, say: Callable[[str], None], llm: LLM | None = None) -> RunConfig:
+    """Settings in which `auto` has become a proposer: a language model where one is named, else drill; says which.
+
+    Args:
+        say: is told which, and why.
+        llm: a language model that is given.
+    """
+    if config.proposer != "auto":
+        return config
+    named = config.llm_model or (llm.name if llm is not None else None)
+    if named is None:
+        say("proposer: drill, because no language model is named (--llm-model NAME asks one)")
+        return config.model_copy(update={"proposer": "drill"})
+    say(f"proposer: llm, because {named} is named (--proposer drill needs none)")
+    return config.model_copy(update={"proposer": "llm"})
 
 
 def checkpoints(store: Store) -> Path:

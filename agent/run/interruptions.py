@@ -37,6 +37,11 @@ class Interruptions:
         """Seconds, without those of pauses: a paused run spends nothing."""
         return time.monotonic() - self._paused
 
+    def idle(self, seconds: float) -> None:
+        """Wait for somebody else; that spends nothing."""
+        time.sleep(seconds)
+        self._paused += seconds
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Ctrl-C asks the run to stop after the batch under way, and abandons a request; a second one kills it."""
@@ -107,8 +112,7 @@ class Interruptions:
             if not waiting:
                 self._say("paused, as was asked; `lakatos review` resumes it, Ctrl-C stops it")
                 waiting = True
-            time.sleep(_PAUSE_SECONDS)
-            self._paused += _PAUSE_SECONDS
+            self.idle(_PAUSE_SECONDS)
         if self.stop_asked:
             raise Stop("interrupted")
         if waiting:

@@ -10,13 +10,16 @@ from lakatos.agent.proposers import Proposed, chosen
 from lakatos.agent.run.asking import Asking
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.searching import Searching
-from lakatos.agent.view import Called, Explored, Requests, Searched, Spent
+from lakatos.agent.view import Asked, Called, Explored, Requests, Searched, Spent
 from lakatos.experiments_db.log import SEARCHED, TOOL, Entry, Refused
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.component import Shape
 from lakatos.tools.errors import Stop
 from lakatos.tools.multiplicity import slot_weights, success_threshold
+
+_MOMENT = 0.1  # seconds between two looks whether somebody has called
+_PATIENCE = 3600.0  # seconds without a call after which a run stops; it can be resumed
 
 
 def propose(run: Context, round_: int) -> tuple[int, bool]:
@@ -67,6 +70,7 @@ class RunView:
         self.how_many: int = run.config.hypotheses
         self.threshold: float = run.config.threshold
         self.claims: str | None = run.config.claims
+        self._idle = 0.0  # seconds that nobody has called
         self.config: RunConfig = run.config
         self.seed: str = run.row.seed
         self.behaviour: Behaviour = run.behaviour
@@ -96,6 +100,25 @@ class RunView:
     def calls(self) -> list[Called]:
         """Every call of a tool in this run, in order."""
         return [Called(**call) for call in self._run.store.tool_calls(self._run.run_id)]
+
+    @property
+    def waiting(self) -> list[Asked]:
+        """Calls that others left in the log and that have no answer yet, in order."""
+        left = self._run.store.calls_left(self._run.run_id)
+        return [Asked(e.id, e.payload["by"], e.payload["name"], e.payload["arguments"]) for e in left]
+
+    def pause(self) -> None:
+        """Wait a moment for such calls; the run spends nothing meanwhile.
+
+        Raises:
+            Stop: a limit of the run is reached, the user interrupted, or nobody has called for too long.
+        """
+        self._run.check_limits()
+        self._run.interruptions.idle(_MOMENT)
+        self._idle += _MOMENT
+        self.searching.taken()
+        if self._idle > _PATIENCE:
+            raise Stop(f"nobody has called a tool for {_PATIENCE / 60:.0f} minutes")
 
     def keep(self, called: Called) -> None:
         """Append a call of a tool, with what it cost; tell of it in a line."""

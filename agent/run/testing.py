@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from lakatos.agent.run.attending import attend
 from lakatos.agent.run.context import Context
 from lakatos.experiments_db.log import Entry, Share, Stream, Tested, stream_key, to_data
 from lakatos.experiments_db.verdict import State
@@ -183,6 +184,7 @@ def _test(tests: _Tests) -> None:
             tests.freeze(k, evidence)
         over.update(crashes, ended)
         tests.show(alive, data, spent)
+        attend(run)
         run.check_limits()
 
     tests.show(range(len(entries)), done, spent)

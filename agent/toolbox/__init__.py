@@ -1,4 +1,4 @@
-"""What a language model, or any other agent, may call: typed functions whose signatures and docstrings are what it reads.
+"""What a language model, or any other agent, may call: typed functions, of which it reads signatures and docstrings.
 
 A tool reaches exploration prompts and the log, and never a confirmation prompt. What it returns is a suggestion.
 
@@ -17,5 +17,6 @@ from __future__ import annotations
 
 from lakatos.agent.toolbox.box import NEEDED, TOOLS, answered, offered
 from lakatos.agent.toolbox.desk import CRITIC, Refusal
+from lakatos.agent.toolbox.tool import Tool
 
-__all__ = ["CRITIC", "NEEDED", "TOOLS", "Refusal", "answered", "offered"]
+__all__ = ["CRITIC", "NEEDED", "TOOLS", "Refusal", "Tool", "answered", "offered"]

@@ -65,6 +65,7 @@ def answered(
     by: str = "",
     request: int | None = None,
     place: int = 0,
+    asked: int | None = None,
     without: Collection[str] = (),
     refuse: str = "",
 ) -> Called:
@@ -75,7 +76,8 @@ def answered(
     Args:
         name, arguments: as they came; arguments may be JSON text or an object.
         by: which investigator calls.
-        request, place: where the call comes from.
+        request, place: the answer of a language model that the call comes from.
+        asked: the event of the log that it comes from.
         without: tools that are withheld.
         refuse: why it is not made; "" where it may be.
 
@@ -83,7 +85,7 @@ def answered(
         Stop: a limit of the run is reached, or the user interrupted; the call is made when the run goes on.
     """
     read = _read(arguments)
-    about: dict[str, Any] = {"by": by, "name": name[:80], "request": request, "place": place}
+    about: dict[str, Any] = {"by": by, "name": name[:80], "request": request, "place": place, "asked": asked}
     desk = Desk(view, by)
     try:
         if refuse:
@@ -92,14 +94,14 @@ def answered(
             raise Refusal(
                 f"there is no tool {name[:80]!r}; there are {', '.join(t for t in TOOLS if t not in without)}"
             )
-        asked = TOOLS[name].checked(read)
-        kept = _plain(asked)
+        found = TOOLS[name].checked(read)
+        kept = _plain(found)
         same = [] if name in _REPEATED else [c for c in desk.own(name) if c.arguments == kept]
         if same:
             return _append(view, about, kept, Answer(f"(as in call {same[0].number}) {same[0].answer}"))
-        answer = _answer(TOOLS[name].function(desk, **asked), view.config.llm_rows)
+        answer = _answer(TOOLS[name].function(desk, **found), view.config.llm_rows)
     except Refusal as refusal:
-        return _append(view, about, _shortened(read), Answer(f"Refused: {refusal}."), refused=True)
+        return _append(view, about, _shortened(read), Answer(f"Refused: {str(refusal).rstrip('.')}."), refused=True)
     except (UserError, FloatingPointError) as error:  # what the model or the behaviour does not allow
         return _append(view, about, _shortened(read), Answer(f"Refused: {error}"), refused=True)
     return _append(view, about, kept, answer)

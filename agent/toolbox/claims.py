@@ -33,7 +33,7 @@ class Put(BaseModel):
 
 
 def draft(desk: Desk, claims: Annotated[list[Claim], Field(min_length=1, max_length=8)]) -> str:
-    """Try claims on exploration prompts before they cost a slot: canonical text, cost, bar, and whether each would hold.
+    """Try claims on exploration prompts before they cost a slot: canonical text, cost, bar, whether each would hold.
 
     The forms: `a9.h6@END carries ioi (denoising, >= 10% of gap)`, `... opposes ioi (noising, ...)`,
     `a9.h6 necessary for ioi (resample, >= 10% of gap)`, `a5.h5 carries ioi through a9.h6.q (denoising, ...)`,
@@ -97,13 +97,14 @@ def challenge(
     test: Claim,
     why: Annotated[str, Field(min_length=1, max_length=500, description="what its failing would show")],
 ) -> str:
-    """Name the cheapest test that could break a confirmed claim: a claim that should not hold if that one does, or should."""
+    """Name the cheapest test that could break a confirmed claim: what should fail, or hold, if that claim is true."""
     found = [e for e in desk.view.entries if e.id == hypothesis and e.state == "confirmed"]
     if not found:
         known = ", ".join(str(e.id) for e in desk.view.entries if e.state == "confirmed") or "none"
         raise Refusal(f"hypothesis {hypothesis} is not confirmed in this run; confirmed are {known}")
     claim = _read(desk, test)
-    return f"Against hypothesis {hypothesis} ({found[0].text}): {desk.sentence(claim)}. {why} Register it if it is worth a slot."
+    told = f"Against hypothesis {hypothesis} ({found[0].text}): {desk.sentence(claim)}. {why}"
+    return f"{told} Register it if it is worth a slot."
 
 
 def _read(desk: Desk, text: str) -> AnyClaim:

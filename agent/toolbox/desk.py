@@ -41,7 +41,7 @@ class Desk(NamedTuple):
         """How many claims this investigator may still register: each has a share of the run's, the critic the rest."""
         view, several = self.view, self.view.config.investigators
         limit = view.how_many
-        if several > 1 and self.by != CRITIC:
+        if view.config.proposer == "llm" and several > 1 and self.by != CRITIC:
             limit = math.floor(_OF_INVESTIGATORS * limit * int(self.by) / several + 1e-9)
         return max(0, limit - view.proposed)
 

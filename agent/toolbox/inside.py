@@ -97,7 +97,8 @@ def reads(
                 rows.append((f"{sender} -> {receiver}", score, claim))
     if not rows:
         raise Refusal(
-            f"no edge has {bare} at an end; give a head (a9.h6), its query (a9.h6.q), keys or values of a group, or an MLP"
+            f"no edge has {bare} at an end; give a head (a9.h6), its query (a9.h6.q), keys or values of a group "
+            "(a9.g2.k), or an MLP"
         )
     rows.sort(key=lambda row: -abs(row[1]))
     title = "Edge attribution: estimated effect of denoising one direct path, as a fraction of the gap."

@@ -19,7 +19,7 @@ _UNITS: Final = "`on clean`, `on corrupted`: logit(answer) - logit(wrong); posit
 
 
 def examples(desk: Desk, n: Annotated[int, Field(ge=4, le=48, description="prompt pairs")] = 24) -> Table:
-    """Exploration prompts by template: the templates on which the model does worst first, and in each its failures first.
+    """Exploration prompts by template: templates on which the model does worst first, and in each its failures first.
 
     Look for what the failures share, and for what differs between clean and corrupted prompts.
     """

@@ -66,7 +66,7 @@ def tried(desk: Desk) -> str:
 
 
 def note(desk: Desk, text: Annotated[str, Field(min_length=1, max_length=500)]) -> str:
-    """Keep a sentence: an idea, a rival, what to try next. Notes are shown by `overview` when your context is begun anew."""
+    """Keep a sentence: an idea, a rival, what to try next. `overview` shows notes when your context is begun anew."""
     if len(desk.notes) >= _NOTES:
         raise Refusal(f"there are {_NOTES} notes already; work with those")
     return f"Noted ({len(desk.notes) + 1} of {_NOTES}): {text}"

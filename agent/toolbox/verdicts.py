@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
@@ -10,7 +10,9 @@ from lakatos.agent.toolbox.desk import CRITIC, Answer, Desk, Refusal
 from lakatos.agent.toolbox.survey import never
 from lakatos.agent.toolbox.table import Table
 from lakatos.agent.words import refusal, verdict
-from lakatos.experiments_db.log import Entry
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db.log import Entry
 
 _SHOWN: Final = 20  # verdicts
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -56,7 +58,7 @@ def finish(
         list[Text], Field(min_length=2, max_length=2, description="two rival explanations that no claim has tested")
     ],
 ) -> Answer:
-    """End your investigation. The first time, you are told what was never looked at; call it again to end all the same."""
+    """End your investigation. At first you are told what was never looked at; call it again to end all the same."""
     challenged = {c.arguments["hypothesis"] for c in desk.own("challenge")}
     untouched = [e.id for e in desk.view.entries if e.state == "confirmed" and e.id not in challenged]
     if desk.by == CRITIC and untouched:
@@ -69,7 +71,7 @@ def finish(
             "`finish` again."
         )
         return Answer("\n".join(lines))
-    return Answer(f"Finished: {reason}", over=True)
+    return Answer(f"Finished: {reason} Not tested: {rivals[0]}; {rivals[1]}", over=True)
 
 
 def _next(desk: Desk, testing: list[Entry]) -> str:

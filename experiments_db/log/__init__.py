@@ -27,7 +27,7 @@ from lakatos.experiments_db.log.registration import Registration, filed, registe
 from lakatos.experiments_db.log.reviews import MOST_AUTHOR, MOST_REASON, SCORES, add_review
 from lakatos.experiments_db.log.row import GENESIS, Base
 from lakatos.experiments_db.log.rows import ledger_hash
-from lakatos.experiments_db.log.runs import EXPLAINED, SEARCHED, TOOL
+from lakatos.experiments_db.log.runs import CALLED, EXPLAINED, SEARCHED, TOOL
 from lakatos.experiments_db.log.seal import Seal, append_seal, broken_seals, make_seal, read_seals, seal_file
 from lakatos.experiments_db.log.seeds import (
     derive_seed,
@@ -67,6 +67,7 @@ from lakatos.experiments_db.log.values import (
 )
 
 __all__ = [
+    "CALLED",
     "DECISIONS",
     "EXPLAINED",
     "GENESIS",

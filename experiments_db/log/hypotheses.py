@@ -43,6 +43,14 @@ class HypothesisReader(RowReader):
     def _mine(self) -> Any:
         return m.HypothesisRow.study_id == self.study.id
 
+    def untested(self, run_id: int) -> int:
+        """How many proposals of a run are not settled yet: neither refused nor tested to their end."""
+        h, p = m.HypothesisRow, m.Proposal
+        ended = sa.select(m.EvidenceRow.hypothesis_id)
+        settled = sa.select(h.proposal_id).where(h.id.in_(ended)).union(sa.select(m.Refusal.proposal_id))
+        waiting = sa.select(sa.func.count(p.id)).where(p.run_id == run_id, p.id.not_in(settled))
+        return int(self.column_of(waiting)[0])
+
     def slots(self) -> list[Slot]:
         """Every registered hypothesis of the study, in slot order: what corrections need, and no more."""
         h, e = m.HypothesisRow, m.EvidenceRow

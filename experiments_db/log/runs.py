@@ -15,6 +15,7 @@ from lakatos.tools.errors import NotThere
 
 SEARCHED: Final = "searched"  # the kind of event that says what a proposer looked for on exploration prompts
 TOOL: Final = "tool"  # ... that holds a call of a tool, and what it was answered
+CALLED: Final = "called"  # ... that leaves such a call for the process of a run
 EXPLAINED: Final = "explained"  # ... that holds what the confirmed nodes of a run do together, prompt by prompt
 _PHASES: Mapping[str, str] = {  # kinds of events that cost something
     "checked": "checking the behaviour",
@@ -179,6 +180,11 @@ class RunReader(RowReader):
     def tool_calls(self, run_id: int) -> list[dict[str, Any]]:
         """The calls of tools in a run, and what each was answered, in order."""
         return [event.payload for event in self.events(run_id, TOOL)]
+
+    def calls_left(self, run_id: int) -> list[m.Event]:
+        """Calls that somebody else's agent left for a run, and that it has not answered, in order."""
+        answered = {call["asked"] for call in self.tool_calls(run_id)}
+        return [event for event in self.events(run_id, CALLED) if event.id not in answered]
 
     def failures(self, most: int) -> list[tuple[m.Event, m.Run]]:
         """The newest failures of the study's runs."""

@@ -75,7 +75,7 @@ def _announced(call: m.LLMCall, asking: list[m.Event], log: WholeLog) -> Iterato
 
 
 def conversation_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
-    """A conversation goes on from an answer of its own, and shows what the tools were answered; tools are as offered."""
+    """A conversation goes on from an answer of its own, and shows what calls were answered; tools are as offered."""
     calls = {call.id: call for call in log.of_run("llm_calls", run.id) if "after" in call.request}
     events = log.of_run("events", run.id)
     answers = {(e.payload["request"], e.payload["place"]): e.payload["answer"] for e in events if e.kind == TOOL}

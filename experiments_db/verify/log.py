@@ -19,7 +19,7 @@ Named = tuple[str, int]  # table and id
 
 def explores(run: m.Run) -> bool:
     """Whether a run's proposer explores with tools."""
-    return run.proposer == "llm" and (run.config or {}).get("llm_style") == "tools"
+    return run.proposer == "mcp" or (run.proposer == "llm" and (run.config or {}).get("llm_style") == "tools")
 
 
 class WholeLog:

@@ -14,7 +14,7 @@ from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Prediction
 
 _KINDS = ("malformed", "duplicate", "untestable")
-ROUNDS = {"drill": 5, "tools": 16}  # that a run may have which was not told how many; others have one
+ROUNDS = {"drill": 5, "tools": 16, "mcp": 50}  # that a run may have which was not told how many; others have one
 _AROUND = 3  # since this version of the prompt, JSON is read from within fences and prose
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from lakatos.experiments_db.log import EXPLAINED, GENESIS, SEARCHED, TOOL, WISHES
+from lakatos.experiments_db.log import CALLED, EXPLAINED, GENESIS, SEARCHED, TOOL, WISHES
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import WholeLog, explores, names
@@ -18,12 +18,13 @@ from lakatos.tools.claim import MeasuredClaim
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
 _KINDS: Final = (
-    "started", "resumed", "checked", "explored", "searching", SEARCHED, TOOL, "offered", "asking", EXPLAINED, "stopped", "failed",
-    "finished",
+    "started", "resumed", "checked", "explored", "searching", SEARCHED, TOOL, CALLED, "offered", "asking", EXPLAINED,
+    "stopped", "failed", "finished",
 )  # fmt: skip
 _ONCE: Final = ("started", "checked", "explored", "finished")
 _AT_MOST_ONCE: Final = (*_ONCE, EXPLAINED)
 _WISHES: Final = tuple(f"asked to {wish}" for wish in WISHES)
+_OF_OTHERS: Final = (*_WISHES, CALLED)  # what other processes may append to a run at any time
 _NEAR: Final = 1e-3  # relative: two passes over the same pairs, in other batches
 
 
@@ -82,7 +83,7 @@ def event_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         yield f"events row {events[0].id}: run {run.id} has {events[0].kind}, and never started"
     known: dict[str, m.Event] = {}
     for event in events:
-        if "finished" in known and event.kind not in _WISHES:
+        if "finished" in known and event.kind not in _OF_OTHERS:
             yield f"events row {event.id}: {event.kind} of run {run.id}, which had finished"
         known[event.kind] = event
     if "explored" in known and ("checked" not in known or log.place(known["checked"]) > log.place(known["explored"])):
@@ -168,7 +169,7 @@ def _run_of(log: WholeLog, table: str, key: int) -> int | None:
     """The run whose own work a row is; None for what others may append at any time."""
     row = log[table].get(key) if table in log.tables else None
     if isinstance(row, m.Event):
-        return None if row.kind in _WISHES else row.run_id
+        return None if row.kind in _OF_OTHERS else row.run_id
     if isinstance(row, m.Proposal | m.HypothesisRow | m.LLMCall):
         return row.run_id
     if isinstance(row, m.Draw | m.Prompt):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from lakatos.experiments_db.log import TOOL, read_turn
+from lakatos.experiments_db.log import CALLED, TOOL, read_turn
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.log import WholeLog, explores
 from lakatos.tools.claim import claim_fields, read_hypothesis
@@ -19,12 +19,15 @@ def tool_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     if events and not explores(run):
         yield f"events row {events[0].id}: run {run.id} does not explore with tools"
     calls = {call.id: call for call in log.of_run("llm_calls", run.id)}
+    left = {e.id: e for e in log.of_run("events", run.id) if e.kind == CALLED}
     seen = set[tuple[int, int]]()
     registered: dict[int, m.Event] = {}
     for number, event in enumerate(events, 1):
         here, told = f"events row {event.id}", event.payload
         if told["number"] != number:
             yield f"{here}: call {told['number']} of run {run.id} is not the next one"
+        if told["asked"] is not None:
+            yield from _asked(event, left.pop(told["asked"], None))
         if told["request"] is not None:
             if (told["request"], told["place"]) in seen:
                 yield f"{here}: call {told['place']} of request {told['request']} was made before"
@@ -39,6 +42,19 @@ def tool_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
             yield from _put(event, run)
     if explores(run):
         yield from _proposed(run, registered, log)
+
+
+def _asked(event: m.Event, left: m.Event | None) -> Iterator[str]:
+    """Somebody left this call in the log before it was answered, and it was answered once."""
+    here, told = f"events row {event.id}", event.payload
+    if left is None or left.id > event.id:
+        yield f"{here}: answers call {told['asked']}, which nobody had left, or which was answered before"
+    elif (left.payload["name"][:80], left.payload["by"]) != (told["name"], told["by"]):
+        yield f"{here}: is not the call of events row {left.id}"
+    elif told["proposals"]:
+        claims = [put["claim"] for put in told["arguments"]["claims"]]
+        if claims != _claims(left.payload["arguments"]):
+            yield f"{here}: events row {left.id} registers other claims"
 
 
 def _called(event: m.Event, call: m.LLMCall | None) -> Iterator[str]:
@@ -92,8 +108,9 @@ def _proposed(run: m.Run, registered: dict[int, m.Event], log: WholeLog) -> Iter
 
 
 def _claims(arguments: Any) -> list[Any]:
-    """The claims in the arguments of a call, as the language model wrote them."""
+    """The claims in the arguments of a call, as they came."""
     try:
-        return [put["claim"] for put in json.loads(arguments)["claims"]]
+        read = json.loads(arguments) if isinstance(arguments, str) else arguments
+        return [put["claim"] for put in read["claims"]]
     except (ValueError, TypeError, KeyError, RecursionError):
         return []

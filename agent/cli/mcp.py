@@ -1,0 +1,88 @@
+"""`lakatos mcp`: the toolbox for coding agents."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lakatos.agent.cli.options import DB, Db, Study, database_path, err
+from lakatos.agent.cli.run import options_of
+from lakatos.agent.config import RunConfig
+from lakatos.tools.errors import UserError
+
+app = typer.Typer()
+TOKEN = "LAKATOS_TOKEN"
+_FIXED = ("model", "proposer", "claims")  # of a run's settings: what a client chooses, within what is allowed
+_TAKEN = ("llm_turns", "llm_rows")
+_OURS = tuple(name for name in RunConfig.model_fields if name.startswith("llm_") and name not in _TAKEN)
+
+
+@app.command()
+@options_of(RunConfig, without=(*_FIXED, *_OURS, "investigators"))
+def mcp(
+    behaviour: Annotated[
+        list[str] | None,
+        typer.Option(help="A behaviour that a client may investigate: a built-in or a file. Default: every built-in."),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model that a client may investigate. Default: the one built in.")
+    ] = None,
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")] = False,
+    host: Annotated[str, typer.Option(help="With --http: the address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="With --http: the port.")] = 8920,
+    db: Db = DB,
+    study: Study = None,
+    **fields: Any,
+) -> int:
+    """Serve the toolbox to a coding agent over the Model Context Protocol. Settings below are the budget of each run.
+
+    Examples:
+
+        claude mcp add lakatos -- lakatos mcp --db lakatos.db --hypotheses 24
+
+        lakatos mcp --behaviour ioi --behaviour my.yaml --model gpt2 --max-forwards 200000
+    """
+    try:
+        from lakatos.agent.server import Allowed, create_server
+    except ImportError as error:
+        raise UserError(f"`lakatos mcp` needs {error.name}: pip install 'lakatos[mcp]'.") from error
+    RunConfig.checked(fields)
+    allowed = Allowed(_behaviours(behaviour), tuple(model or [RunConfig().model]), tuple(_options(fields)))
+    server = create_server(database_path(db), allowed, study)
+    if not http:
+        server.run()
+        return 0
+    import uvicorn
+
+    from lakatos.agent.server.http import http_app
+
+    token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
+    err().print(
+        f"http://{host}:{port}/mcp\nAuthorization: Bearer {token}", markup=False, highlight=False, soft_wrap=True
+    )
+    uvicorn.run(http_app(server, token, host), host=host, port=port, log_level="warning")
+    return 0
+
+
+def _behaviours(given: Sequence[str] | None) -> dict[str, str]:
+    """What a client may name, and what it stands for."""
+    if not given:
+        from lakatos.tools.behaviour import builtin_behaviours
+
+        return {name: name for name in builtin_behaviours()}
+    return {Path(own).stem if own.endswith((".yaml", ".yml")) else own: own for own in given}
+
+
+def _options(fields: dict[str, Any]) -> list[str]:
+    """Settings that are not at their defaults, as options of `lakatos run`."""
+    found = []
+    for name, value in fields.items():
+        if value != RunConfig.model_fields[name].default:
+            flag = f"--{name.replace('_', '-')}"
+            found += ([flag] if value else [f"--no-{flag[2:]}"]) if isinstance(value, bool) else [flag, str(value)]
+    return found
