@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from lakatos.tools.claim import AnyClaim, Mediation, Necessity, NodeEffect, describe
+from lakatos.tools.claim import AnyClaim, Mediation, Necessity, NodeEffect, NoEffect, describe
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 CRITIC: Final = "critic"  # who argues against what others confirmed
+_SMALL: Final = 0.25  # of the threshold: less suggests that there is no effect
+_LARGEST_NULL: Final = 0.2  # margin of a claim that there is none
 _OF_INVESTIGATORS: Final = 0.8  # of a run's hypotheses, where a critic comes after them
 
 
@@ -82,8 +84,25 @@ class Desk(NamedTuple):
         """A claim as the text that registers it."""
         return describe(claim, self.view.behaviour.name)
 
+    def _nothing(self, components: tuple[str, ...], how: str) -> str:
+        """The claim that components do nothing."""
+        margin = min(self.view.threshold, _LARGEST_NULL)
+        fields = {"components": components, "intervention": how, "threshold": margin}
+        try:
+            return self.sentence(NoEffect.model_validate(fields))
+        except ValueError:
+            return ""
+
     def effect_claim(self, components: tuple[str, ...], how: str, to: tuple[str, ...], moved: float) -> str:
-        """The claim that an effect suggests, as the text that registers it; "" where there is none of that form."""
+        """The claim that an effect suggests, as the text that registers it; "" where there is none of that form.
+
+        Args:
+            how: denoising, noising, resample or zero.
+            to: the receivers of a path; none: the whole effect.
+            moved: the effect, as a fraction of the gap; a small one suggests that there is none.
+        """
+        if abs(moved) < _SMALL * self.view.threshold:
+            return self._nothing(components, how) if not to else ""
         threshold, direction = self.view.threshold, "supports" if moved >= 0 else "opposes"
         claim: AnyClaim
         try:

@@ -14,6 +14,7 @@ from lakatos.tools.component import Component
 
 Page = Annotated[int, Field(ge=1, le=100, description="of a long table: 1, 2, ...")]
 _ROLE_THRESHOLD: Final = 0.1  # share of attention
+_WORTH: Final = 0.01  # of the gap: an estimate of less suggests nothing
 _HEADS: Final = 12  # at once
 _MISSING: Final = 6
 
@@ -43,7 +44,8 @@ def attribution(
         here = place.position or "all"
         if component in (None, place.kind) and layer in (None, place.layer) and position in (None, here):
             share = found["score"] / view.explored.gap
-            claim = desk.effect_claim((str(place),), "denoising", (), share)
+            worth = abs(share) >= _WORTH
+            claim = desk.effect_claim((str(place),), "denoising", (), share) if worth else ""
             rows.append((str(place), share, found["sd"] / view.explored.gap, claim))
     what = (
         "Attribution patching: estimated effect of denoising, as a fraction of the gap"

@@ -7,6 +7,7 @@ line        one hypothesis as a flat row: the columns of tables, files and the i
 cell        a place in the model, and what was found of it
 commands    that lead back to what a page shows
 provenance  what lies behind a hypothesis: its proposal, its kin, its deviations
+story       what was done with tools, step by step;  became: what became of proposals
 transcript  what a language model was asked and answered
 """
 
@@ -23,6 +24,7 @@ from lakatos.experiments_db.documents.documents import (
 )
 from lakatos.experiments_db.documents.line import COLUMNS, FILTERS, KEPT, LACKING, SORTS, TYPES, Line, entry_line
 from lakatos.experiments_db.documents.provenance import deviations, kin, proposal_document
+from lakatos.experiments_db.documents.story import Story, story_markdown, story_of
 from lakatos.experiments_db.documents.study import studies_document, study_document, study_line
 from lakatos.experiments_db.documents.transcript import as_markdown, transcript_document
 
@@ -35,6 +37,7 @@ __all__ = [
     "TYPES",
     "Cell",
     "Line",
+    "Story",
     "as_markdown",
     "correction_document",
     "deviations",
@@ -47,6 +50,8 @@ __all__ = [
     "rerun_command",
     "run_document",
     "runs_document",
+    "story_markdown",
+    "story_of",
     "studies_document",
     "study_document",
     "study_line",

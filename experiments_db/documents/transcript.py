@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Any
 
+from lakatos.experiments_db.documents.became import became, proposals_of
+from lakatos.experiments_db.documents.story import fenced, inline
 from lakatos.experiments_db.log import Event, LLMCall, Run
 from lakatos.experiments_db.store import Store
-from lakatos.tools.claim import claim_of
 
 _UNANSWERED = "no end of this request is in the log: the process was killed, or is still waiting"
 _BECAME = {
@@ -79,7 +79,7 @@ def as_markdown(document: dict[str, Any]) -> str:
         f"{_number(counts['requests'], 'request')}, {counts['failed']} without an answer, {document['tokens']:,} tokens"
     )
     read = f"{_number(counts['proposed'], 'proposal')} read: {', '.join(became) or 'none'}"
-    head = f"Run {document['run']}: {document['behaviour']} on `{_inline(document['model'])}`, {document['status']}"
+    head = f"Run {document['run']}: {document['behaviour']} on `{inline(document['model'])}`, {document['status']}"
     lines = [f"## {head}", "", f"{asked}. {read}.", ""]
     shown: list[dict[str, str]] = []
     for request in document["requests"]:
@@ -91,7 +91,7 @@ def as_markdown(document: dict[str, Any]) -> str:
 def _request(request: dict[str, Any], before: list[dict[str, str]]) -> list[str]:
     """One request; of messages that the request before began with, too, only that there are such."""
     title = f"### Round {request['round']}, {request['purpose']}, attempt {request['attempt']}"
-    lines = [title, "", f"{request['at'][:19]} UTC, prompt {request['prompt']}, to `{_inline(request['model'])}`", ""]
+    lines = [title, "", f"{request['at'][:19]} UTC, prompt {request['prompt']}, to `{inline(request['model'])}`", ""]
     messages = request["messages"]
     same = len(before) if messages[: len(before)] == before else 0
     if same:
@@ -100,46 +100,31 @@ def _request(request: dict[str, Any], before: list[dict[str, str]]) -> list[str]
         lines += [
             f"<details><summary>{_sent(message)}</summary>",
             "",
-            *_fenced(message["content"]),
+            *fenced(message["content"]),
             "",
             "</details>",
             "",
         ]
     if request["response"] is None:
-        return [*lines, "No answer:", "", *_fenced(request["error"]), ""]
+        return [*lines, "No answer:", "", *fenced(request["error"]), ""]
     facts = [f"{request['seconds']:.0f} s", f"{request['tokens_in']:,} tokens in, {request['tokens_out']:,} out"]
     facts += ["estimated"] if request["estimated"] else []
     facts += [f"asked for as {request['form']}"] if request["form"] else []
     facts += ["taken out of more text"] if request["raw"] else []
-    lines += [f"Answered in {', '.join(facts)}:", "", *_fenced(_readable(request["response"])), ""]
+    lines += [f"Answered in {', '.join(facts)}:", "", *fenced(_readable(request["response"])), ""]
     if request["proposals"]:
         lines += ["What became of it:", ""]
-        lines += _fenced("\n".join(f"{k}. {_became(p)}" for k, p in enumerate(request["proposals"], 1)))
+        lines += fenced("\n".join(f"{k}. {became(p)}" for k, p in enumerate(request["proposals"], 1)))
         lines += [""]
     return lines
 
 
 def _proposals(store: Store, run: Run) -> dict[int, list[dict[str, Any]]]:
     """The proposals of each call, in their order, with what became of each."""
-    rows = store.proposals(run.id)
-    ids = [row.id for row in rows]
-    entries = {entry.id: entry for entry in store.hypotheses(run.id)}
-    registered = {proposal: entries[hypothesis] for proposal, hypothesis in store.of_proposals(ids).items()}
-    refused = store.refusals(ids)
     found: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row.llm_call_id is None:
-            continue
-        entry, refusal = registered.get(row.id), refused.get(row.id)
-        found.setdefault(row.llm_call_id, []).append(
-            {
-                "claim": claim_of(row.proposal, run.behaviour),
-                "became": "registered" if entry else refusal.kind if refusal else "unjudged",
-                "hypothesis": entry.id if entry else refusal.duplicate_of if refusal else None,
-                "state": entry.state if entry else None,
-                "reason": refusal.reason if refusal else None,
-            }
-        )
+    for row, told in proposals_of(store, run):
+        if row.llm_call_id is not None:
+            found.setdefault(row.llm_call_id, []).append(told)
     return found
 
 
@@ -168,14 +153,6 @@ def _without_end(asking: list[Event], calls: list[LLMCall]) -> list[dict[str, An
     return found
 
 
-def _became(proposal: dict[str, Any]) -> str:
-    if proposal["became"] == "registered":
-        return f"{proposal['claim']}: registered as hypothesis {proposal['hypothesis']}, {proposal['state']}"
-    if proposal["became"] == "unjudged":
-        return f"{proposal['claim']}: not judged yet"
-    return f"{proposal['claim']}: refused, {proposal['became']}: {proposal['reason']}"
-
-
 def _readable(answer: str) -> str:
     """An answer with a line for each hypothesis."""
     try:
@@ -189,17 +166,6 @@ def _readable(answer: str) -> str:
 def _sent(message: dict[str, str]) -> str:
     role = message["role"] if message["role"] in ("user", "assistant", "system") else "other"
     return f"Sent ({role}, {len(message['content']):,} characters)"
-
-
-def _fenced(text: str) -> list[str]:
-    """A text between fences that are longer than any in it."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return [fence, text, fence]
-
-
-def _inline(text: str) -> str:
-    """A text that cannot end the code span in which it stands."""
-    return " ".join(text.replace("`", "'").split())
 
 
 def _number(n: int, what: str) -> str:

@@ -1,6 +1,6 @@
 """The review site.
 
-app        the routes;  pages: what each shows
+app        the routes;  pages: what each shows;  api: the same as JSON
 mechanisms  what is confirmed, put together from the index
 addresses  what an address asks for
 blind      who visits, and what a blind visitor may not see yet

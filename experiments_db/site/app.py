@@ -6,23 +6,22 @@ whom is in `safety.py`, what pages show in `pages.py`, how they look in template
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from lakatos.experiments_db.documents import documents, study_document
+from lakatos.experiments_db.documents import documents, story_of
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, ask
 from lakatos.experiments_db.report import figures, render
 from lakatos.experiments_db.site.addresses import Chosen, Corrected, Number, PageNumber, Problem, Word, visitor
+from lakatos.experiments_db.site.api import api
 from lakatos.experiments_db.site.blind import Hidden
 from lakatos.experiments_db.site.downloads import downloads
 from lakatos.experiments_db.site.mechanisms import behaviour_page
@@ -57,7 +56,7 @@ def create_app(store: Store, *, token: str | None = None, index: Index | None = 
     app.mount("/static", _Static(packages=[("lakatos.experiments_db.report", "static")]), name="static")
     _pages(app, site, pages)
     _changes(app, site, pages)
-    _documents(app, site)
+    app.include_router(api(site))
     app.include_router(downloads(site))
     _problems(app, pages)
     app.add_middleware(Safety, token=token)
@@ -136,6 +135,11 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
     @app.get("/runs/{run_id}", response_class=HTMLResponse)
     def run(request: Request, run_id: Number) -> Response:
         return page_of(request, "run_page.html", **site.run(run_id))
+
+    @app.get("/runs/{run_id}/story", response_class=HTMLResponse)
+    def story(request: Request, run_id: Number) -> Response:
+        visitor(request).may_not_see("It holds the rationales of claims.")
+        return page_of(request, "story.html", story=story_of(site.store, run_id))
 
     @app.get("/runs/{run_id}/events")
     async def events(run_id: Number, since: Word = "") -> Response:
@@ -219,35 +223,6 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         return answer
 
 
-def _documents(app: FastAPI, site: Site) -> None:
-    """The same as JSON: what `lakatos ... --json` prints; so it waits until the index has read all of the log."""
-    api = APIRouter(prefix="/api", dependencies=[Depends(lambda: site.index.refresh())])
-
-    @api.get("/study")
-    def study() -> Response:
-        return _json({"study": study_document(site.store), "counts": asdict(site.index.counts())})
-
-    @api.get("/hypotheses")
-    def hypotheses(request: Request, query: Chosen) -> Response:
-        page = site.index.page(query)
-        rows = visitor(request).lines(page.rows)
-        return _json({"total": page.total, "page": page.page, "pages": page.pages, "hypotheses": rows})
-
-    @api.get("/hypotheses/{key}")
-    def hypothesis(request: Request, key: str) -> Response:
-        entry = site.index.entry(key)
-        if visitor(request).waits_for(site.store, entry.id):
-            raise Hidden("It holds the rationale and what others said: score the hypothesis first.")
-        return _json(documents.hypothesis_document(site.store, entry))
-
-    @api.get("/reviews")
-    def reviews(request: Request) -> Response:
-        visitor(request).may_not_see("It holds what others said.")
-        return _json(documents.reviews_document(site.store))
-
-    app.include_router(api)
-
-
 def _problems(app: FastAPI, page_of: _Pages) -> None:
     def page(request: Request, status: int, heading: str, message: str) -> Response:
         if request.url.path.startswith("/api/"):
@@ -275,10 +250,6 @@ def _problems(app: FastAPI, page_of: _Pages) -> None:
     @app.exception_handler(StarletteHTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         return page(request, error.status_code, "Not here" if error.status_code == 404 else "No", str(error.detail))
-
-
-def _json(document: Any) -> Response:
-    return Response(json.dumps(document, allow_nan=False), media_type="application/json")
 
 
 def _genuine(request: Request, csrf: str) -> None:

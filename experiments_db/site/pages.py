@@ -16,7 +16,7 @@ from lakatos.experiments_db.documents import (
     study_document,
 )
 from lakatos.experiments_db.index import Index, Query, Side, compare
-from lakatos.experiments_db.log import Entry, asked
+from lakatos.experiments_db.log import TOOL, Entry, asked
 from lakatos.experiments_db.regression import drift_document
 from lakatos.experiments_db.report import charts, figures, heat_map
 from lakatos.experiments_db.site.blind import Visitor, without_opinions
@@ -179,6 +179,7 @@ class Site:
             "scale": charts.common_scale(page.rows),
             "map": heat_map.counted(cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})),
             "mechanism": mechanism_of_runs(self.store, self.index, [run_id]),
+            "story": len(self.store.events(run_id, TOOL)),
             "asked": asked(self.store, run_id) if record.status == "running" else None,
             "last_heard": self.store.last_heard(run_id),
         }
