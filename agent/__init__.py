@@ -9,6 +9,7 @@ proposers   where hypotheses come from
 run         one investigation: explore, propose, register, test, interpret, conclude
 server      the toolbox for any coding agent, over the Model Context Protocol
 simulation  agents of known honesty, in worlds of known truth
+arms        ways to propose, compared
 cli         the `lakatos` command
 """
 

@@ -106,7 +106,8 @@ class RunConfig(Limits):
         16,
         ge=1,
         le=200,
-        description="How many hypotheses to propose: in a round, or, by drill, in all rounds together.",
+        description="How many hypotheses to propose: in a round; by drill, an exploring LLM or mcp, in all rounds "
+        "together.",
     )
     rounds: int | None = Field(
         None,

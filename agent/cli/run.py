@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakatos.agent.cli.arms import compare_arms
 from lakatos.agent.cli.options import DB, Db, Json, Quiet, Study, database_path, err, open_log, out, print_json
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.tools.errors import CheckFailed, Stop, UserError
@@ -70,6 +71,14 @@ def run(
     resume: Resume = False,
     run_id: Annotated[int | None, typer.Option("--run", help="Which run to resume.")] = None,
     report: Report = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare ways to propose, separated by commas, each in a study of its own: llm, form, one-shot, "
+            "no-tools, drill, attribution, random, llm-without:effects, llm-rows:30, file:claims.yaml."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="With --arms: how many seeds each arm runs with.")] = 3,
     db: Db = DB,
     study: Study = None,
     quiet: Quiet = False,
@@ -87,6 +96,8 @@ def run(
         lakatos run my_behaviour.yaml --max-seconds 600
 
         lakatos run --resume
+
+        lakatos run ioi --arms drill,attribution,random --seeds 5 --max-forwards 20000
     """
     from lakatos.agent.run import investigate
     from lakatos.agent.run import resume as go_on
@@ -97,6 +108,8 @@ def run(
     if resume == (behaviour is not None) or (run_id is not None and not resume):
         raise UserError("Name a behaviour to investigate (`lakatos run ioi`), or give --resume, and not both.")
     db = database_path(db)
+    if arms is not None:
+        return compare_arms(behaviour, arms, seeds, fields, db, quiet=quiet, as_json=as_json)
     watcher = Silent() if quiet else RichWatcher(err())
     try:
         if resume:
