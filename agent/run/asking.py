@@ -86,6 +86,7 @@ class Asking:
                 raise Stop("interrupted")
             return Ended(None, row.id, str(ended), ended.permanent)
         how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
+        how |= {"cached": True} if ended.cached else {}
         if any(how.values()):
             self._run.store.event(self._run.run_id, "answered", {"call": row.id, **how})
         return Ended(ended.text, row.id, "")
