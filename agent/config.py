@@ -129,6 +129,11 @@ class RunConfig(Limits):
     claims: str | None = Field(None, description="YAML file with hypotheses, for --proposer file.")
     allow_absent: bool = Field(False, description="Go on although the model does not show the behaviour.")
     llm_model: str | None = Field(None, description="Model name at the LLM endpoint, for --proposer llm.")
+    llm_style: Literal["tools", "form", "prompt"] = Field(
+        "tools",
+        description="How the LLM is asked: tools (it explores by calling tools), form (narrow questions one at a time, "
+        "for small models), prompt (one prompt a round with all tables).",
+    )
     llm_price_in: float | None = Field(
         None, ge=0, description="Price of a million tokens sent to the LLM, for the record of what a run cost."
     )

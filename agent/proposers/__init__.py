@@ -7,6 +7,7 @@ chance          any components at all: the control arm
 file            a person's own claims
 replication     what the study has confirmed, on other prompt families
 language_model  a language model;  schema: the form of its proposals;  briefing: what it is told
+form            a language model, asked narrow questions one at a time
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lakatos.agent.proposers.briefing import proposal_prompt, shortened, verdict
 from lakatos.agent.proposers.chance import at_random, chance
 from lakatos.agent.proposers.drill import STAGES, drill
 from lakatos.agent.proposers.file import file, from_file
+from lakatos.agent.proposers.form import form
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
 from lakatos.agent.proposers.protocol import (
     Ended,
@@ -41,12 +43,18 @@ PROPOSERS: Mapping[str, Proposer] = {
     "replication": replication,
     "random": chance,
 }
+STYLES: Mapping[str, Proposer] = {  # how a language model is asked
+    "tools": language_model,
+    "form": form,
+    "prompt": language_model,
+}
 ROUNDS: Mapping[str, int] = {"drill": len(STAGES)}  # that a proposer needs; others need one
 
 __all__ = [
     "ATTEMPTS",
     "PROPOSERS",
     "ROUNDS",
+    "STYLES",
     "Ended",
     "Explored",
     "Proposal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from lakatos.agent.proposers import PROPOSERS, Explored, Proposal, Requests, Searched
+from lakatos.agent.proposers import PROPOSERS, STYLES, Explored, Proposal, Requests, Searched
 from lakatos.agent.run.asking import Asking
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.searching import Searching
@@ -38,7 +38,8 @@ def _asked(run: Context, round_: int) -> tuple[list[Proposal], int | None]:
     """What the proposer puts forward; what it searched for is appended, with what that cost."""
     view = RunView(run, round_)
     try:
-        found = PROPOSERS[run.config.proposer](view)
+        config = run.config
+        found = (STYLES[config.llm_style] if config.proposer == "llm" else PROPOSERS[config.proposer])(view)
     except Stop:
         if view.searching.forwards:
             run.store.event(run.run_id, "searching", {"round": round_}, view.searching.forwards, view.searching.seconds)

@@ -195,7 +195,10 @@ class RunReader(RowReader):
         return changed
 
     def calls(
-        self, run_id: int, round_: int | None = None, purpose: Literal["propose", "interpret"] | None = None
+        self,
+        run_id: int,
+        round_: int | None = None,
+        purpose: Literal["propose", "question", "interpret"] | None = None,
     ) -> list[m.LLMCall]:
         """A run's requests to a language model, in order: all, or those of a round, or for a purpose."""
         where = [m.LLMCall.run_id == run_id]

@@ -27,7 +27,7 @@ _KINDS: Final = (
 _ONCE: Final = ("started", "checked", "explored", "finished")
 _AT_MOST_ONCE: Final = (*_ONCE, EXPLAINED)
 _WISHES: Final = tuple(f"asked to {wish}" for wish in WISHES)
-_PURPOSES: Final = ("propose", "interpret")
+_PURPOSES: Final = ("propose", "question", "interpret")
 _ANNOUNCED: Final = {"propose": 3, "interpret": 2}  # versions of the prompts since which a request is logged before it
 _NEAR: Final = 1e-3  # relative: two passes over the same pairs, in other batches
 
@@ -127,7 +127,7 @@ def call_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         counted = version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0)  # what a failure cost
         if call.error is not None and (call.tokens_in or call.tokens_out) and not counted:
             yield f"{here}: failed, and has tokens of an answer"
-        if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose == "propose"):
+        if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose != "interpret"):
             yield f"{here}: its request is not one to {call.purpose}"
         yield from _announced(call, asking, log)
         name, _, version = call.prompt.partition("@")
