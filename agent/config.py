@@ -164,6 +164,11 @@ class RunConfig(Limits):
     llm_seed: int | None = Field(
         None, ge=0, lt=2**63, description="Sent to the LLM where given, for servers that can repeat an answer."
     )
+    llm_cache: bool = Field(
+        False,
+        description="Keep the LLM's answers beside the database by exact request, and use them again: a re-run is "
+        "free, and says the same.",
+    )
     llm_reasoning_effort: str | None = Field(
         None, pattern="^[a-z]{1,20}$", description="Sent to the LLM where given: low, medium, high, ..."
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lakatos.tools.intervention import Base, Intervention
 
 Proposal = dict[str, Any]  # of the form of `lakatos.tools.claim.Hypothesis`, not yet judged
-Purpose = Literal["propose", "interpret", "investigate", "criticise"]
+Purpose = Literal["propose", "question", "interpret", "investigate", "criticise"]
 
 
 @dataclass(frozen=True)

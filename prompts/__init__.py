@@ -1,6 +1,7 @@
 """What is said to the language model: *.md files with front matter, rendered strictly.
 
     propose    asks for the next hypotheses
+    question   asks one narrow question about the next hypothesis
     interpret  asks for prose about verdicts that are already fixed
 
 A prompt file begins with YAML between `---` lines: `version`, and `variables` (all must be given, and no others).

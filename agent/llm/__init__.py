@@ -3,7 +3,7 @@
 What comes back is text from a stranger. It is logged, parsed as data, and never run.
 
 protocol  messages, a reply, tool calls, a failure, and what they cost
-chosen    the language model that a configuration names, and the double
+chosen    the language model that a configuration names, and the double;  cache: answers that are kept
 client    what is asked again, and what is asked otherwise
 forms     what is wanted of a server: JSON, calls, or words about either
 http      one request within a deadline and a number of bytes
@@ -21,6 +21,7 @@ from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.agent.llm.answers import estimated_tokens
+    from lakatos.agent.llm.cache import CachedLLM
     from lakatos.agent.llm.chosen import ScriptedLLM, language_model
     from lakatos.agent.llm.client import OpenAILLM
     from lakatos.agent.llm.protocol import LLM, Abandoned, LLMFailure, Message, Reply, ToolCall
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LLM",
     "Abandoned",
+    "CachedLLM",
     "LLMFailure",
     "Message",
     "OpenAILLM",
@@ -42,6 +44,7 @@ __getattr__ = lazily(
     __name__,
     {
         "Abandoned": "protocol",
+        "CachedLLM": "cache",
         "LLM": "protocol",
         "LLMFailure": "protocol",
         "Message": "protocol",

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from lakatos.agent.config import RunConfig
+from lakatos.agent.llm.cache import CachedLLM
 from lakatos.agent.llm.calls import numbered
 from lakatos.agent.llm.client import OpenAILLM
 from lakatos.agent.llm.protocol import LLM, LLMFailure, Message, Reply, ToolCall
 from lakatos.tools.errors import UserError
 
 
-def language_model(config: RunConfig, say: Callable[[str], None] | None = None) -> LLM:
+def language_model(
+    config: RunConfig, say: Callable[[str], None] | None = None, cache: Path | None = None, anew: bool = False
+) -> LLM:
     """The language model that a configuration names, whose server has been found to be there.
 
     Args:
         config: names it.
         say: is told which key goes to which host.
+        cache: where its answers are kept, if the configuration wants that.
+        anew: the answers that were kept are not used: they were of no use.
 
     Raises:
-        UserError: no model is named, a key is missing, or nothing answers at the address.
+        UserError: no model is named, a key is missing, nothing answers at the address, or no answers can be kept there.
     """
     if config.llm_model is None:
         raise UserError("--proposer llm needs --llm-model NAME (and --llm-base-url for a server of your own).")
@@ -38,7 +44,7 @@ def language_model(config: RunConfig, say: Callable[[str], None] | None = None) 
     if say is not None:
         say(llm.route)
     llm.check()
-    return llm
+    return CachedLLM(llm, cache, anew=anew) if config.llm_cache and cache is not None else llm
 
 
 class ScriptedLLM:

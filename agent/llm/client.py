@@ -72,6 +72,11 @@ class OpenAILLM:
         self._wait = wait
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What is sent with every request, besides its form."""
+        return {**self._settings, "max_output": self._max_output}
+
+    @property
     def route(self) -> str:
         """Which key goes to which host, in a line."""
         return self.endpoint.route

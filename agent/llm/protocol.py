@@ -27,6 +27,7 @@ class Reply(NamedTuple):
     form: str = ""  # how JSON or calls were asked for: "json_schema", "json_object", "words", "tools"; "" where not
     raw: str = ""  # the whole answer, where `text` was taken out of it; else ""
     calls: tuple[ToolCall, ...] = ()  # of the tools that were offered, or of others; `text` is what was said besides
+    cached: bool = False  # an answer that was kept: nobody was asked, and it costs nothing
 
 
 class LLMFailure(Exception):

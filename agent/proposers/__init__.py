@@ -8,6 +8,7 @@ file            a person's own claims
 replication     what the study has confirmed, on other prompt families
 investigator    a language model that explores with tools
 outside         somebody else's agent, by way of the log
+form            a language model, asked narrow questions one at a time
 language_model  a language model, asked once a round;  schema: the form of its proposals;  briefing: what it is told
 """
 
@@ -21,6 +22,7 @@ from lakatos.agent.proposers.briefing import proposal_prompt
 from lakatos.agent.proposers.chance import at_random, chance
 from lakatos.agent.proposers.drill import STAGES, drill
 from lakatos.agent.proposers.file import file, from_file
+from lakatos.agent.proposers.form import form
 from lakatos.agent.proposers.investigator import CALLS, investigator
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
 from lakatos.agent.proposers.outside import answer_waiting, outside
@@ -36,7 +38,11 @@ PROPOSERS: Mapping[str, Proposer] = {
     "replication": replication,
     "random": chance,
 }
-STYLES: Mapping[str, Proposer] = {"tools": investigator, "prompt": language_model}  # of asking a language model
+STYLES: Mapping[str, Proposer] = {  # of asking a language model
+    "tools": investigator,
+    "form": form,
+    "prompt": language_model,
+}
 ROUNDS: Mapping[str, int] = {
     "drill": len(STAGES),
     "tools": 16,

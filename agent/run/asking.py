@@ -24,10 +24,12 @@ from lakatos.tools.records import content_hash
 
 _FOR: Final[dict[str, str]] = {
     "propose": "for hypotheses",
+    "question": "one question of a hypothesis",
     "interpret": "what the verdicts mean",
     "investigate": "what to do next",
     "criticise": "what could break it",
 }
+_PUT_FORWARD: Final[tuple[Purpose, ...]] = ("propose", "question")  # what hypotheses come from
 ABANDONED: Final = "abandoned by Ctrl-C"  # the error of a request that nobody waited for
 
 
@@ -54,7 +56,7 @@ class Asking:
             Stop: a limit of the run is reached, or the user interrupted.
         """
         before = self._run.store.calls(self._run.run_id, round_, purpose)
-        given_up = self._given_up(round_) if purpose == "propose" else 0
+        given_up = self._given_up(round_) if purpose in _PUT_FORWARD else 0
         known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
         if known:
             return Ended(known[0].response, known[0].id, "")
@@ -160,6 +162,7 @@ class Asking:
                 raise Stop("interrupted")
             return Ended(None, row.id, str(ended), ended.permanent)
         how = {"form": ended.form, "finish": ended.finish, "estimated": ended.estimated, "raw": ended.raw}
+        how |= {"cached": True} if ended.cached else {}
         if any(how.values()):
             self._run.store.event(self._run.run_id, "answered", {"call": row.id, **how})
         return Ended(ended.text, row.id, "", calls=ended.calls)
@@ -188,7 +191,7 @@ class Asking:
 
     def give_up(self, round_: int, why: str) -> NoReturn:
         """A run whose language model says nothing usable has failed, and says so; those attempts are over."""
-        attempts = len(self._run.store.calls(self._run.run_id, round_, "propose"))
+        attempts = sum(len(self._run.store.calls(self._run.run_id, round_, purpose)) for purpose in _PUT_FORWARD)
         tried = attempts - self._given_up(round_)
         reason = f"{self._run.llm.name} gave no usable answer in {tried} attempt{'s' * (tried != 1)}: {why}"
         told = {"reason": reason, "round": round_, "attempts": attempts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lakatos.agent.config import Limits, RunConfig
@@ -78,7 +79,10 @@ class Context:
             UserError: its address or its key is wrong.
         """
         if self._llm is None:
-            self._llm = language_model(self.config, self.watcher.say)
+            # a run that failed for want of a usable answer is not given the unusable ones again
+            anew = any("attempts" in event.payload for event in self.store.events(self.run_id, "failed"))
+            kept = answers(str(self.store.engine.url.database or ""))
+            self._llm = language_model(self.config, self.watcher.say, kept, anew)
         return self._llm
 
     def entries(self) -> list[Entry]:
@@ -130,6 +134,12 @@ class Context:
     def log(self, kind: str, payload: dict[str, Any], forwards: float, began: float) -> None:
         """Append what a step showed, with what it cost; `began` is by `Interruptions.clock`."""
         self.store.event(self.run_id, kind, payload, forwards, self.interruptions.clock() - began)
+
+
+def answers(db: str) -> Path:
+    """Where a language model's answers are kept: beside a SQLite file, else in the working folder."""
+    local = db.removeprefix("sqlite:///")
+    return Path(f"{local if local and '://' not in local else 'lakatos'}.answers")
 
 
 def null_seed(seed: str) -> int:

@@ -21,7 +21,7 @@ from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposers import rounds
 from lakatos.agent.run.beginning import begin
 from lakatos.agent.run.concluding import ask_for_prose, conclude
-from lakatos.agent.run.context import Context
+from lakatos.agent.run.context import Context, answers
 from lakatos.agent.run.explaining import explain
 from lakatos.agent.run.exploring import check, explore
 from lakatos.agent.run.investigation import Investigation
@@ -113,7 +113,7 @@ def investigate(
     watcher = watcher or Silent()
     config = with_proposer(config or RunConfig(), watcher.say, llm)
     if config.proposer == "llm" and llm is None:
-        llm = language_model(config, watcher.say)
+        llm = language_model(config, watcher.say, answers(db))
     store = open_store(db, study=study, secret_seed=None if config.seed is None else str(config.seed))
     seed = str(config.seed) if config.seed is not None else secrets.token_hex(16)
     run_id, model = begin(store, behaviour, config, seed, load, watcher.say)

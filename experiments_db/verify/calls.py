@@ -15,7 +15,8 @@ from lakatos.prompts import load_prompt, version_of
 from lakatos.tools.records import content_hash
 
 _CONVERSING: Final = ("investigate", "criticise")
-_PURPOSES: Final = ("propose", "interpret", *_CONVERSING)
+_PURPOSES: Final = ("propose", "question", "interpret", *_CONVERSING)
+_BY_SCHEMA: Final = ("propose", "question")
 _ANNOUNCED: Final = {"propose": 3, "interpret": 2}  # versions of the prompts since which a request is logged before it
 
 
@@ -40,7 +41,7 @@ def call_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         counted = version_of(call.prompt) >= _ANNOUNCED.get(call.purpose, 0)  # what a failure cost
         if call.error is not None and (call.tokens_in or call.tokens_out) and not counted:
             yield f"{here}: failed, and has tokens of an answer"
-        if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose == "propose"):
+        if not call.request["messages"] or bool(call.request["schema"]) != (call.purpose in _BY_SCHEMA):
             yield f"{here}: its request is not one to {call.purpose}"
         if ("after" in call.request) != (call.purpose in _CONVERSING):
             yield f"{here}: is part of a conversation, or is none, unlike a request to {call.purpose}"

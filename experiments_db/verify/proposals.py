@@ -10,6 +10,7 @@ from lakatos.experiments_db.verify.log import WholeLog, explores
 from lakatos.prompts import version_of
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.claim import Hypothesis, claim_hash, control_names, describe, read_hypothesis, read_proposals
+from lakatos.tools.claim.drafts import Exchange, drafted
 from lakatos.tools.errors import ProposalError, UserError
 from lakatos.tools.evidence import Prediction
 
@@ -40,7 +41,7 @@ def proposal_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         yield f"runs row {run.id}: has {max(rounds)} rounds, and {most} were configured"
     if run.proposer == "llm" and not explores(run):
         over = any(event.kind == "finished" for event in log.of_run("events", run.id))
-        asked = {c.round for c in log.of_run("llm_calls", run.id) if c.purpose == "propose"} if over else set()
+        asked = {c.round for c in log.of_run("llm_calls", run.id) if c.purpose == _purpose(run)} if over else set()
         for number in sorted({*rounds, *asked}):
             yield from _answer(run, number, rounds.get(number, []), log)
 
@@ -111,13 +112,25 @@ def _twin(read: Hypothesis, refusal: m.Refusal, run: m.Run, log: WholeLog) -> m.
     return None
 
 
+def _purpose(run: m.Run) -> str:
+    """What a run asks its language model in order to get hypotheses."""
+    return "question" if (run.config or {}).get("llm_style") == "form" else "propose"
+
+
 def _answer(run: m.Run, number: int, proposals: list[m.Proposal], log: WholeLog) -> Iterator[str]:
     """The proposals of a round are what its answer says."""
     here = f"proposals row {proposals[0].id}" if proposals else f"runs row {run.id}"
-    calls = [c for c in log.of_run("llm_calls", run.id) if (c.round, c.purpose) == (number, "propose")]
+    calls = [c for c in log.of_run("llm_calls", run.id) if (c.round, c.purpose) == (number, _purpose(run))]
     answered = [c for c in calls if c.response is not None]
     if not answered or {p.llm_call_id for p in proposals} - {answered[-1].id}:
         yield f"{here}: round {number} of run {run.id} does not come from the last answer of that round"
+        return
+    if _purpose(run) == "question":
+        given_up = [e.payload for e in log.of_run("events", run.id) if e.kind == "failed"]
+        tried = max((p["attempts"] for p in given_up if p.get("round") == number and "attempts" in p), default=0)
+        said = [Exchange(c.request["schema"], c.response) for c in calls[tried:] if c.response is not None]
+        if drafted(said, run.config["threshold"])[: run.config["hypotheses"]] != [p.proposal for p in proposals]:
+            yield f"{here}: round {number} of run {run.id} is not what its questions were answered"
         return
     text = answered[-1].response or ""
     try:

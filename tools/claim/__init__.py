@@ -10,6 +10,7 @@ schema          what a language model may propose
 hypothesis      a claim put forward: its kinds, its hash, its atoms, its opposite
 text            claims as sentences
 proposals       what proposers put forward, read
+drafts          claims made of the answers to narrow questions
 """
 
 from __future__ import annotations
