@@ -62,6 +62,7 @@ def main() -> None:
     for behaviour in options.behaviours:
         config = RunConfig(
             proposer="llm",
+            llm_style="prompt",
             llm_model=options.llm_model,
             llm_base_url=options.llm_base_url,
             llm_timeout=900,

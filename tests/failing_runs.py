@@ -201,7 +201,14 @@ class Laboratory:
             common = {"model": self.model_folder, "attribution_pairs": 2, "max_pairs": 16, "seed": 1}
             load = {"load": lambda *_, **__: self.model}
             investigate(self.behaviour, RunConfig(proposer="attribution", hypotheses=4, **common), db=str(db), **load)
-            asking = {"proposer": "llm", "llm_model": "m", "hypotheses": 2, "allow_absent": injected, "max_tokens": 1}
+            asking = {
+                "proposer": "llm",
+                "llm_style": "prompt",
+                "llm_model": "m",
+                "hypotheses": 2,
+                "allow_absent": injected,
+                "max_tokens": 1,
+            }
             behaviour = self._injected() if injected else self.behaviour
             with suppress(Stop):
                 investigate(behaviour, RunConfig(**common, **asking), db=str(db), llm=ScriptedLLM([]), **load)

@@ -63,7 +63,7 @@ def write_full_log(db, behaviour, model):
     ):
         investigate(behaviour, RunConfig(proposer="attribution", hypotheses=8, **common), db=db)
         llm = ScriptedLLM([LLMFailure("busy"), ANSWER, "Prose about it."])
-        investigate(behaviour, RunConfig(proposer="llm", hypotheses=6, **common), db=db, llm=llm)
+        investigate(behaviour, RunConfig(proposer="llm", llm_style="prompt", hypotheses=6, **common), db=db, llm=llm)
         with suppress(UserError):  # the behaviour is not there: that is part of the record
             investigate(behaviour, RunConfig(**common | {"model": f"null:{model}"}), db=db)
     store = open_store(db)

@@ -99,9 +99,6 @@ def run(
 
         lakatos run ioi --arms drill,attribution,random --seeds 5 --max-forwards 20000
     """
-    from lakatos.agent.run import investigate
-    from lakatos.agent.run import resume as go_on
-    from lakatos.agent.watch import RichWatcher, Silent
     from lakatos.experiments_db import open_store
     from lakatos.experiments_db.report import write_report
 
@@ -110,15 +107,29 @@ def run(
     db = database_path(db)
     if arms is not None:
         return compare_arms(behaviour, arms, seeds, fields, db, quiet=quiet, as_json=as_json)
+    found = _found(behaviour, run_id, fields, db, study, quiet=quiet)
+    if found is None:
+        return 130
+    store = open_store(db, create=False, study=found.run.study)
+    target = write_report(store, found.run.id, Path(report) if report else _report_path(db, found.run.id))
+    _print_finished(store, found, db, target, as_json)
+    return 0
+
+
+def _found(
+    behaviour: str | None, run_id: int | None, fields: dict[str, Any], db: str, study: str | None, *, quiet: bool
+) -> Investigation | None:
+    """What a run comes to: of a behaviour; or, without one, a run that goes on. None: Ctrl-C has killed it."""
+    from lakatos.agent.run import investigate, resume
+    from lakatos.agent.watch import RichWatcher, Silent
+
     watcher = Silent() if quiet else RichWatcher(err())
     try:
-        if resume:
-            limits = _new_limits(fields)
-            chosen = run_id if run_id is not None else _unfinished(open_log(db, study))
-            found = go_on(chosen, db=db, watcher=watcher, limits=limits)
-        else:
-            assert behaviour is not None
-            found = investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
+        if behaviour is not None:
+            return investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
+        limits = _new_limits(fields)
+        chosen = run_id if run_id is not None else _unfinished(open_log(db, study))
+        return resume(chosen, db=db, watcher=watcher, limits=limits)
     except Stop as stop:
         raise Stop(f"{stop}; nothing is lost: `{_to_resume(run_id, db, study)}` goes on") from stop
     except CheckFailed as failed:
@@ -127,13 +138,9 @@ def run(
         again = _to_resume(run_id, db, study)
         told = f"lakatos: killed. What was measured is in the log; `{again}` goes on."
         err().print(told, markup=False, highlight=False)
-        return 130
+        return None
     finally:
         watcher.close()
-    store = open_store(db, create=False, study=found.run.study)
-    target = write_report(store, found.run.id, Path(report) if report else _report_path(db, found.run.id))
-    _print_finished(store, found, db, target, as_json)
-    return 0
 
 
 def _print_finished(store: Store, found: Investigation, db: str, report: Path, as_json: bool) -> None:

@@ -29,7 +29,7 @@ _FOR: Final[dict[str, str]] = {
     "investigate": "what to do next",
     "criticise": "what could break it",
 }
-_PUT_FORWARD: Final[tuple[Purpose, ...]] = ("propose", "question")  # what hypotheses come from
+_PUT_FORWARD: Final[tuple[Purpose, ...]] = ("propose", "question", "investigate", "criticise")  # for hypotheses
 ABANDONED: Final = "abandoned by Ctrl-C"  # the error of a request that nobody waited for
 
 
@@ -249,5 +249,8 @@ def _said_before(calls: Mapping[int, LLMCall], after: int | None) -> list[Messag
 
 
 def _estimated(messages: Sequence[Message], form: Any) -> int:
-    """Tokens of a request: of what is said, and of the form in which an answer is wanted, or the tools."""
-    return estimated_tokens(len(json.dumps([*messages, form], ensure_ascii=False).encode("utf-8", "replace")))
+    """Tokens of a request: of what is said and called, and of the form in which an answer is wanted, or the tools."""
+    said = [message["content"] or "" for message in messages]
+    forms = [form, *(message.get("tool_calls") for message in messages)]
+    said += [json.dumps(own) for own in forms if own is not None]
+    return estimated_tokens(sum(len(text.encode("utf-8", "replace")) for text in said))

@@ -4,6 +4,7 @@ tables        the tables;  row: what they have in common;  migrations: how they 
 database      engines, and what differs between SQLite and PostgreSQL
 stored        rows as they lie in the database, decoded one by one;  unreadable: the error where one cannot be
 rows          rows as they were appended, the ledger, the log of one moment
+turns         answers of language models that call tools
 hypotheses    what the log holds of hypotheses;  runs: of runs;  reader: both, as records
 records       what a reader gets
 log           the only writer: appends rows and chains their hashes;  appending: one append;  clock: when

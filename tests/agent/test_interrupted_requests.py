@@ -49,7 +49,14 @@ def begin(toy, db):
     def start(*steps):
         server = Server(Mode("own", "as a test says", steps))
         server.__enter__()
-        options = {"--model": model, "--proposer": "llm", "--llm-model": "m", "--llm-base-url": server.url, "--db": db}
+        options = {
+            "--model": model,
+            "--proposer": "llm",
+            "--llm-style": "prompt",
+            "--llm-model": "m",
+            "--llm-base-url": server.url,
+            "--db": db,
+        }
         options |= {"--seed": 1, "--attribution-pairs": 2, "--max-pairs": 16, **LIMITS}
         words = [str(word) for option in options.items() for word in option]
         process = Forked("run", behaviour, *words)
@@ -208,7 +215,7 @@ class Interrupting(ScriptedLLM):
 )
 def test_ctrl_c_stops_a_run_whatever_it_asks_and_going_on_asks_that_again(toy, db, answers, at):
     behaviour, model = toy
-    config = RunConfig(model=model, proposer="llm", seed=1, attribution_pairs=2, max_pairs=16)
+    config = RunConfig(model=model, proposer="llm", llm_style="prompt", seed=1, attribution_pairs=2, max_pairs=16)
     with pytest.raises(Stop, match="interrupted"):
         investigate(behaviour, config, db=db, llm=Interrupting(answers, at))
     store = open_store(db)
@@ -235,7 +242,7 @@ def test_ctrl_c_just_before_a_request_sends_none(toy, db):
             os.kill(os.getpid(), signal.SIGINT)
         return stored
 
-    config = RunConfig(model=model, proposer="llm", seed=1, attribution_pairs=2, max_pairs=16)
+    config = RunConfig(model=model, proposer="llm", llm_style="prompt", seed=1, attribution_pairs=2, max_pairs=16)
     with mock.patch.object(Store, "event", event), pytest.raises(Stop, match="interrupted"):
         investigate(behaviour, config, db=db, llm=llm)
     assert llm.asked == open_store(db).all(m.LLMCall) == []

@@ -467,7 +467,7 @@ def test_how_the_llm_is_reached_can_change_when_a_run_is_resumed():
 
 
 def configured(server):
-    return RunConfig(proposer="llm", llm_model="m", llm_base_url=server.url)
+    return RunConfig(proposer="llm", llm_style="prompt", llm_model="m", llm_base_url=server.url)
 
 
 def test_a_server_that_is_there_is_found_and_the_key_s_way_is_said():

@@ -56,7 +56,14 @@ def test_each_request_is_announced_and_its_cost_added(toy, tmp_path):
     answer = '{"hypotheses": [{"claim": "m2@END carries toy (denoising, logit_diff, >= 10% of gap)", "rationale": ""}]}'
     watcher = Noting()
     config = RunConfig(
-        model=model, proposer="llm", seed=1, attribution_pairs=2, max_pairs=16, llm_price_in=1e6, llm_price_out=2e6
+        model=model,
+        proposer="llm",
+        llm_style="prompt",
+        seed=1,
+        attribution_pairs=2,
+        max_pairs=16,
+        llm_price_in=1e6,
+        llm_price_out=2e6,
     )
     run = investigate(
         behaviour, config, db=str(tmp_path / "a.db"), llm=ScriptedLLM([answer, "So."]), watcher=watcher

@@ -112,7 +112,14 @@ def test_a_file_that_is_damaged_meanwhile_is_named(tmp_path):
 
 
 def configured(server, model, **more):
-    common = {"model": model, "proposer": "llm", "llm_model": "m", "llm_base_url": server.url, "llm_cache": True}
+    common = {
+        "model": model,
+        "proposer": "llm",
+        "llm_style": "prompt",
+        "llm_model": "m",
+        "llm_base_url": server.url,
+        "llm_cache": True,
+    }
     return RunConfig(**common, seed=1, attribution_pairs=2, **more)
 
 

@@ -51,6 +51,7 @@ def run_with(toy, tmp_path):
         fields = {
             "model": model,
             "proposer": "llm",
+            "llm_style": "prompt",
             "seed": 1,
             "attribution_pairs": 2,
             "hypotheses": 6,
@@ -121,7 +122,7 @@ def test_a_failure_between_answers_is_logged_and_survived(run_with):
 def test_no_answer_at_all_stops_the_run_and_it_can_be_resumed(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "llm.db")
-    config = RunConfig(model=model, proposer="llm", seed=1, attribution_pairs=2, max_pairs=16)
+    config = RunConfig(model=model, proposer="llm", llm_style="prompt", seed=1, attribution_pairs=2, max_pairs=16)
     with pytest.raises(UserError, match="gave no usable answer in 3 attempts: down"):
         investigate(behaviour, config, db=db, llm=ScriptedLLM([LLMFailure("down")] * 3))
     assert open_store(db).counts().proposed == 0
@@ -133,7 +134,9 @@ def test_token_limit_stops_before_the_next_call(toy, tmp_path):
     from lakatos.tools.errors import Stop
 
     behaviour, model = toy
-    config = RunConfig(model=model, proposer="llm", attribution_pairs=2, max_pairs=16, rounds=3, max_tokens=7000)
+    config = RunConfig(
+        model=model, proposer="llm", llm_style="prompt", attribution_pairs=2, max_pairs=16, rounds=3, max_tokens=7000
+    )
     llm = ScriptedLLM([ANSWER, "Prose.", ANSWER])
     with pytest.raises(Stop, match="max-tokens"):
         investigate(behaviour, config, db=str(tmp_path / "t.db"), llm=llm)
@@ -257,6 +260,7 @@ def test_a_whole_run_over_http_with_the_real_client(toy, tmp_path, serve, monkey
     config = RunConfig(
         model=model,
         proposer="llm",
+        llm_style="prompt",
         llm_model="local",
         llm_base_url=server.url,
         attribution_pairs=2,

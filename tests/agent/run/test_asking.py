@@ -32,7 +32,14 @@ def begin(toy, tmp_path):
     db = str(tmp_path / "asked.db")
 
     def run(llm, **config):
-        common = {"model": model, "proposer": "llm", "seed": 1, "attribution_pairs": 2, "max_pairs": 16}
+        common = {
+            "model": model,
+            "proposer": "llm",
+            "llm_style": "prompt",
+            "seed": 1,
+            "attribution_pairs": 2,
+            "max_pairs": 16,
+        }
         investigate(behaviour, RunConfig(**common | config), db=db, llm=llm)
 
     return db, run

@@ -30,7 +30,15 @@ def asked(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "asked.db")
     llm = ScriptedLLM([LLMFailure("no `route`\nto it"), ANSWER, HOSTILE])
-    fields = {"model": model, "proposer": "llm", "seed": 1, "attribution_pairs": 2, "hypotheses": 6, "max_pairs": 16}
+    fields = {
+        "model": model,
+        "proposer": "llm",
+        "llm_style": "prompt",
+        "seed": 1,
+        "attribution_pairs": 2,
+        "hypotheses": 6,
+        "max_pairs": 16,
+    }
     investigate(behaviour, RunConfig(**fields), db=db, llm=llm)
     return db
 
