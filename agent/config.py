@@ -129,6 +129,10 @@ class RunConfig(Limits):
     )
     attribution_pairs: int = Field(24, ge=1, le=1000, description="Exploration pairs behind the attribution tables.")
     claims: str | None = Field(None, description="YAML file with hypotheses, for --proposer file.")
+    approve: bool = Field(
+        False,
+        description="Ask a person before registering: keep, edit, drop, add; at the terminal, or on the review site.",
+    )
     allow_absent: bool = Field(False, description="Go on although the model does not show the behaviour.")
     llm_model: str | None = Field(None, description="Model name at the LLM endpoint, for --proposer llm.")
     llm_style: Literal["tools", "form", "prompt"] = Field(

@@ -29,6 +29,10 @@ class Watcher(Protocol):
         """What the run's language model has cost so far; no money where the run was told no price."""
         ...
 
+    def asked(self, question: str) -> str:
+        """A line that a person types."""
+        ...
+
     def close(self) -> None:
         """The run has ended or stopped."""
         ...
@@ -48,6 +52,10 @@ class Silent:
 
     def spent(self, tokens: int, money: float | None) -> None:
         """See `Watcher`."""
+
+    def asked(self, question: str) -> str:
+        """See `Watcher`."""
+        return input(question)
 
     def close(self) -> None:
         """See `Watcher`."""
@@ -97,6 +105,14 @@ class RichWatcher:
     def spent(self, tokens: int, money: float | None) -> None:
         """See `Watcher`."""
         self._spent = tokens_and_money(tokens, money)
+
+    def asked(self, question: str) -> str:
+        """See `Watcher`."""
+        self.live.stop()
+        try:
+            return self.console.input(question)
+        finally:
+            self.live.start()
 
     def close(self) -> None:
         """See `Watcher`."""

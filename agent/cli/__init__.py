@@ -2,7 +2,7 @@
 
 command     the command itself, and its exit status
 options     what the commands have in common
-run         lakatos run;  arms: with --arms
+run         lakatos run;  arms: with --arms;  approving: with --approve
 log         lakatos runs, log, show, correct, export
 mechanism   lakatos mechanism;  mechanism_tables: how it is printed
 behaviours  lakatos behaviours;  checking: what it finds

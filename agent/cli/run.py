@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakatos.agent.cli.approving import at_the_terminal
 from lakatos.agent.cli.arms import compare_arms
 from lakatos.agent.cli.options import DB, Db, Json, Quiet, Study, database_path, err, open_log, out, print_json
 from lakatos.agent.config import Limits, RunConfig
@@ -124,12 +126,14 @@ def _found(
     from lakatos.agent.watch import RichWatcher, Silent
 
     watcher = Silent() if quiet else RichWatcher(err())
+    approver = at_the_terminal(err(), watcher.asked) if sys.stdin.isatty() else None
     try:
         if behaviour is not None:
-            return investigate(behaviour, RunConfig.checked(fields), db=db, study=study, watcher=watcher)
+            config = RunConfig.checked(fields)
+            return investigate(behaviour, config, db=db, study=study, watcher=watcher, approver=approver)
         limits = _new_limits(fields)
         chosen = run_id if run_id is not None else _unfinished(open_log(db, study))
-        return resume(chosen, db=db, watcher=watcher, limits=limits)
+        return resume(chosen, db=db, watcher=watcher, limits=limits, approver=approver)
     except Stop as stop:
         raise Stop(f"{stop}; nothing is lost: `{_to_resume(run_id, db, study)}` goes on") from stop
     except CheckFailed as failed:

@@ -10,6 +10,7 @@ investigation  what a run came to: its mechanism
 proposing      the proposer, and what it sees of the run;  asking: its requests to a language model
 searching      exploration prompts, open to a proposer that searches
 attending      calls of an agent outside, answered between draws
+approving      a person between proposing and registering
 registering    proposals judged: a slot, or a refusal
 testing        registered claims tested, draw by draw;  extending: tests that ended, gone on with
 explaining     how much of the behaviour the confirmed nodes make up together

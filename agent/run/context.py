@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lakatos.agent.config import Limits, RunConfig
 from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.run.interruptions import Interruptions
+from lakatos.agent.view import Proposal
 from lakatos.agent.watch import Watcher
 from lakatos.experiments_db.log import Entry, exploration_seed
 from lakatos.experiments_db.store import Store
@@ -32,10 +33,12 @@ class Context:
         model: LoadedModel | None = None,
         load: Callable[..., LoadedModel] = load_model,
         limits: dict[str, Any] | None = None,
+        approver: Callable[[str, Sequence[Proposal]], tuple[str, list[Proposal]]] | None = None,
     ) -> None:
         self.store = store
         self.run_id = run_id
         self.watcher = watcher
+        self.approver = approver  # who is asked before claims are registered; None: whoever looks at the review site
         self.row = store.run_row(run_id)
         changed = Limits.checked(store.limits(run_id) | (limits or {}))
         self.config = RunConfig.model_validate(self.row.config | changed.model_dump(exclude_unset=True))

@@ -19,6 +19,7 @@ from langgraph.types import Command
 from lakatos.agent.config import RunConfig
 from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.proposers import rounds
+from lakatos.agent.run.approving import Approver
 from lakatos.agent.run.beginning import begin
 from lakatos.agent.run.concluding import ask_for_prose, conclude
 from lakatos.agent.run.context import Context, answers
@@ -90,6 +91,7 @@ def investigate(
     watcher: Watcher | None = None,
     llm: LLM | None = None,
     load: Callable[..., LoadedModel] = load_model,
+    approver: Approver | None = None,
 ) -> Investigation:
     """Run one investigation to its end.
 
@@ -101,6 +103,7 @@ def investigate(
         watcher: is told what happens; by default nobody is.
         llm: a language model to use instead of the one that `config` names.
         load: boots the model: `load_model`, or your own for a model it does not know.
+        approver: is asked, with `config.approve`, before claims are registered; by default the review site is.
 
     Returns:
         The mechanism as far as it is confirmed, with the run's record as `run`.
@@ -117,7 +120,8 @@ def investigate(
     store = open_store(db, study=study, secret_seed=None if config.seed is None else str(config.seed))
     seed = str(config.seed) if config.seed is not None else secrets.token_hex(16)
     run_id, model = begin(store, behaviour, config, seed, load, watcher.say)
-    return _go(store, run_id, "started", watcher, llm, model)
+    run = Context(store, run_id, watcher, llm, model=model, load=load, approver=approver)
+    return _go(run, "started", {})
 
 
 def resume(
@@ -128,6 +132,7 @@ def resume(
     llm: LLM | None = None,
     limits: dict[str, Any] | None = None,
     load: Callable[..., LoadedModel] = load_model,
+    approver: Approver | None = None,
 ) -> Investigation:
     """Go on with a run that was stopped or killed. What it spent stays spent.
 
@@ -140,21 +145,13 @@ def resume(
     store = open_store(db, create=False, run=run_id)
     if store.run(run_id).status == "finished":
         raise UserError(f"Run {run_id} has finished; `lakatos log --run {run_id}` shows it.")
-    return _go(store, run_id, "resumed", watcher or Silent(), llm, None, limits or {}, load)
+    run = Context(store, run_id, watcher or Silent(), llm, load=load, limits=limits or {}, approver=approver)
+    return _go(run, "resumed", limits or {})
 
 
-def _go(
-    store: Store,
-    run_id: int,
-    how: str,
-    watcher: Watcher,
-    llm: LLM | None,
-    model: LoadedModel | None,
-    limits: dict[str, Any] | None = None,
-    load: Callable[..., LoadedModel] = load_model,
-) -> Investigation:
-    run = Context(store, run_id, watcher, llm, model=model, load=load, limits=limits or {})
-    store.event(run_id, how, {"limits": limits or {}, "pid": os.getpid()})
+def _go(run: Context, how: str, limits: dict[str, Any]) -> Investigation:
+    store, run_id = run.store, run.run_id
+    store.event(run_id, how, {"limits": limits, "pid": os.getpid()})
     thread = {"configurable": {"thread_id": run.row.digest}, "recursion_limit": _MANY}
     try:
         if run.config.proposer == "llm":
@@ -184,7 +181,7 @@ def _go(
         store.event(run_id, "failed", {"reason": f"{type(error).__name__}: {error}"})
         raise
     finally:
-        watcher.close()
+        run.watcher.close()
     return Investigation.of(store, run_id)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lakatos.agent.config import RunConfig
 from lakatos.agent.proposers import Proposed, chosen
+from lakatos.agent.run.approving import approved
 from lakatos.agent.run.asking import Asking
 from lakatos.agent.run.context import Context
 from lakatos.agent.run.searching import Searching
@@ -26,7 +27,7 @@ def propose(run: Context, round_: int) -> tuple[int, bool]:
     """Ask the proposer; every proposal becomes a row, word for word.
 
     Returns:
-        How many there are; and, where there are none, whether the proposer goes on and is to be asked again.
+        How many were put forward; and, where none were, whether the proposer goes on and is to be asked again.
 
     What a proposer searched for is in the log before its proposals are, and is not searched for again.
     """
@@ -38,8 +39,8 @@ def propose(run: Context, round_: int) -> tuple[int, bool]:
         found = Proposed([proposal for stage in stages for proposal in stage["proposals"]])
     else:
         found = _asked(run, round_)
-    if found.proposals:
-        run.store.propose(run.run_id, round_, found.proposals, found.call_id)
+    if found.proposals and (kept := approved(run, round_, found.proposals)):
+        run.store.propose(run.run_id, round_, kept, found.call_id)
     return len(found.proposals), found.more
 
 

@@ -11,6 +11,7 @@ log           the only writer: appends rows and chains their hashes;  appending:
 registration  what is fixed when a claim is given its slot
 seeds         of every stream of prompts;  values: numbers of prompts, stored and as arrays
 reviews       what people say of hypotheses;  standing: what that comes to
+approvals     what a person made of drafts
 control       pausing and stopping a run from another process
 seal          what a log was, kept outside of it
 """
@@ -18,6 +19,7 @@ seal          what a log was, kept outside of it
 from __future__ import annotations
 
 from lakatos.experiments_db.log.appending import Burned, Conflict, Duplicate, StoreError
+from lakatos.experiments_db.log.approvals import APPROVED, DRAFTED, approval, approve, dropped, waiting_drafts
 from lakatos.experiments_db.log.clock import now
 from lakatos.experiments_db.log.control import WISHES, ask, asked, resumable
 from lakatos.experiments_db.log.database import open_engine
@@ -68,8 +70,10 @@ from lakatos.experiments_db.log.values import (
 )
 
 __all__ = [
+    "APPROVED",
     "CALLED",
     "DECISIONS",
+    "DRAFTED",
     "EXPLAINED",
     "GENESIS",
     "MOST_AUTHOR",
@@ -113,10 +117,13 @@ __all__ = [
     "add_review",
     "agreement",
     "append_seal",
+    "approval",
+    "approve",
     "ask",
     "asked",
     "broken_seals",
     "derive_seed",
+    "dropped",
     "exploration_seed",
     "explored_data",
     "filed",
@@ -145,4 +152,5 @@ __all__ = [
     "texts",
     "to_data",
     "turn_text",
+    "waiting_drafts",
 ]

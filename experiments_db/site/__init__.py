@@ -1,6 +1,7 @@
 """The review site.
 
 app        the routes;  pages: what each shows;  api: the same as JSON
+drafts     what waits for a person before it is registered
 mechanisms  what is confirmed, put together from the index
 addresses  what an address asks for
 blind      who visits, and what a blind visitor may not see yet

@@ -18,12 +18,13 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from lakatos.experiments_db.documents import documents, story_of
 from lakatos.experiments_db.index import Index
-from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, ask
+from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, approve, ask
 from lakatos.experiments_db.report import figures, render
 from lakatos.experiments_db.site.addresses import Chosen, Corrected, Number, PageNumber, Problem, Word, visitor
 from lakatos.experiments_db.site.api import api
 from lakatos.experiments_db.site.blind import Hidden
 from lakatos.experiments_db.site.downloads import downloads
+from lakatos.experiments_db.site.drafts import decided
 from lakatos.experiments_db.site.mechanisms import behaviour_page
 from lakatos.experiments_db.site.pages import Site
 from lakatos.experiments_db.site.pulse import pulse
@@ -205,6 +206,21 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         site.store.own_run(run_id)
         ask(site.store, run_id, wish, visitor(request).name)
         return RedirectResponse(f"/runs/{run_id}", 303)
+
+    @app.post("/runs/{run_id}/approve")
+    def approve_drafts(
+        request: Request,
+        run_id: Number,
+        csrf: Text = "",
+        author: Text = "",
+        keep: Annotated[list[int] | None, Form()] = None,
+        added: Text = "",
+    ) -> Response:
+        _genuine(request, csrf)
+        approve(site.store, run_id, *decided(site.store, run_id, keep or [], added), author)
+        answer = RedirectResponse(f"/runs/{run_id}", 303)
+        answer.headers.append("set-cookie", preference("lakatos_name", quote(author.strip()[:MOST_AUTHOR])))
+        return answer
 
     @app.post("/preferences")
     def preferences(

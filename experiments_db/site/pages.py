@@ -20,6 +20,7 @@ from lakatos.experiments_db.log import TOOL, Entry, asked
 from lakatos.experiments_db.regression import drift_document
 from lakatos.experiments_db.report import charts, figures, heat_map
 from lakatos.experiments_db.site.blind import Visitor, without_opinions
+from lakatos.experiments_db.site.drafts import drafts_of
 from lakatos.experiments_db.site.mechanisms import mechanism_of_runs
 from lakatos.experiments_db.store import Store
 from lakatos.experiments_db.verdict import FAMILIES
@@ -179,6 +180,7 @@ class Site:
             "scale": charts.common_scale(page.rows),
             "map": heat_map.counted(cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})),
             "mechanism": mechanism_of_runs(self.store, self.index, [run_id]),
+            "drafts": drafts_of(self.store, run_id) if record.status == "running" else [],
             "story": len(self.store.events(run_id, TOOL)),
             "asked": asked(self.store, run_id) if record.status == "running" else None,
             "last_heard": self.store.last_heard(run_id),

@@ -5,6 +5,7 @@
     chain          entries follow one another, name rows that are there; ids without holes, times that do not run back
     runs           studies, runs and their events; a finished run settled everything
     calls          requests to language models: numbered, announced; conversations show what tools were answered
+    approvals      what a person kept of drafts is what was proposed
     tools          calls of tools are those that somebody made; what one registers is what is proposed
     proposals      each is registered or refused, as reading it again says; an LLM's are what its answer says
     searches       a search put forward what its round proposed; what confirmed nodes explain is of fresh prompts

@@ -13,6 +13,7 @@ from lakatos.experiments_db.log import Reader
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.row import Row
 from lakatos.experiments_db.verdict import Judgement, Slot, judge
+from lakatos.experiments_db.verify.approvals import approval_lies
 from lakatos.experiments_db.verify.calls import call_lies, conversation_lies
 from lakatos.experiments_db.verify.chain import chain_lies, order_lies
 from lakatos.experiments_db.verify.comparing import UNREADABLE
@@ -58,7 +59,16 @@ def _lies(connection: sa.Connection, reader: Reader, progress: Progress) -> Iter
         yield from _of(study, slot_lies([h for h in log["hypotheses"].values() if h.study_id == study.id]))
     for run in log["runs"].values():
         yield from _of(run, run_lies(run))
-        for of_run in (event_lies, call_lies, conversation_lies, tool_lies, proposal_lies, search_lies, explained_lies):
+        for of_run in (
+            event_lies,
+            call_lies,
+            conversation_lies,
+            tool_lies,
+            approval_lies,
+            proposal_lies,
+            search_lies,
+            explained_lies,
+        ):
             yield from _of(run, of_run(run, log))
     for refusal in log["refusals"].values():
         yield from _of(refusal, refusal_lies(refusal, log))

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lakatos.experiments_db.log import Rows, Stored, Tested, exploration_seed, read_table
+from lakatos.experiments_db.log import APPROVED, DRAFTED, Rows, Stored, Tested, exploration_seed, read_table
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.log.row import Row
 from lakatos.tools.behaviour import Behaviour, PromptPair
@@ -136,6 +136,18 @@ class WholeLog:
     def _of_run(self) -> dict[str, dict[int, list[Any]]]:
         tables = ("events", "llm_calls", "proposals", "hypotheses")
         return {table: _grouped(self[table], "run_id", lambda row: row.id) for table in tables}
+
+    def put_forward(self, run: m.Run, number: int, proposals: list[m.Proposal]) -> list[dict[str, Any]]:
+        """What a round's proposer put forward, whatever a person then made of it."""
+        for event in self.of_run("events", run.id):
+            if event.kind == DRAFTED and event.payload["round"] == number:
+                return list(event.payload["put"])
+        return [proposal.proposal for proposal in proposals]
+
+    def dropped_whole(self, run: m.Run, number: int) -> bool:
+        """Whether a person kept nothing of a round."""
+        decided = [e for e in self.of_run("events", run.id) if e.kind == APPROVED and e.payload["round"] == number]
+        return bool(decided) and not decided[-1].payload["kept"]
 
     def explored_by(self, run: m.Run, n: int) -> list[PromptPair]:
         """The first pairs of a run's exploration: what every constant of its claims was measured on."""

@@ -24,7 +24,8 @@ def proposal_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     rounds: dict[int, list[m.Proposal]] = defaultdict(list)
     for proposal in log.of_run("proposals", run.id):
         here, own = f"proposals row {proposal.id}", rounds[proposal.round]
-        if proposal.place != len(own) or (not own and proposal.round != len(rounds)):
+        skipped = sum(log.dropped_whole(run, number) for number in range(1, proposal.round)) if not own else 0
+        if proposal.place != len(own) or (not own and proposal.round != len(rounds) + skipped):
             yield f"{here}: place {proposal.place} of round {proposal.round} is not the next one of run {run.id}"
         own.append(proposal)
         if proposal.id in log.hypothesis_of and proposal.id in log.refusal_of:
@@ -33,6 +34,8 @@ def proposal_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
             yield f"{here}: names a request to a language model, or lacks one, unlike the proposer of run {run.id}"
     if run.proposer in ("drill", "attribution", "random") and run.config:
         for proposal in log.of_run("proposals", run.id):
+            if proposal.proposal not in log.put_forward(run, proposal.round, [proposal]):
+                continue  # a person has added it
             if read_hypothesis(proposal.proposal, run.behaviour).claim.tested.threshold != run.config["threshold"]:
                 yield f"proposals row {proposal.id}: has another threshold than run {run.id} was configured with"
     style = (run.config or {}).get("llm_style") if run.proposer == "llm" else None
@@ -129,7 +132,9 @@ def _answer(run: m.Run, number: int, proposals: list[m.Proposal], log: WholeLog)
         given_up = [e.payload for e in log.of_run("events", run.id) if e.kind == "failed"]
         tried = max((p["attempts"] for p in given_up if p.get("round") == number and "attempts" in p), default=0)
         said = [Exchange(c.request["schema"], c.response) for c in calls[tried:] if c.response is not None]
-        if drafted(said, run.config["threshold"])[: run.config["hypotheses"]] != [p.proposal for p in proposals]:
+        if drafted(said, run.config["threshold"])[: run.config["hypotheses"]] != log.put_forward(
+            run, number, proposals
+        ):
             yield f"{here}: round {number} of run {run.id} is not what its questions were answered"
         return
     text = answered[-1].response or ""
@@ -138,5 +143,5 @@ def _answer(run: m.Run, number: int, proposals: list[m.Proposal], log: WholeLog)
         expected = read_proposals(text, alone=alone)[: run.config.get("hypotheses")]
     except ProposalError:
         expected = [{"text": text}]
-    if expected != [p.proposal for p in proposals]:
+    if expected != log.put_forward(run, number, proposals):
         yield f"{here}: round {number} of run {run.id} is not what llm_calls row {answered[-1].id} answered"

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from lakatos.experiments_db.log import CALLED, EXPLAINED, GENESIS, SEARCHED, TOOL, WISHES
+from lakatos.experiments_db.log import APPROVED, CALLED, DRAFTED, EXPLAINED, GENESIS, SEARCHED, TOOL, WISHES
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.verify.comparing import spent
 from lakatos.experiments_db.verify.log import WholeLog, explores, names
@@ -18,13 +18,13 @@ from lakatos.tools.claim import MeasuredClaim
 
 SIMULATED: Final = "simulated"  # the proposer of laboratory logs, which have no events and no configuration
 _KINDS: Final = (
-    "started", "resumed", "checked", "explored", "searching", SEARCHED, TOOL, CALLED, "offered", "asking", EXPLAINED,
-    "stopped", "failed", "finished",
+    "started", "resumed", "checked", "explored", "searching", SEARCHED, TOOL, CALLED, "offered", "asking", DRAFTED,
+    APPROVED, EXPLAINED, "stopped", "failed", "finished",
 )  # fmt: skip
 _ONCE: Final = ("started", "checked", "explored", "finished")
 _AT_MOST_ONCE: Final = (*_ONCE, EXPLAINED)
 _WISHES: Final = tuple(f"asked to {wish}" for wish in WISHES)
-_OF_OTHERS: Final = (*_WISHES, CALLED)  # what other processes may append to a run at any time
+_OF_OTHERS: Final = (*_WISHES, CALLED, APPROVED)  # what other processes may append to a run at any time
 _NEAR: Final = 1e-3  # relative: two passes over the same pairs, in other batches
 
 

@@ -94,13 +94,14 @@ def _proposed(run: m.Run, registered: dict[int, m.Event], log: WholeLog) -> Iter
         rounds.setdefault(proposal.round, []).append(proposal)
     for number, own in rounds.items():
         event = registered.get(number)
-        if event is None or event.payload["proposals"] != [p.proposal for p in own]:
+        if event is None or event.payload["proposals"] != log.put_forward(run, number, own):
             yield f"proposals row {own[0].id}: round {number} of run {run.id} is not what a call registered"
         elif {p.llm_call_id for p in own} != {event.payload["request"]}:
             yield f"proposals row {own[0].id}: does not come from the request that registered it"
     over = any(e.kind == "finished" for e in log.of_run("events", run.id))
-    if over and registered.keys() - rounds.keys():
-        lost = registered[min(registered.keys() - rounds.keys())]
+    lacking = {number for number in registered.keys() - rounds.keys() if not log.dropped_whole(run, number)}
+    if over and lacking:
+        lost = registered[min(lacking)]
         yield f"events row {lost.id}: what it registered was never proposed, and run {run.id} has finished"
     total = sum(map(len, rounds.values()))
     if total > run.config["hypotheses"]:
