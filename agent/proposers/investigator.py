@@ -127,7 +127,8 @@ class _Investigator:
         elif len(last.calls) > CALLS:
             told = f"{len(last.calls) - CALLS} more calls of that answer were dropped: at most {CALLS} are made."
             results.append({"role": "user", "content": told})
-        size = sum(_size(turn) for turn in _conversation(self.turns)) + estimated_tokens(len(json.dumps(results)))
+        beside = json.dumps([results, offered(self.without)])
+        size = sum(_size(turn) for turn in _conversation(self.turns)) + estimated_tokens(len(beside))
         if size > self.view.config.llm_context:
             return None, self._beginning(anew=True)
         return last.call_id, results
