@@ -36,10 +36,11 @@ Written by
 
     {command}
 
-Every arm investigates in a study of its own, with {hypotheses} hypotheses, {forwards:,.0f} forward passes, at most {pairs} pairs a test
-and the seeds 1 to {seeds}. **confirmed** claims, **groups** of overlapping ones, the share of the gap that confirmed nodes restore together
-(**explained**), the mean |predicted - measured| effect (**missed by**), tokens, forward passes and seconds: means over seeds. Differences from
-`{first}` are paired by seed, with Student's 95 % interval. The language model of the `llm` arms is {model}.
+Every arm investigates in a study of its own, with {hypotheses} hypotheses, {forwards:,.0f} forward passes, at most
+{pairs} pairs a test and the seeds 1 to {seeds}. **confirmed** claims, **groups** of overlapping ones, the share of the
+gap that confirmed nodes restore together (**explained**), the mean |predicted - measured| effect (**missed by**),
+tokens, forward passes and seconds: means over seeds. Differences from `{first}` are paired by seed, with Student's
+95 % interval. The language model of the `llm` arms is {model}.
 """
 COLUMNS = ("arm", "runs", "confirmed", "groups", "explained", "missed by", "registered", "passes", "tokens", "seconds")
 
