@@ -151,8 +151,8 @@ class RunConfig(Limits):
     llm_context: int = Field(
         24_000,
         ge=4_000,
-        description="Tokens of a conversation, its tools included, from which on an exploring LLM begins a new one with "
-        "its notes. Stay below the context that the server gives.",
+        description="Tokens of a conversation, its tools included, from which on an exploring LLM begins a new one, "
+        "with its notes. Stay below the context that the server gives.",
     )
     investigators: int = Field(
         1,

@@ -10,7 +10,6 @@ need no language model take part. It goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,12 +73,11 @@ def main() -> None:
             behaviour, parse_arms(names), options.seeds, RunConfig(**common), db=options.db, watcher=watcher
         )
         parts.append((f"{behaviour} (SmolLM2-135M)", compared(found)))
-    with tempfile.TemporaryDirectory() as folder:
-        for planted in PLANTED:
-            config = RunConfig(model=f"planted:{planted}", **common)
-            own = ",".join([names, *(f"file:{path}" for path in _known(planted, Path(folder)))])
-            found = run_arms(BEHAVIOUR, parse_arms(own), options.seeds, config, db=options.db, watcher=watcher)
-            parts.append((f"planted: {planted}", compared([_named(o) for o in found])))
+    for planted in PLANTED:
+        config = RunConfig(model=f"planted:{planted}", **common)
+        own = ",".join([names, *(f"file:{path}" for path in _known(planted, Path(f"{options.db}.claims")))])
+        found = run_arms(BEHAVIOUR, parse_arms(own), options.seeds, config, db=options.db, watcher=watcher)
+        parts.append((f"planted: {planted}", compared([_named(o) for o in found])))
     watcher.close()
     target = Path(options.docs) / "arms.md"
     target.write_text(_written(parts, options), "utf-8")
@@ -97,8 +95,9 @@ def _known(planted: str, folder: Path) -> list[Path]:
         + [f"{c} has no effect on planted_recall" for c in true],
     }
     paths = []
+    (folder / planted).mkdir(parents=True, exist_ok=True)
     for name, claims in lines.items():
-        path = folder / f"{name}.yaml"
+        path = folder / planted / f"{name}.yaml"
         path.write_text(yaml.safe_dump([{"claim": claim, "rationale": "the answer is known"} for claim in claims]))
         paths.append(path)
     return paths
