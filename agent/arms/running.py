@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     confirmed: int
     groups: int  # of overlapping claims, among the confirmed
     explained: float  # share of the gap that the confirmed nodes restore together; 0 where there are none
-    missed: float  # mean of |predicted - measured effect|, fractions of the gap; nan where nothing was predicted
+    missed: float | None  # mean of |predicted - measured effect|, fractions of the gap; None: nothing was predicted
     forwards: float
     tokens: int
     money: float | None
@@ -139,7 +139,7 @@ def _outcome(store: Store, run_id: int, arm: str, seed: int) -> Outcome:
         confirmed=len(confirmed),
         groups=len({line.group for line in confirmed}),
         explained=found.explained.restored.mean if found.explained is not None else 0.0,
-        missed=sum(missed) / len(missed) if missed else float("nan"),
+        missed=sum(missed) / len(missed) if missed else None,
         forwards=record.forwards,
         tokens=record.tokens,
         money=record.money,

@@ -63,7 +63,7 @@ def _compared(name: str, own: dict[int, Outcome], first: dict[int, Outcome]) -> 
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None and math.isfinite(value)]
+    known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
