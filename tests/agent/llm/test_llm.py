@@ -101,6 +101,7 @@ def test_the_proposer_never_sees_a_confirmation_prompt_or_the_seed(run_with):
     assert store.study.secret not in said
 
 
+@pytest.mark.heavy
 def test_a_second_round_is_told_verdicts_and_refusals(run_with):
     second = json.dumps({"hypotheses": [hypothesis(place("mlp", 1, "END")), hypothesis(place("mlp", 2, "END"))]})
     llm, store = run_with([ANSWER, "Prose.", second, "More prose."], rounds=2)
@@ -237,6 +238,7 @@ def serve():
         server.close()
 
 
+@pytest.mark.heavy
 def test_a_whole_run_over_http_with_the_real_client(toy, tmp_path, serve, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     server = serve((200, completion(ANSWER)), (200, completion("Prose.")))

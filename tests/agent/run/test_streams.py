@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from commands import Forked
 from tampering import copied
 
 from lakatos.agent import RunConfig, investigate
@@ -49,6 +50,7 @@ def test_every_claim_has_the_numbers_that_it_would_have_alone(toy, toy_copy):
     assert remeasure(open_store(str(toy_copy)), "10%", seed="1", load=lambda _name: model).problems == []
 
 
+@pytest.mark.heavy
 def test_a_stopped_run_goes_on_with_its_stream(toy, toy_copy, tmp_path):
     db = str(tmp_path / "stopped.db")
     whole = open_store(str(toy_copy))
@@ -65,6 +67,7 @@ def test_a_stopped_run_goes_on_with_its_stream(toy, toy_copy, tmp_path):
     assert open_store(db).verify() == []
 
 
+@pytest.mark.heavy
 def test_a_limit_on_tests_opens_a_stream_for_so_many(toy, tmp_path):
     db = str(tmp_path / "few.db")
     with pytest.raises(Stop, match="--max-tests"):
@@ -76,6 +79,7 @@ def test_a_limit_on_tests_opens_a_stream_for_so_many(toy, tmp_path):
     assert store.verify() == []
 
 
+@pytest.mark.heavy
 def test_one_failure_is_one_crash(toy, tmp_path, monkeypatch):
     """A claim whose measurement raises is over, and the log has the draw for all others."""
     real, draws = testing.measure_draws, []
@@ -97,6 +101,7 @@ def test_one_failure_is_one_crash(toy, tmp_path, monkeypatch):
     assert store.verify() == []
 
 
+@pytest.mark.heavy
 def test_where_every_test_dies_of_one_draw_nothing_of_it_is_kept(toy, tmp_path, monkeypatch):
     def failing(asked, members, model):
         raise_all = tuple(MemoryError("no room") for _ in members)
@@ -182,6 +187,7 @@ class TestExtending:
                 extend([str(before.id), key], pairs, db=str(db))
         assert store.ledger_head() == head
 
+    @pytest.mark.heavy
     def test_a_run_may_extend_by_itself(self, toy, tmp_path):
         db = str(tmp_path / "more.db")
         investigate(toy[0], RunConfig(model=toy[1], max_pairs=32, extend=32, **CONFIG), db=db)
@@ -215,8 +221,7 @@ def test_claims_are_set_against_their_rivals_on_common_prompts(toy_copy):
 def test_two_processes_extend_one_claim_and_one_of_them_does_it(toy_copy):
     store = open_store(str(toy_copy))
     ended = next(e for e in store.hypotheses() if e.evidence.stop in ("exhausted", "futility"))
-    command = [*LAKATOS, "extend", str(ended.id), "--pairs", "32", "--db", str(toy_copy)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [Forked("extend", ended.id, "--pairs", 32, "--db", toy_copy) for _ in range(2)]
     said = [process.communicate(timeout=300) for process in both]
     assert sorted(process.returncode for process in both) in ([0, 0], [0, 2]), said
     assert store.verify() == []

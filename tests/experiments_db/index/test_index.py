@@ -164,6 +164,7 @@ def test_the_index_of_a_real_investigation_equals_its_log(toy_copy):
     assert [index.counts(behaviour=name) for name in behaviours] == [store.counts()]
 
 
+@pytest.mark.heavy
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
@@ -524,6 +525,7 @@ def test_where_nothing_can_be_written_the_index_lies_elsewhere(log, monkeypatch,
     assert_same(index, log)
 
 
+@pytest.mark.heavy
 def test_two_processes_use_it_at_once(log, index):
     code = (
         "import sys; from lakatos.experiments_db import open_store; from lakatos.experiments_db.index.index import *;"
