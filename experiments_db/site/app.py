@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from lakatos.experiments_db.documents import documents, study_document
+from lakatos.experiments_db.documents import documents, hypothesis_document, study_document
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, ask
 from lakatos.experiments_db.report import figures, render
@@ -129,9 +129,9 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
     @app.get("/hypotheses/{key}/prompts", response_class=HTMLResponse)
     def prompts(request: Request, key: str) -> Response:
-        h = documents.hypothesis_document(site.store, site.index.entry(key))
-        rows = sorted(h["prompts"], key=lambda prompt: float(next(iter(prompt["effects"].values()))))
-        return page_of(request, "prompts.html", h=h, rows=[(prompt["template"], prompt) for prompt in rows])
+        h = hypothesis_document(site.store, site.index.entry(key))
+        rows = sorted(h.prompts, key=lambda prompt: prompt.main)
+        return page_of(request, "prompts.html", h=h, rows=[(prompt.template, prompt) for prompt in rows])
 
     @app.get("/runs/{run_id}", response_class=HTMLResponse)
     def run(request: Request, run_id: Number) -> Response:
@@ -225,7 +225,7 @@ def _documents(app: FastAPI, site: Site) -> None:
 
     @api.get("/study")
     def study() -> Response:
-        return _json({"study": study_document(site.store), "counts": asdict(site.index.counts())})
+        return _json({"study": study_document(site.store).as_dict(), "counts": asdict(site.index.counts())})
 
     @api.get("/hypotheses")
     def hypotheses(request: Request, query: Chosen) -> Response:
@@ -238,7 +238,7 @@ def _documents(app: FastAPI, site: Site) -> None:
         entry = site.index.entry(key)
         if visitor(request).waits_for(site.store, entry.id):
             raise Hidden("It holds the rationale and what others said: score the hypothesis first.")
-        return _json(documents.hypothesis_document(site.store, entry))
+        return _json(hypothesis_document(site.store, entry).as_dict())
 
     @api.get("/reviews")
     def reviews(request: Request) -> Response:

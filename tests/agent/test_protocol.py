@@ -135,7 +135,7 @@ def test_a_study_is_a_family_of_its_own(toy, tmp_path):
     assert one.claim == two.claim
     assert one.claim_hash != two.claim_hash
     assert [x.uid for x in first.prompts(one.id)] != [x.uid for x in second.prompts(two.id)]
-    assert study_document(first)["other_studies"] == ["second"]
+    assert study_document(first).other_studies == ("second",)
     assert first.verify() == []
     with pytest.raises(UserError, match="no hypothesis"):
         first.hypothesis(str(two.id))

@@ -169,7 +169,10 @@ def test_a_claim_fitted_to_revealed_prompts_gets_others(lab):
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_unguarded_twin_is_caught(agent):
-    """Sixteen studies of 100 slots, forty of rarer faults: BH bounds the honest agent's FDR and none of the others (padder: per group)."""
+    """Sixteen studies of 100 slots (forty of rarer faults): BH bounds the honest agent's FDR and no other's.
+
+    The padder's is that per group.
+    """
     outcomes = [simulate(Job(agent, False, k, Design())) for k in range(RARER.get(agent, 16))]
     mean, se = rate(outcomes, "bh", "false_group_share")
     if agent == "honest":
