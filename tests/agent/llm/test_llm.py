@@ -72,7 +72,7 @@ def test_good_hallucinated_duplicate_and_malformed_proposals_are_all_rows(run_wi
     assert refused[1].duplicate_of == 1
     assert "NOWHERE" in refused[2].reason
     assert [e.text.split()[0] for e in store.hypotheses()] == ["m2@END", "a0.h1@S2"]
-    assert run_document(store, 1)["prose"] == ["Prose about it."]
+    assert run_document(store, 1).prose == ("Prose about it.",)
     assert store.verify() == []
 
 

@@ -18,7 +18,7 @@ from lakatos.agent import RunConfig, investigate
 from lakatos.agent.run import extend, testing
 from lakatos.agent.run.graph import resume
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import hypothesis_document
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import e_process
@@ -137,9 +137,9 @@ class TestExtending:
         assert len(set(uids)) == len(uids)
         assert [len(s.members) for s in store.streams()][-1] == 1
         assert store.verify() == []
-        document = documents.hypothesis_document(store, after)
-        assert document["extensions"] == [{"begun": before.evidence.n, "pairs": 48}]
-        assert len(document["streams"]) == 2
+        document = hypothesis_document(store, after)
+        assert [(x.begun, x.pairs) for x in document.extensions] == [(before.evidence.n, 48)]
+        assert len(document.streams) == 2
 
     def test_claims_that_are_extended_together_share_prompts(self, ended):
         db, _ = ended
@@ -200,7 +200,7 @@ class TestExtending:
 
 def test_claims_are_set_against_their_rivals_on_common_prompts(toy_copy):
     store = open_store(str(toy_copy))
-    rows = {e.id: documents.hypothesis_document(store, e)["against"] for e in store.hypotheses()}
+    rows = {e.id: hypothesis_document(store, e).against for e in store.hypotheses()}
     pairs = {(number, row["id"]): row for number, own in rows.items() for row in own}
     assert pairs, "the attribution proposer puts rivals beside its main claims"
     for (one, other), row in pairs.items():
@@ -212,8 +212,8 @@ def test_claims_are_set_against_their_rivals_on_common_prompts(toy_copy):
     one, other = next(iter(pairs))
     first, second = store.hypothesis(str(one)), store.hypothesis(str(other))
     n = pairs[one, other]["n"]
-    x = [documents.hypothesis_document(store, e)["prompts"][:n] for e in (first, second)]
-    mine, theirs = ([next(iter(p["effects"].values())) for p in own] for own in x)
+    x = [hypothesis_document(store, e).prompts[:n] for e in (first, second)]
+    mine, theirs = ([prompt.main for prompt in own] for own in x)
     assert pairs[one, other]["mean"] == pytest.approx(sum(a - b for a, b in zip(mine, theirs, strict=True)) / n)
 
 
