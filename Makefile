@@ -4,8 +4,8 @@
 # make fast    the tests that take little and need no pretrained model
 # make bench   how fast sweeps are beside TransformerLens, nnsight and pyvene, and how time and memory grow
 # make accept  after a demo: what the README promises, on the real model, with figures, and the tests that `make test`
-#              leaves out: kill -9 at fifty moments, 176 more random architectures, two more architectures of the engine, claims on the pretrained model
-#              (about an hour)
+#              leaves out: kill -9 at fifty moments, 176 more random architectures, two more of the engine's, a drill
+#              that is stopped at four more places, claims on the pretrained model (about an hour)
 
 PYTHON ?= python3
 VENV := .venv

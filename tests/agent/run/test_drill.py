@@ -74,6 +74,7 @@ MORE = [pytest.param(share, marks=pytest.mark.accept) for share in (0.05, 0.25, 
 
 @pytest.mark.parametrize("share", [0.45, *MORE])
 def test_a_run_that_was_stopped_anywhere_finds_the_same(drilled, tmp_path, share):
+    """In the middle of its search; `make accept` stops it at four other places too."""
     whole, db = open_store(str(drilled), create=False), str(tmp_path / "stopped.db")
     with pytest.raises(Stop):
         investigate(BEHAVIOUR, RunConfig(**CONFIG, max_forwards=share * whole.run(1).forwards), db=db)
@@ -95,6 +96,7 @@ def test_a_second_run_of_the_study_goes_on_where_the_first_ended(drilled, tmp_pa
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.accept)])
 def test_the_null_twin_has_no_mechanism(tmp_path, seed):
+    """With one seed; `make accept` tries another."""
     config = RunConfig(model=f"planted:none#{seed}", hypotheses=8, attribution_pairs=6, seed=seed, allow_absent=True)
     found = investigate(BEHAVIOUR, config, db=str(tmp_path / "none.db"))
     assert found.empty

@@ -260,6 +260,7 @@ def test_the_options_and_the_spread_are_in_the_document_and_in_the_tables():
 @pytest.mark.parametrize("blocks", [False, pytest.param(True, marks=pytest.mark.accept)])
 @pytest.mark.parametrize("agent", NEW)
 def test_a_new_agent_gains_nothing_where_claims_are_strongly_correlated(agent, blocks):
+    """Blocks of correlated claims are tried at length by `make accept`."""
     design = Design(slots=20, correlations=(0.9,), blocks=blocks)
     outcomes = [simulate(Job(agent, True, k, design)) for k in range(3)]
     for what in ("false_share", "false_group_share"):
