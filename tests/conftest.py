@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None)  # a busy machine is no fault
+settings.register_profile("patient", deadline=None, max_examples=40)  # a busy machine is no fault
 settings.load_profile("patient")
 
 # before anything imports torch, and inherited by the commands that tests start

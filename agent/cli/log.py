@@ -18,11 +18,11 @@ app = typer.Typer()
 def runs(db: Db = DB, study: Study = None, as_json: Json = False) -> int:
     """List the investigations in a database: behaviour, model, proposer, status, spend."""
     from lakatos.agent.cli import tables as cli_tables
-    from lakatos.experiments_db.documents import documents
+    from lakatos.experiments_db.documents import run_lines
 
     store = open_log(db, study)
     if as_json:
-        print_json({"runs": documents.runs_document(store)})
+        print_json({"runs": [run.as_dict() for run in run_lines(store)]})
     else:
         cli_tables.print_runs(out(), store)
     return 0
@@ -63,12 +63,12 @@ def show(
 ) -> int:
     """One hypothesis: the claim, its frozen record, the lines of its battery, e-values by batch, prompts."""
     from lakatos.agent.cli.hypothesis_tables import print_hypothesis
-    from lakatos.experiments_db.documents import documents
+    from lakatos.experiments_db.documents import hypothesis_document
 
     store = open_log(db, study)
     entry = store.hypothesis(hypothesis)
     if as_json:
-        print_json(documents.hypothesis_document(store, entry))
+        print_json(hypothesis_document(store, entry).as_dict())
     else:
         print_hypothesis(out(), store, entry, prompts)
     return 0

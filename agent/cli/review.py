@@ -65,7 +65,7 @@ def assess(
     as_json: Json = False,
 ) -> int:
     """Review a hypothesis: appended beside the machine's verdict, which it never changes."""
-    from lakatos.experiments_db.documents import documents
+    from lakatos.experiments_db.documents import ReviewLine
     from lakatos.experiments_db.log import add_review
 
     store = open_log(db, study)
@@ -73,7 +73,7 @@ def assess(
     signed = author_or_user(author)
     row = add_review(store, entry.id, author=signed, decision=decision, reason=reason, score=score)
     if as_json:
-        print_json(documents.review_line(row))
+        print_json(ReviewLine.of(row).as_dict())
     else:
         standing = store.hypothesis(str(entry.id)).standing or "not decided"
         line = f"{row.author}: {row.decision} {entry.text}\nThe machine says {entry.state}; reviewers: {standing}."

@@ -151,11 +151,11 @@ def _print_finished(store: Store, found: Investigation, db: str, report: Path, a
     """What came of a run, and where it is written."""
     from lakatos.agent.cli import tables as cli_tables
     from lakatos.agent.cli.mechanism_tables import print_sentences
-    from lakatos.experiments_db.documents import documents
+    from lakatos.experiments_db.documents import run_document
 
     if as_json:
         more = {"mechanism": found.document(), "database": db, "report": str(report)}
-        print_json(documents.run_document(store, found.run.id) | more)
+        print_json(run_document(store, found.run.id).as_dict() | more)
         return
     cli_tables.print_run(out(), store, found.run.id)
     out().print()

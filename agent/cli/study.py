@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -10,6 +10,9 @@ from rich.table import Table
 
 from lakatos.agent.cli.options import DB, Db, Json, database_path, out, print_json
 from lakatos.agent.watch import showable
+
+if TYPE_CHECKING:
+    from lakatos.experiments_db.documents import StudyLine
 
 app = typer.Typer(help="Begin a study, which is a family over which error is controlled, or list those there are.")
 
@@ -44,12 +47,12 @@ def new(
     store = new_study(database_path(db), name, alpha=alpha, planned=planned)
     document = study_line(store)
     if as_json:
-        print_json(document)
+        print_json(document.as_dict())
         return 0
     plan = f"{planned} hypotheses planned" if planned else "no plan"
     line = (
         f"{name}: alpha {alpha:g}, {plan}. The first hypothesis is confirmed at an e-value of "
-        f"{document['first_threshold']:,.0f}.\nUse it:  lakatos run BEHAVIOUR --study {name}"
+        f"{document.first_threshold:,.0f}.\nUse it:  lakatos run BEHAVIOUR --study {name}"
     )
     out().print(showable(line), markup=False, highlight=False, soft_wrap=True)
     return 0
@@ -58,23 +61,23 @@ def new(
 @app.command("list")
 def studies(db: Db = DB, as_json: Json = False) -> int:
     """The studies of a database, oldest first."""
-    from lakatos.experiments_db.documents.study import studies_document
+    from lakatos.experiments_db.documents.study import study_line
     from lakatos.experiments_db.store import every_study
 
-    document = studies_document(every_study(database_path(db)))
+    rows = [study_line(store) for store in every_study(database_path(db))]
     if as_json:
-        print_json(document)
+        print_json({"studies": [row.as_dict() for row in rows]})
         return 0
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("study", "alpha", "planned", "registered", "tested", "confirmed", "next bar"):
         table.add_column(column, justify="left" if column == "study" else "right")
-    for row in document["studies"]:
+    for row in rows:
         table.add_row(*_cells(row))
     out().print(table)
     return 0
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    counts = (str(row[name]) for name in ("registered", "tested", "confirmed"))
-    planned = "-" if row["planned"] is None else str(row["planned"])
-    return (escape(showable(row["name"])), f"{row['alpha']:g}", planned, *counts, f"e >= {row['next_threshold']:,.0f}")
+def _cells(row: StudyLine) -> tuple[str, ...]:
+    counts = (str(n) for n in (row.registered, row.tested, row.confirmed))
+    planned = "-" if row.planned is None else str(row.planned)
+    return (escape(showable(row.name)), f"{row.alpha:g}", planned, *counts, f"e >= {row.next_threshold:,.0f}")

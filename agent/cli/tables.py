@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lakatos.agent.watch import showable, tokens_and_money
 from lakatos.experiments_db import Store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import RunLine, documents, run_lines, study_document
 
 _WIDE = 120  # columns that a whole table of hypotheses needs
 _ROWS = 100  # of a correction
@@ -21,10 +21,8 @@ COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow", "te
 
 def print_run(console: Console, store: Store, run_id: int) -> None:
     """A finished run: what was tried, what came of it, what it cost."""
-    run = next(r for r in documents.runs_document(store) if r["id"] == run_id)
-    console.print(
-        f"\nRun {run['id']}: {run['behaviour']} on {run['model']}, proposed by {run['proposer']}", highlight=False
-    )
+    run = next(run for run in run_lines(store) if run.id == run_id)
+    console.print(f"\nRun {run.id}: {run.behaviour} on {run.model}, proposed by {run.proposer}", highlight=False)
     print_log(console, store, run_id, None, refused=True)
     console.print(f"spent {_spend(run)}", highlight=False)
 
@@ -34,12 +32,12 @@ def print_runs(console: Console, store: Store) -> None:
     wide = console.width >= _WIDE
     ends = ["started (UTC)", "proposer", "spent"] if wide else []
     table = named_table("run", "behaviour", "model", "status", "tested", "confirmed", *ends)
-    for run in documents.runs_document(store):
-        counts = run["counts"]
-        tested = f"{counts['tested']} of {counts['registered']}"
-        more = [run["at"][:16].replace("T", " "), run["proposer"], _spend(run)] if wide else []
-        names = (escape(run["behaviour"]), escape(run["model"]))
-        table.add_row(str(run["id"]), *names, run["status"], tested, str(counts["confirmed"]), *more)
+    for run in run_lines(store):
+        counts = run.counts
+        tested = f"{counts.tested} of {counts.registered}"
+        more = [run.at[:16].replace("T", " "), run.proposer, _spend(run)] if wide else []
+        names = (escape(run.behaviour), escape(run.model))
+        table.add_row(str(run.id), *names, run.status, tested, str(counts.confirmed), *more)
     console.print(table)
 
 
@@ -47,14 +45,14 @@ def print_log(console: Console, store: Store, run_id: int | None, state: str | N
     """Denominators, the hypotheses, and what was refused and why."""
     document = documents.log_document(store, run_id, state)
     console.print(counts_line(document["counts"]), highlight=False)
-    study = document["study"]
+    study = study_document(store)
     console.print(
-        f"verdicts: online e-BH at alpha = {study['alpha']} over {study['family']}"
-        + ("; prompts reproducible from the run's seed" if study["secret"] == "seed" else ""),
+        f"verdicts: online e-BH at alpha = {study.alpha} over {study.family}"
+        + ("; prompts reproducible from the run's seed" if study.secret == "seed" else ""),
         highlight=False,
     )
-    if study["other_studies"]:
-        console.print(f"other studies here: {escape(', '.join(study['other_studies']))} (--study)", highlight=False)
+    if study.other_studies:
+        console.print(f"other studies here: {escape(', '.join(study.other_studies))} (--study)", highlight=False)
     if document["hypotheses"]:
         print_hypotheses(console, document["hypotheses"])
     if refused and document["refused"]:
@@ -174,6 +172,6 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-def _spend(run: dict[str, Any]) -> str:
-    tokens = f", {tokens_and_money(run['tokens'], run['money'])}" if run["llm_calls"] else ""
-    return f"{run['forwards']:,.0f} forwards, {run['seconds']:,.0f} s{tokens}"
+def _spend(run: RunLine) -> str:
+    tokens = f", {tokens_and_money(run.tokens, run.money)}" if run.llm_calls else ""
+    return f"{run.forwards:,.0f} forwards, {run.seconds:,.0f} s{tokens}"

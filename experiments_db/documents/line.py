@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
 
+from lakatos.experiments_db.documents.record import Document
 from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.verdict import Interval
 from lakatos.tools.statistics import BATCH, TEMPLATES_DIFFER
@@ -20,7 +22,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(Document):
     """One hypothesis, with what is known of it."""
 
     id: Annotated[int, Kept()]  # number of the hypothesis
@@ -104,6 +106,11 @@ class Line:
             replicated_by=entry.judgement.replicated_by,
             review=entry.standing,
         )
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Line:
+        """A row that was written by `row`."""
+        return cls(**{**row, "components": tuple(row["components"])})
 
     def row(self) -> dict[str, Any]:
         """JSON-ready."""

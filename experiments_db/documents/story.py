@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lakatos.experiments_db.documents.became import became, proposals_of
+from lakatos.experiments_db.documents.record import Document
 from lakatos.experiments_db.log import TOOL, read_turn
 from lakatos.experiments_db.store import Store
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Document):
     """A call of a tool."""
 
     number: int
@@ -31,7 +32,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Story:
+class Story(Document):
     """Every step of a run."""
 
     run: int
@@ -50,7 +51,7 @@ class Story:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self) | {"used": self.used}
+        return super().as_dict() | {"used": self.used}
 
 
 def story_of(store: Store, run_id: int) -> Story:

@@ -17,6 +17,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from lakatos.experiments_db.documents import HypothesisDocument, Line
 from lakatos.experiments_db.report.svg import Scale, anchored, line, number, percent, signed, svg, text
 from lakatos.tools.component import KINDS, Component
 from lakatos.tools.statistics import BATCH, FUTILE_BELOW, MIN_FOR_FUTILITY
@@ -27,51 +28,51 @@ _MAX_ROWS = 24  # templates that get a row of their own in a strip
 _LABEL = 17  # characters of a template's name that fit beside a strip
 
 
-def common_scale(hypotheses: Sequence[dict[str, Any]]) -> tuple[float, float]:
+def common_scale(hypotheses: Sequence[Line]) -> tuple[float, float]:
     """The range, as a share of the gap, that shows every interval, threshold and prediction of a run."""
     values = [0.0]
     for h in hypotheses:
-        values.append(float(h["margin"]))
-        if h["predicted"] is not None:
-            values.append(float(h["predicted"]))
+        values.append(float(h.margin))
+        if h.predicted is not None:
+            values.append(float(h.predicted))
         values += [v for v in shares(h) if v is not None]
     low, high = min(values), max(values)
     margin = 0.06 * (high - low or 1.0)
     return low - margin, high + margin
 
 
-def shares(h: dict[str, Any]) -> tuple[float | None, float | None, float | None]:
+def shares(h: Line) -> tuple[float | None, float | None, float | None]:
     """Effect, low and high as shares of the gap; None for a test without evidence."""
-    if h["fraction"] is None:
+    if h.fraction is None or h.low is None or h.high is None:
         return None, None, None
-    return h["fraction"], h["low"] / h["gap"], h["high"] / h["gap"]
+    return h.fraction, h.low / h.gap, h.high / h.gap
 
 
-def level(h: dict[str, Any]) -> str:
+def level(h: Line) -> str:
     """The confidence level of a hypothesis's interval; higher than 95 % where it is adjusted for selection."""
-    return "" if h["level"] is None else f"{100 * h['level']:.4g} %"
+    return "" if h.level is None else f"{100 * h.level:.4g} %"
 
 
-def interval(h: dict[str, Any], scale: tuple[float, float], *, axis: bool = False) -> Markup:
+def interval(h: Line, scale: tuple[float, float], *, axis: bool = False) -> Markup:
     """Effect and interval of a hypothesis; with an axis, the large form."""
     width, height = (400, 66) if axis else (190, 26)
     x = Scale(*scale, 12, width - 12)
     middle = 16.0 if axis else 13.0
-    threshold = float(h["margin"])
+    threshold = float(h.margin)
     effect, low, high = shares(h)
     said = f"null hypothesis: at most {percent(threshold)} of the gap"
-    if h["predicted"] is not None:
-        said = f"predicted {percent(h['predicted'])}; " + said
+    if h.predicted is not None:
+        said = f"predicted {percent(h.predicted)}; " + said
     if effect is not None and low is not None and high is not None:
         said = f"effect {percent(effect)} of the gap, {level(h)} interval {percent(low)} to {percent(high)}; " + said
     top, bottom = middle - 11, middle + 11
     parts = [line(x(0), top, x(0), bottom, "zero"), line(x(threshold), top, x(threshold), bottom, "delta")]
     if effect is not None and low is not None and high is not None:
-        parts.append(line(x(low), middle, x(high), middle, f"bar v-{h['state']}"))
-        parts += [line(x(end), middle - 4, x(end), middle + 4, f"cap v-{h['state']}") for end in (low, high)]
-        parts.append(Markup('<circle cx="{}" cy="{}" r="4.2" class="dot v-{}"/>').format(x(effect), middle, h["state"]))
-    if h["predicted"] is not None:
-        at = x(h["predicted"])
+        parts.append(line(x(low), middle, x(high), middle, f"bar v-{h.state}"))
+        parts += [line(x(end), middle - 4, x(end), middle + 4, f"cap v-{h.state}") for end in (low, high)]
+        parts.append(Markup('<circle cx="{}" cy="{}" r="4.2" class="dot v-{}"/>').format(x(effect), middle, h.state))
+    if h.predicted is not None:
+        at = x(h.predicted)
         parts.append(Markup('<path d="M{} {}l4 4l-4 4l-4 -4z" class="predicted"/>').format(at, round(middle - 4, 2)))
     if axis:
         parts.append(line(12, bottom + 5, width - 12, bottom + 5, "axis"))
@@ -94,11 +95,11 @@ def difference(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Markup:
     return svg(width, height, said, parts, "interval")
 
 
-def e_path(h: dict[str, Any]) -> Markup:
+def e_path(h: HypothesisDocument) -> Markup:
     """The e-value after each prompt, with the batches at which it decided; log scale, success and futility lines."""
-    record = h["record"]
+    record = h.record
     threshold, n_max = float(record["threshold"]), int(record["battery"]["n_max"])
-    path = [(BATCH * (b["number"] + 1), float(b["e_after"])) for b in h["batches"]]
+    path = [(BATCH * (b.number + 1), b.e_after) for b in h.batches]
     logs = [_log(e) for _, e in path]
     low = math.floor(min([-1.0, *logs]) - 0.1)
     high = math.ceil(max([_log(threshold), *logs]) + 0.1)
@@ -119,16 +120,16 @@ def e_path(h: dict[str, Any]) -> Markup:
         parts.append(line(x(MIN_FOR_FUTILITY), futile, width - 14, futile, "futile"))
         parts.append(text(width - 14, futile + 13, f"futile below {FUTILE_BELOW:g}", "end", "futile"))
     points = [(x(0), y(0)), *((x(n), y(_log(e))) for n, e in path)]
-    bets = h.get("e_path") or []
+    bets = h.e_path
     per_bet = max((n for n, _ in path), default=0) / max(len(bets), 1)  # prompts that make one bet
     trace = [(x(0), y(0)), *((x(per_bet * k), y(_log(e))) for k, e in enumerate(bets, 1))]
     parts.append(
-        Markup('<polyline points="{}" class="path v-{}"/>').format(" ".join(f"{a},{b}" for a, b in trace), h["state"])
+        Markup('<polyline points="{}" class="path v-{}"/>').format(" ".join(f"{a},{b}" for a, b in trace), h.state)
     )
     for (n, e), (px, py) in zip(path, points[1:], strict=True):
         parts.append(
             Markup('<circle cx="{}" cy="{}" r="3.4" class="dot v-{}"><title>{} pairs: e = {}</title></circle>').format(
-                px, py, h["state"], n, number(e)
+                px, py, h.state, n, number(e)
             )
         )
     parts.append(line(left, bottom, width - 14, bottom, "axis"))
@@ -141,13 +142,13 @@ def e_path(h: dict[str, Any]) -> Markup:
     return svg(width, height, f"{said}; success at {number(threshold)}", parts, "path-chart")
 
 
-def strip(h: dict[str, Any]) -> Markup:
+def strip(h: HypothesisDocument) -> Markup:
     """The main effect of every prompt, a row per template, strongest template first; hollow: not above the null."""
-    main = h["record"]["battery"]["lines"][0]
+    main = h.record["battery"]["lines"][0]
     delta, unit = float(main["delta"]), main["unit"]
     rows: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for prompt in h["prompts"]:
-        rows[prompt["template"]].append((main_effect(prompt), str(prompt.get("clean", ""))))
+    for prompt in h.prompts:
+        rows[prompt.template].append((prompt.main, prompt.said.get("clean", "")))
     ranked = sorted(rows.items(), key=lambda item: -sum(e for e, _ in item[1]) / len(item[1]))
     if len(ranked) > _MAX_ROWS:
         rest = [dot for _, dots in ranked[_MAX_ROWS - 1 :] for dot in dots]
@@ -159,10 +160,10 @@ def strip(h: dict[str, Any]) -> Markup:
     bottom = top + row * len(ranked) + 4
     x = Scale(low - margin, high + margin, left, width - 10)
     parts = [line(x(tick), top - 2, x(tick), bottom, "grid") for tick in x.ticks()]
-    if h["low"] is not None:
+    if h.low is not None and h.high is not None and h.effect is not None:
         band = Markup('<rect x="{}" y="{}" width="{}" height="{}" class="band"/>')
-        parts.append(band.format(x(h["low"]), top - 2, round(x(h["high"]) - x(h["low"]), 2), bottom - top + 2))
-        parts.append(line(x(h["effect"]), top - 2, x(h["effect"]), bottom, "mean"))
+        parts.append(band.format(x(h.low), top - 2, round(x(h.high) - x(h.low), 2), bottom - top + 2))
+        parts.append(line(x(h.effect), top - 2, x(h.effect), bottom, "mean"))
     parts.append(line(x(0), top - 2, x(0), bottom, "zero"))
     parts.append(line(x(delta), top - 6, x(delta), bottom, "delta"))
     parts.append(text(x(delta), top - 10, f"null: at most {number(delta)}", anchored(x(delta), left, width), "delta"))
@@ -186,11 +187,6 @@ def strip(h: dict[str, Any]) -> Markup:
     said = f"effects of {len(every)} prompts from {signed(min(every))} to {signed(max(every))} {unit}"
     said += f"; {failing} not above the null"
     return svg(width, bottom + 38, said, parts, "strip-chart")
-
-
-def main_effect(prompt: dict[str, Any]) -> float:
-    """A prompt's effect on the first line of the battery."""
-    return float(next(iter(prompt["effects"].values())))
 
 
 def place_name(layer: int, kind: str, index: int | None) -> str:

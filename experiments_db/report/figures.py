@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from lakatos.experiments_db.documents import HypothesisDocument
 from lakatos.experiments_db.report.svg import Scale, line, number, percent, signed, svg, text
 
 _LABEL = 25  # characters beside a line of the battery
@@ -19,14 +20,14 @@ _WIDTH = 400
 _NARROW = 270  # in a column at the side
 
 
-def lines(h: dict[str, Any]) -> Markup:
+def lines(h: HypothesisDocument) -> Markup:
     """Each line's mean with its 95 % interval over its bound, all divided by the line's clipping scale."""
-    shown = h["evidence"]["lines"] if h["evidence"] else []
-    scales = {line["name"]: float(line["scale"]) for line in h["record"]["battery"]["lines"]}
+    shown = h.evidence.lines if h.evidence else ()
+    scales = {line["name"]: float(line["scale"]) for line in h.record["battery"]["lines"]}
     rows = [
-        (ln, [(ln[key] - ln["delta"]) / scales[ln["name"]] for key in ("mean", "low", "high")])
+        (ln, [(value - ln.delta) / scales[ln.name] for value in (ln.mean, ln.low, ln.high)])
         for ln in shown
-        if scales.get(ln["name"])
+        if scales.get(ln.name)
     ]
     if not rows:
         return Markup("")
@@ -41,8 +42,8 @@ def lines(h: dict[str, Any]) -> Markup:
     for place, (ln, (mean, below, above)) in enumerate(rows):
         y = top + row * place + row / 2
         rejected = "v-confirmed" if below > 0 else "v-refuted" if above < 0 else "v-inconclusive"
-        name = ln["name"] if ln["decides"] else f"reading: {ln['name']}"
-        said = f"{ln['name']}: {signed(ln['mean'])} {ln['unit']}, bound {number(ln['delta'])}, e = {number(ln['e'])}"
+        name = ln.name if ln.decides else f"reading: {ln.name}"
+        said = f"{ln.name}: {signed(ln.mean)} {ln.unit}, bound {number(ln.delta)}, e = {number(ln.e)}"
         parts.append(_label(left - 10, y + 4, name))
         parts.append(line(x(below), y, x(above), y, f"bar {rejected}"))
         dot = Markup('<circle cx="{}" cy="{}" r="4.2" class="dot {}"><title>{}</title></circle>')
@@ -55,11 +56,11 @@ def lines(h: dict[str, Any]) -> Markup:
     return svg(_WIDTH, bottom + 38, f"{len(rows)} lines of the battery beside their nulls", parts, "figure")
 
 
-def seen(h: dict[str, Any]) -> Markup:
+def seen(h: HypothesisDocument) -> Markup:
     """The main effect before registration and after it: a dot a prompt pair, a bar at each mean."""
-    main = h["record"]["battery"]["lines"][0]
-    explored = [float(v) for v in h["explored"]["effects"]]
-    confirmed = [float(next(iter(p["effects"].values()))) for p in h["prompts"]]
+    main = h.record["battery"]["lines"][0]
+    explored = h.explored.effects
+    confirmed = [prompt.main for prompt in h.prompts]
     delta = float(main["delta"])
     every = [0.0, delta, *explored, *confirmed]
     margin = 0.05 * (max(every) - min(every) or 1.0)

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from markupsafe import Markup
 
-from lakatos.experiments_db.documents import COLUMNS, TYPES, documents, entry_line
+from lakatos.experiments_db.documents import COLUMNS, TYPES, documents, entry_line, run_document
 from lakatos.experiments_db.mechanism import run_mechanism
 from lakatos.experiments_db.regression import file_of, regressions, to_text
 from lakatos.experiments_db.report import charts, heat_map
@@ -142,14 +142,14 @@ def _parquet_type(column: str, pa: Any) -> Any:
 
 
 def _render(store: Store, run_id: int) -> str:
-    run = documents.run_document(store, run_id)
-    own = {h["id"] for h in run["hypotheses"]}
+    run = run_document(store, run_id)
+    own = {h.id for h in run.hypotheses}
     return render(
         "report.html",
         run=run,
         study_counts=asdict(store.counts()),
-        scale=charts.common_scale(run["hypotheses"]),
-        heat_map=heat_map.tested(documents.heat_map(run), (run["explored"] or {}).get("attributions", [])),
+        scale=charts.common_scale(run.hypotheses),
+        heat_map=heat_map.tested(documents.heat_map(run), (run.explored or {}).get("attributions", [])),
         link=lambda key: f"#h{key}" if key in own else None,
         mechanism=run_mechanism(store, run_id),
         css=Markup(static("report.css") + static("mechanism.css")),

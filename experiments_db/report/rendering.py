@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from lakatos.experiments_db.documents import PromptLine
 from lakatos.experiments_db.report import charts, svg
 from lakatos.experiments_db.report.mechanism_picture import mechanism_svg
 from lakatos.experiments_db.report.mechanism_rows import findings
@@ -56,9 +57,9 @@ def render(template: str, **values: Any) -> str:
     return showable(environment().get_template(template).render(**values))
 
 
-def by_quantile(prompts: Sequence[dict[str, Any]], how_many: int = _PROMPTS_SHOWN) -> list[tuple[str, dict[str, Any]]]:
+def by_quantile(prompts: Sequence[PromptLine], how_many: int = _PROMPTS_SHOWN) -> list[tuple[str, PromptLine]]:
     """Prompts spread evenly over the main effect, the worst first, each with the quantile that it stands for."""
-    ranked = sorted(prompts, key=charts.main_effect)
+    ranked = sorted(prompts, key=lambda prompt: prompt.main)
     last = len(ranked) - 1
     names = {0.0: "worst", 0.5: "median", 1.0: "best"}
     chosen: dict[int, str] = {}
@@ -70,8 +71,8 @@ def by_quantile(prompts: Sequence[dict[str, Any]], how_many: int = _PROMPTS_SHOW
 
 
 def at_random(
-    prompts: Sequence[dict[str, Any]], identity: str, how_many: int = _PROMPTS_SHOWN
-) -> list[tuple[str, dict[str, Any]]]:
+    prompts: Sequence[PromptLine], identity: str, how_many: int = _PROMPTS_SHOWN
+) -> list[tuple[str, PromptLine]]:
     """Prompts by lot, the same ones whenever the claim is looked at: the lot is drawn from its hash."""
     seed = int(hashlib.sha256(f"{identity}|exemplars".encode()).hexdigest()[:15], 16)
     places = random.Random(seed).sample(range(len(prompts)), min(how_many, len(prompts)))

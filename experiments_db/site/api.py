@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from lakatos.experiments_db.documents import documents, story_of, study_document
+from lakatos.experiments_db.documents import documents, hypothesis_document, story_of, study_document
 from lakatos.experiments_db.site.addresses import Chosen, Number, visitor
 from lakatos.experiments_db.site.blind import Hidden
 from lakatos.experiments_db.site.pages import Site
@@ -21,7 +21,7 @@ def api(site: Site) -> APIRouter:
 
     @router.get("/study")
     def study() -> Response:
-        return _json({"study": study_document(site.store), "counts": asdict(site.index.counts())})
+        return _json({"study": study_document(site.store).as_dict(), "counts": asdict(site.index.counts())})
 
     @router.get("/hypotheses")
     def hypotheses(request: Request, query: Chosen) -> Response:
@@ -34,7 +34,7 @@ def api(site: Site) -> APIRouter:
         entry = site.index.entry(key)
         if visitor(request).waits_for(site.store, entry.id):
             raise Hidden("It holds the rationale and what others said: score the hypothesis first.")
-        return _json(documents.hypothesis_document(site.store, entry))
+        return _json(hypothesis_document(site.store, entry).as_dict())
 
     @router.get("/runs/{run_id}/story")
     def story(request: Request, run_id: Number) -> Response:

@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from lakatos.experiments_db.documents import documents, story_of
+from lakatos.experiments_db.documents import hypothesis_document, story_of
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.log import DECISIONS, MOST_AUTHOR, SCORES, add_review, approve, ask
 from lakatos.experiments_db.report import figures, render
@@ -129,9 +129,9 @@ def _pages(app: FastAPI, site: Site, page_of: _Pages) -> None:
 
     @app.get("/hypotheses/{key}/prompts", response_class=HTMLResponse)
     def prompts(request: Request, key: str) -> Response:
-        h = documents.hypothesis_document(site.store, site.index.entry(key))
-        rows = sorted(h["prompts"], key=lambda prompt: float(next(iter(prompt["effects"].values()))))
-        return page_of(request, "prompts.html", h=h, rows=[(prompt["template"], prompt) for prompt in rows])
+        h = hypothesis_document(site.store, site.index.entry(key))
+        rows = sorted(h.prompts, key=lambda prompt: prompt.main)
+        return page_of(request, "prompts.html", h=h, rows=[(prompt.template, prompt) for prompt in rows])
 
     @app.get("/runs/{run_id}", response_class=HTMLResponse)
     def run(request: Request, run_id: Number) -> Response:

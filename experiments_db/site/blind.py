@@ -6,9 +6,10 @@ Blind means: no rationale, and nothing that others said, of a hypothesis before 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from lakatos.experiments_db.documents import HypothesisDocument
 from lakatos.experiments_db.store import Store
 
 
@@ -41,6 +42,6 @@ class Visitor:
         return [{**row, "review": None} for row in rows] if self.blind else list(rows)
 
 
-def without_opinions(document: dict[str, Any]) -> dict[str, Any]:
+def without_opinions(document: HypothesisDocument) -> HypothesisDocument:
     """A hypothesis' document without rationale and reviews."""
-    return {**document, "rationale": "", "reviews": [], "review": None}
+    return replace(document, rationale="", reviews=(), review=None)

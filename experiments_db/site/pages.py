@@ -7,12 +7,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from lakatos.experiments_db.documents import (
+    Line,
     deviations,
     documents,
+    hypothesis_document,
     kin,
     options_of,
     proposal_document,
     rerun_command,
+    run_facts,
     study_document,
 )
 from lakatos.experiments_db.index import Index, Query, Side, compare
@@ -80,7 +83,7 @@ class Site:
             UserError: an unknown sort, method or family.
         """
         page = self.index.page(query)
-        rows = page.rows
+        rows = [Line.read(row) for row in page.rows]
         corrected = None
         if correction.method:
             corrected = self.index.corrected(correction.method, correction.alpha, correction.family)
@@ -130,7 +133,7 @@ class Site:
         """
         since = self.store.ledger_head()
         entry = self.index.entry(key)
-        h = documents.hypothesis_document(self.store, entry)
+        h = hypothesis_document(self.store, entry)
         hidden = visitor.waits_for(self.store, entry.id)
         again, unable = self._again(entry)
         related = kin(self.store, entry)
@@ -150,7 +153,7 @@ class Site:
             "run": self.store.run(entry.run_id),
             "group": {"first": entry.judgement.group},
             "command": rerun_command(self.store, entry),
-            "needed": h["record"]["threshold"],
+            "needed": h.record["threshold"],
         }
 
     def run(self, run_id: int) -> dict[str, Any]:
@@ -160,24 +163,25 @@ class Site:
             UserError: there is no such run in this study.
         """
         since = self.store.ledger_head()
-        facts, record = documents.run_facts(self.store, run_id), self.store.run(run_id)
+        facts, record = run_facts(self.store, run_id), self.store.run(run_id)
         query = Query(run=run_id)
         cells, page = self.index.cells(query), self.index.page(query)
+        rows = [Line.read(row) for row in page.rows]
         before = self._before(run_id)
         return {
             "since": since,
             "run": {
                 **asdict(record),
-                **facts,
+                **vars(facts),
                 "counts": asdict(self.index.counts(run=run_id)),
                 "looked_at_before": before,
                 "unlisted_before": self.store.runs_before(run_id) - len(before),
                 "refused": [asdict(r) for r in self.store.refused(run_id)[:RUNS_SHOWN]],
             },
             "study_counts": self.index.counts(),
-            "rows": page.rows,
+            "rows": rows,
             "total": page.total,
-            "scale": charts.common_scale(page.rows),
+            "scale": charts.common_scale(rows),
             "map": heat_map.counted(cells, lambda name: "/hypotheses?" + urlencode({"run": run_id, "component": name})),
             "mechanism": mechanism_of_runs(self.store, self.index, [run_id]),
             "drafts": drafts_of(self.store, run_id) if record.status == "running" else [],

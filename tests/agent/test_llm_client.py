@@ -340,7 +340,7 @@ def outcome_of(server, step):
         assert str(outcome).isprintable()
 
 
-_MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @_MANY
@@ -528,6 +528,7 @@ def test_a_wrong_address_is_found_before_the_model_is_loaded(toy, tmp_path):
         investigate(toy[0], configured(server), db=str(tmp_path / "x.db"), load=never)
 
 
+@pytest.mark.heavy
 def test_a_run_whose_llm_failed_goes_on_at_another_address(toy, tmp_path):
     behaviour, model = toy
     db = str(tmp_path / "moved.db")

@@ -10,7 +10,8 @@ import yaml
 
 from lakatos.agent import RunConfig, investigate, resume
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents, entry_line, study_document
+from lakatos.experiments_db.documents import entry_line, run_document, study_document
+from lakatos.experiments_db.documents.hypothesis import scope
 from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import battery
@@ -61,7 +62,7 @@ def test_where_templates_differ_and_are_many_each_is_one_bet(toy, tmp_path, monk
         assert entry.evidence.bets == entry.evidence.n // 2 == entry.evidence.templates
         drawn = [effect.template for effect in store.prompts(entry.id)]
         assert all(drawn[k] == drawn[k + 1] for k in range(0, len(drawn), 2))
-        assert "each is one bet" in documents.scope(entry)
+        assert "each is one bet" in scope(entry)
 
 
 def test_a_fixed_list_that_tests_use_up_serves_one_round(toy, tmp_path):
@@ -79,7 +80,7 @@ def test_a_fixed_list_that_tests_use_up_serves_one_round(toy, tmp_path):
     )
     store = run(own, model, tmp_path / "l.db", "m0@END carries toy", "m1@END carries toy")
     assert [e.prediction.record()["corpus"] for e in store.hypotheses()] == [{"pairs": 64, "whole": True}] * 2
-    assert "nothing beyond it" in documents.scope(store.hypotheses()[0])
+    assert "nothing beyond it" in scope(store.hypotheses()[0])
     pairs["exploration"] = pairs["exploration"][:-1] + pairs["exploration"][:1]
     pairs["exploration"][-1] = (
         pairs["exploration"][-1]
@@ -135,14 +136,14 @@ def test_a_study_is_a_family_of_its_own(toy, tmp_path):
     assert one.claim == two.claim
     assert one.claim_hash != two.claim_hash
     assert [x.uid for x in first.prompts(one.id)] != [x.uid for x in second.prompts(two.id)]
-    assert study_document(first)["other_studies"] == ["second"]
+    assert study_document(first).other_studies == ("second",)
     assert first.verify() == []
     with pytest.raises(UserError, match="no hypothesis"):
         first.hypothesis(str(two.id))
     assert open_store(str(db), run=2).study.name == "second"
     with pytest.raises(UserError, match="Run 2 is of the study second"):
         open_store(str(db), run=2, study="main")
-    assert [r["run"] for r in documents.run_document(second, 2)["looked_at_before"]] == [1]
+    assert [r.run for r in run_document(second, 2).looked_at_before] == [1]
 
 
 def test_a_run_is_resumed_in_its_own_study(toy, tmp_path):

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 
 import pytest
@@ -44,14 +45,43 @@ def project(toy_log, tmp_path_factory):
     return folder
 
 
-def run(project, *args, only=(), path=""):
-    """pytest in the project, with more plugins (found on `path`); returns status and output."""
+def run(project, *args, only=(), path="", anew=False):
+    """pytest in the project, with more plugins (found on `path`); returns status and output.
+
+    It runs in a process that has torch already, unless all is to be imported anew.
+    """
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": f"{project}:{path}"}
     env.pop("PYTEST_XDIST_WORKER_COUNT", None)
-    plugins = [option for name in (PLUGIN, *only) for option in ("-p", name)]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugins, *map(str, args)]
-    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout + done.stderr
+    options = [option for name in (PLUGIN, *only) for option in ("-p", name)]
+    options = ["-p", "no:cacheprovider", *options, *map(str, args)]
+    if anew:
+        command = [sys.executable, "-m", "pytest", *options]
+        done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=300)
+        return done.returncode, done.stdout + done.stderr
+    with tempfile.TemporaryFile("w+") as said:
+        child = os.fork()
+        if child == 0:
+            _become(project, options, env, said.fileno())
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        return status, said.read()
+
+
+def _become(project, options, env, said):
+    """In a forked process: pytest in the project, and nothing more."""
+    status = 70
+    try:
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        os.chdir(project)
+        os.environ.clear()
+        os.environ.update(env)
+        sys.path[:0] = filter(None, env["PYTHONPATH"].split(":"))
+        status = int(pytest.main(options))
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
 
 
 def modules(out):
@@ -65,7 +95,7 @@ def test_the_plugin_is_registered():
 
 
 def test_without_such_files_it_imports_itself_and_no_more(project):
-    status, out = run(project, "test_own.py")
+    status, out = run(project, "test_own.py", anew=True)
     assert status == 0, out
     ours, heavy = modules(out)
     assert ours == ["lakatos", "lakatos.experiments_db", PLUGIN, "lakatos.tools", "lakatos.tools.lazy"]
@@ -74,7 +104,7 @@ def test_without_such_files_it_imports_itself_and_no_more(project):
 
 
 def test_collecting_gives_readable_ids_and_loads_no_torch(project):
-    status, out = run(project, "--collect-only", "-q")
+    status, out = run(project, "--collect-only", "-q", anew=True)
     assert status == 0, out
     assert "::m2 necessary for toy (resample)" in out
     assert re.search(r"::a0\.h\d@END has no effect on toy \(denoising\)", out)
@@ -110,7 +140,7 @@ def test_undecided_is_a_skip_that_says_what_to_raise(project):
 
 
 def test_xdist_runs_them_in_workers(project):
-    status, out = run(project, "-n", 2, "--lakatos-seed", 1, only=["xdist"])
+    status, out = run(project, "-n", 1, "--lakatos-seed", 1, only=["xdist"])
     assert status == 0, out
     assert "3 passed" in out
     assert "lakatos: 2 held, 0 failed, 0 undecided" in out

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents, entry_line
+from lakatos.experiments_db.documents import entry_line, hypothesis_document
 from lakatos.experiments_db.log import DECISIONS, add_review, agreement, kappa, standing
 from lakatos.tools.errors import UserError
 
@@ -33,7 +33,7 @@ def test_a_review_stands_beside_the_verdict_and_never_overwrites_it(store):
     entry = store.hypothesis("1")
     assert entry.standing == "retracted"
     assert entry_line(entry)["review"] == "retracted"
-    assert [r["author"] for r in documents.hypothesis_document(store, entry)["reviews"]] == ["Ada", "Bob"]
+    assert [r.author for r in hypothesis_document(store, entry).reviews] == ["Ada", "Bob"]
     assert store.verify() == []
 
 

@@ -439,6 +439,7 @@ def test_many_writers_make_one_chain(store, tmp_path):
     assert store.verify() == []
 
 
+@pytest.mark.heavy
 def test_two_processes_make_one_chain(store, tmp_path):
     run = add_run(store)
     code = (

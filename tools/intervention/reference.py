@@ -19,6 +19,7 @@ from lakatos.tools.metric import Metric
 from lakatos.tools.model import Bridge
 
 if TYPE_CHECKING:
+    from lakatos.tools.behaviour import TokenBatch
     from lakatos.tools.intervention.batch_runs import BatchRuns
     from lakatos.tools.intervention.intervention import Base, Intervention
 
@@ -79,6 +80,7 @@ class _Reference:
         self.passes = 0.0
         self._caches: dict[str, Cache] = {}
         self._means: dict[tuple[Component, int], torch.Tensor] = {}
+        self._dataset: list[TokenBatch] = []
 
     def logits(self, intervention: Intervention) -> torch.Tensor:
         """[n, pos, vocab] of the intervened run."""
@@ -156,7 +158,8 @@ class _Reference:
 
         assert self.batch.means is not None
         found = []
-        for batch in encode(self.batch.means.dataset, self.model.tokenizer):
+        self._dataset = self._dataset or encode(self.batch.means.dataset, self.model.tokenizer)
+        for batch in self._dataset:
             for k, tokens in enumerate(batch.clean):
                 at = int(batch.positions[component.position][k]) if isinstance(component.position, str) else position
                 if at < len(tokens):

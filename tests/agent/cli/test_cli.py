@@ -128,6 +128,7 @@ def test_exports(finished, tmp_path):
     assert [json.loads(x)["p"] for x in targets[2].read_text().splitlines()] == [line["p"] for line in lines]
 
 
+@pytest.mark.heavy
 def test_a_stopped_run_exits_3_and_says_how_to_resume(toy, finished, tmp_path):
     behaviour, model = toy
     db = tmp_path / "s.db"
@@ -225,6 +226,7 @@ def test_check_measures_both_splits_and_exits_1_where_the_behaviour_is_absent(to
     assert "does not show" in out
 
 
+@pytest.mark.heavy
 def test_check_measures_each_family_in_a_row_of_its_own(toy, tmp_path):
     behaviour, model = toy
     texts = {

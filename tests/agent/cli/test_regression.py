@@ -36,6 +36,7 @@ def test_all_confirmed_claims_are_run_again_and_appended(toy_copy):
     assert [p["uid"] for p in one.prompts[:shared]] == [p["uid"] for p in other.prompts[:shared]]
 
 
+@pytest.mark.heavy
 def test_claims_that_were_run_together_are_run_so_again_by_the_command_that_is_told(toy_copy, toy):
     null = f"null:{toy[1]}"
     status, out = lakatos("rerun", "--all", "--model", null, "--db", toy_copy, "--quiet")
@@ -55,6 +56,7 @@ def test_one_claim_alone_says_no_members(toy_copy):
     assert "members" not in open_store(str(toy_copy)).reruns()[0].record
 
 
+@pytest.mark.heavy
 def test_another_model_fails_and_drift_shows_it(toy_copy, toy, tmp_path):
     key = next(e for e in open_store(str(toy_copy)).hypotheses() if e.state == "confirmed").claim_hash[7:15]
     null = f"null:{toy[1]}"

@@ -14,6 +14,7 @@ from lakatos.experiments_db.verdict import confirmed
 from lakatos.tools.errors import UserError
 
 
+@pytest.mark.heavy
 def test_a_planned_study_needs_less_for_each_hypothesis(tmp_path, toy):
     db = tmp_path / "planned.db"
     status, out, _ = lakatos_here("study", "new", "pilot", "--planned", 8, "--db", db)
@@ -74,6 +75,7 @@ def test_extend_tells_and_prints(toy_copy):
     assert "--pairs" in err
 
 
+@pytest.mark.heavy
 def test_a_duplicate_of_a_claim_that_lacked_pairs_says_how_it_goes_on(toy, toy_copy, tmp_path):
     ended = next(e for e in open_store(str(toy_copy)).hypotheses() if e.evidence.stop in ("exhausted", "futility"))
     file = tmp_path / "again.yaml"

@@ -73,7 +73,7 @@ def test_good_hallucinated_duplicate_and_malformed_proposals_are_all_rows(run_wi
     assert refused[1].duplicate_of == 1
     assert "NOWHERE" in refused[2].reason
     assert [e.text.split()[0] for e in store.hypotheses()] == ["m2@END", "a0.h1@S2"]
-    assert run_document(store, 1)["prose"] == ["Prose about it."]
+    assert run_document(store, 1).prose == ("Prose about it.",)
     assert store.verify() == []
 
 
@@ -102,6 +102,7 @@ def test_the_proposer_never_sees_a_confirmation_prompt_or_the_seed(run_with):
     assert store.study.secret not in said
 
 
+@pytest.mark.heavy
 def test_a_second_round_is_told_verdicts_and_refusals(run_with):
     second = json.dumps({"hypotheses": [hypothesis(place("mlp", 1, "END")), hypothesis(place("mlp", 2, "END"))]})
     llm, store = run_with([ANSWER, "Prose.", second, "More prose."], rounds=2)
@@ -252,6 +253,7 @@ def serve():
         server.close()
 
 
+@pytest.mark.heavy
 def test_a_whole_run_over_http_with_the_real_client(toy, tmp_path, serve, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     server = serve((200, completion(ANSWER)), (200, completion("Prose.")))

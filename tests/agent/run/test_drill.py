@@ -20,6 +20,8 @@ from lakatos.tools.errors import Stop
 
 BEHAVIOUR = "planted_recall"
 CONFIG = {"model": "planted:backup", "hypotheses": 20, "attribution_pairs": 12, "seed": 1}
+pytestmark = pytest.mark.heavy
+
 LAKATOS = (sys.executable, "-c", "from lakatos.agent.cli import main; main()")
 
 
@@ -67,11 +69,12 @@ def test_what_is_explained_is_of_prompts_that_no_claim_was_tested_on(drilled):
     assert len(set(event.payload["uids"])) == 32
 
 
-HEAVY = [pytest.param(share, marks=pytest.mark.heavy) for share in (0.05, 0.25, 0.65, 0.9)]
+MORE = [pytest.param(share, marks=pytest.mark.accept) for share in (0.05, 0.25, 0.65, 0.9)]
 
 
-@pytest.mark.parametrize("share", [0.45, *HEAVY])
+@pytest.mark.parametrize("share", [0.45, *MORE])
 def test_a_run_that_was_stopped_anywhere_finds_the_same(drilled, tmp_path, share):
+    """In the middle of its search; `make accept` stops it at four other places too."""
     whole, db = open_store(str(drilled), create=False), str(tmp_path / "stopped.db")
     with pytest.raises(Stop):
         investigate(BEHAVIOUR, RunConfig(**CONFIG, max_forwards=share * whole.run(1).forwards), db=db)
@@ -91,8 +94,9 @@ def test_a_second_run_of_the_study_goes_on_where_the_first_ended(drilled, tmp_pa
     assert not left & {entry.text for entry in store.hypotheses()}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.accept)])
 def test_the_null_twin_has_no_mechanism(tmp_path, seed):
+    """With one seed; `make accept` tries another."""
     config = RunConfig(model=f"planted:none#{seed}", hypotheses=8, attribution_pairs=6, seed=seed, allow_absent=True)
     found = investigate(BEHAVIOUR, config, db=str(tmp_path / "none.db"))
     assert found.empty

@@ -11,13 +11,14 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from commands import Forked
 from tampering import copied
 
 from lakatos.agent import RunConfig, investigate
 from lakatos.agent.run import extend, testing
 from lakatos.agent.run.graph import resume
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import hypothesis_document
 from lakatos.experiments_db.log import tables as m
 from lakatos.tools.errors import Stop, UserError
 from lakatos.tools.evidence import e_process
@@ -49,6 +50,7 @@ def test_every_claim_has_the_numbers_that_it_would_have_alone(toy, toy_copy):
     assert remeasure(open_store(str(toy_copy)), "10%", seed="1", load=lambda _name: model).problems == []
 
 
+@pytest.mark.heavy
 def test_a_stopped_run_goes_on_with_its_stream(toy, toy_copy, tmp_path):
     db = str(tmp_path / "stopped.db")
     whole = open_store(str(toy_copy))
@@ -65,6 +67,7 @@ def test_a_stopped_run_goes_on_with_its_stream(toy, toy_copy, tmp_path):
     assert open_store(db).verify() == []
 
 
+@pytest.mark.heavy
 def test_a_limit_on_tests_opens_a_stream_for_so_many(toy, tmp_path):
     db = str(tmp_path / "few.db")
     with pytest.raises(Stop, match="--max-tests"):
@@ -76,6 +79,7 @@ def test_a_limit_on_tests_opens_a_stream_for_so_many(toy, tmp_path):
     assert store.verify() == []
 
 
+@pytest.mark.heavy
 def test_one_failure_is_one_crash(toy, tmp_path, monkeypatch):
     """A claim whose measurement raises is over, and the log has the draw for all others."""
     real, draws = testing.measure_draws, []
@@ -97,6 +101,7 @@ def test_one_failure_is_one_crash(toy, tmp_path, monkeypatch):
     assert store.verify() == []
 
 
+@pytest.mark.heavy
 def test_where_every_test_dies_of_one_draw_nothing_of_it_is_kept(toy, tmp_path, monkeypatch):
     def failing(asked, members, model):
         raise_all = tuple(MemoryError("no room") for _ in members)
@@ -132,9 +137,9 @@ class TestExtending:
         assert len(set(uids)) == len(uids)
         assert [len(s.members) for s in store.streams()][-1] == 1
         assert store.verify() == []
-        document = documents.hypothesis_document(store, after)
-        assert document["extensions"] == [{"begun": before.evidence.n, "pairs": 48}]
-        assert len(document["streams"]) == 2
+        document = hypothesis_document(store, after)
+        assert [(x.begun, x.pairs) for x in document.extensions] == [(before.evidence.n, 48)]
+        assert len(document.streams) == 2
 
     def test_claims_that_are_extended_together_share_prompts(self, ended):
         db, _ = ended
@@ -182,6 +187,7 @@ class TestExtending:
                 extend([str(before.id), key], pairs, db=str(db))
         assert store.ledger_head() == head
 
+    @pytest.mark.heavy
     def test_a_run_may_extend_by_itself(self, toy, tmp_path):
         db = str(tmp_path / "more.db")
         investigate(toy[0], RunConfig(model=toy[1], max_pairs=32, extend=32, **CONFIG), db=db)
@@ -194,7 +200,7 @@ class TestExtending:
 
 def test_claims_are_set_against_their_rivals_on_common_prompts(toy_copy):
     store = open_store(str(toy_copy))
-    rows = {e.id: documents.hypothesis_document(store, e)["against"] for e in store.hypotheses()}
+    rows = {e.id: hypothesis_document(store, e).against for e in store.hypotheses()}
     pairs = {(number, row["id"]): row for number, own in rows.items() for row in own}
     assert pairs, "the attribution proposer puts rivals beside its main claims"
     for (one, other), row in pairs.items():
@@ -206,8 +212,8 @@ def test_claims_are_set_against_their_rivals_on_common_prompts(toy_copy):
     one, other = next(iter(pairs))
     first, second = store.hypothesis(str(one)), store.hypothesis(str(other))
     n = pairs[one, other]["n"]
-    x = [documents.hypothesis_document(store, e)["prompts"][:n] for e in (first, second)]
-    mine, theirs = ([next(iter(p["effects"].values())) for p in own] for own in x)
+    x = [hypothesis_document(store, e).prompts[:n] for e in (first, second)]
+    mine, theirs = ([prompt.main for prompt in own] for own in x)
     assert pairs[one, other]["mean"] == pytest.approx(sum(a - b for a, b in zip(mine, theirs, strict=True)) / n)
 
 
@@ -215,8 +221,7 @@ def test_claims_are_set_against_their_rivals_on_common_prompts(toy_copy):
 def test_two_processes_extend_one_claim_and_one_of_them_does_it(toy_copy):
     store = open_store(str(toy_copy))
     ended = next(e for e in store.hypotheses() if e.evidence.stop in ("exhausted", "futility"))
-    command = [*LAKATOS, "extend", str(ended.id), "--pairs", "32", "--db", str(toy_copy)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [Forked("extend", ended.id, "--pairs", 32, "--db", toy_copy) for _ in range(2)]
     said = [process.communicate(timeout=300) for process in both]
     assert sorted(process.returncode for process in both) in ([0, 0], [0, 2]), said
     assert store.verify() == []

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.heavy
 
 ALPHA = 0.05
 SMALL = Design(slots=20)
+RARER = {"leaker": 40, "joiner": 40}
 
 
 @pytest.fixture
@@ -83,12 +84,12 @@ def test_p_values_of_the_unguarded_are_those_of_students_test(n):
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_guarded_agent_gains_nothing(agent):
-    """Three studies of 20 slots: official FDR of at most alpha + 2 s.e. per claim and per group; something is found."""
-    outcomes = [simulate(Job(agent, True, k, SMALL)) for k in range(3)]
+    """Three studies of 12 slots: official FDR of at most alpha + 2 s.e. per claim and per group; something is found."""
+    outcomes = [simulate(Job(agent, True, k, Design(slots=12))) for k in range(3)]
     for what in ("false_share", "false_group_share"):
         mean, se = rate(outcomes, "online-ebh", what)
         assert mean <= ALPHA + 2 * se
-    assert all(outcome.registered <= SMALL.slots for outcome in outcomes)
+    assert all(outcome.registered <= 12 for outcome in outcomes)
     assert np.mean([o.methods["online-ebh"].power or 0 for o in outcomes]) > 0.3
 
 
@@ -168,8 +169,11 @@ def test_a_claim_fitted_to_revealed_prompts_gets_others(lab):
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_unguarded_twin_is_caught(agent):
-    """Forty studies of 100 slots: BH bounds the honest agent's FDR and none of the others (padder: per group)."""
-    outcomes = [simulate(Job(agent, False, k, Design())) for k in range(40)]
+    """Sixteen studies of 100 slots (forty of rarer faults): BH bounds the honest agent's FDR and no other's.
+
+    The padder's is that per group.
+    """
+    outcomes = [simulate(Job(agent, False, k, Design())) for k in range(RARER.get(agent, 16))]
     mean, se = rate(outcomes, "bh", "false_group_share")
     if agent == "honest":
         assert mean <= ALPHA + 2 * se

@@ -233,6 +233,7 @@ def test_studies_take_turns_with_correlations_and_every_shape_of_effects_meets_e
         simulation_document(["honest"], 2, Design(correlations=(1.5,)))
 
 
+@pytest.mark.heavy
 def test_the_options_and_the_spread_are_in_the_document_and_in_the_tables():
     def command(*arguments):
         given = ["bench", "protocol", "--agents", "honest", "--studies", "4", "--slots", "5", "--workers", "1"]
@@ -256,9 +257,10 @@ def test_the_options_and_the_spread_are_in_the_document_and_in_the_tables():
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("blocks", [False, pytest.param(True, marks=pytest.mark.accept)])
 @pytest.mark.parametrize("agent", NEW)
 def test_a_new_agent_gains_nothing_where_claims_are_strongly_correlated(agent, blocks):
+    """Blocks of correlated claims are tried at length by `make accept`."""
     design = Design(slots=20, correlations=(0.9,), blocks=blocks)
     outcomes = [simulate(Job(agent, True, k, design)) for k in range(3)]
     for what in ("false_share", "false_group_share"):
@@ -268,9 +270,9 @@ def test_a_new_agent_gains_nothing_where_claims_are_strongly_correlated(agent, b
 
 @pytest.mark.heavy
 def test_common_prompts_widen_the_spread_of_false_discovery_proportions():
-    """Honest t-tests at .05, 60 studies of 100 slots, where effects are correlated by .9: the mean does not rise."""
+    """Honest t-tests at .05, 40 studies of 100 slots, where effects are correlated by .9: the mean does not rise."""
     shared, own = (
-        np.array([simulate(honestly(k, own)).methods["none"].false_share for k in range(60)]) for own in (False, True)
+        np.array([simulate(honestly(k, own)).methods["none"].false_share for k in range(40)]) for own in (False, True)
     )
     assert shared.std() > 2 * own.std()
     error = np.sqrt(shared.var() / shared.size + own.var() / own.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tampering import tell
+from tampering import copied, tell
 
 from lakatos.agent import RunConfig, investigate
 from lakatos.agent.cli import command as cli
@@ -25,10 +25,9 @@ ANSWER = json.dumps(
 HOSTILE = "```\n# Confirmed\n````\n<script>alert(1)</script>"
 
 
-@pytest.fixture
-def asked(toy, tmp_path):
+@pytest.fixture(scope="module")
+def log(toy, made_once):
     behaviour, model = toy
-    db = str(tmp_path / "asked.db")
     llm = ScriptedLLM([LLMFailure("no `route`\nto it"), ANSWER, HOSTILE])
     fields = {
         "model": model,
@@ -39,8 +38,13 @@ def asked(toy, tmp_path):
         "hypotheses": 6,
         "max_pairs": 16,
     }
-    investigate(behaviour, RunConfig(**fields), db=db, llm=llm)
-    return db
+    return made_once("asked", lambda f: investigate(behaviour, RunConfig(**fields), db=str(f / "log.db"), llm=llm))
+
+
+@pytest.fixture
+def asked(log, tmp_path):
+    """A database of your own to change."""
+    return str(copied(log / "log.db", tmp_path / "asked.db"))
 
 
 def test_each_request_has_its_end_and_each_proposal_what_became_of_it(asked):

@@ -20,7 +20,7 @@ from tampering import copied
 from lakatos.agent.simulation.laboratory import Laboratory
 from lakatos.agent.simulation.world import World
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents, entry_line
+from lakatos.experiments_db.documents import documents, entry_line, hypothesis_document
 from lakatos.experiments_db.index import Index, Query, upkeep
 from lakatos.experiments_db.index import file as index_file
 from lakatos.experiments_db.index import seal as index_seal
@@ -159,11 +159,12 @@ def test_the_index_of_a_real_investigation_equals_its_log(toy_copy):
     assert index.page(ALL).rows == document["hypotheses"]
     for entry in store.hypotheses():
         assert index.entry(entry.claim_hash) == entry
-        assert documents.hypothesis_document(store, index.entry(str(entry.id)))["text"] == entry.text
+        assert hypothesis_document(store, index.entry(str(entry.id))).text == entry.text
     behaviours = {run.behaviour for run in store.runs()}
     assert [index.counts(behaviour=name) for name in behaviours] == [store.counts()]
 
 
+@pytest.mark.heavy
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
@@ -524,6 +525,7 @@ def test_where_nothing_can_be_written_the_index_lies_elsewhere(log, monkeypatch,
     assert_same(index, log)
 
 
+@pytest.mark.heavy
 def test_two_processes_use_it_at_once(log, index):
     code = (
         "import sys; from lakatos.experiments_db import open_store; from lakatos.experiments_db.index.index import *;"

@@ -133,7 +133,7 @@ def test_a_file_that_is_missing_too_large_or_not_text(tmp_path):
         read(tmp_path / "binary")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     numbers=st.lists(st.floats(min_value=1e-6, max_value=1e6), min_size=3, max_size=3, unique=True),
     model=st.text(min_size=1, max_size=60),
@@ -157,7 +157,7 @@ def test_any_numbers_and_any_name_survive_the_file(files, numbers, model, e, pai
     assert from_text(to_text(varied)) == varied
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_a_user_error_or_a_file(fields, data):
     paths = list(_paths(fields))

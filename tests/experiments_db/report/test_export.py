@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents, entry_line
+from lakatos.experiments_db.documents import PromptLine, entry_line, hypothesis_document, run_document
 from lakatos.experiments_db.log import Share
 from lakatos.experiments_db.log import tables as m
 from lakatos.experiments_db.report import charts, heat_map, write_report
@@ -344,7 +345,7 @@ def test_numbers_are_those_of_the_documents(page, store):
     for exact, shown in parsed.data:
         assert same_number(shown, float(exact)), (exact, shown)
     exact = {value for value, _ in parsed.data}
-    run = documents.run_document(store, 1)
+    run = run_document(store, 1).as_dict()
     tested = [h for h in run["hypotheses"] if h["effect"] is not None]
     assert len(tested) == 3
     for h in tested:
@@ -357,7 +358,7 @@ def test_numbers_are_those_of_the_documents(page, store):
 def test_every_number_stands_in_its_own_column(page, store):
     table = re.search(r'<table class="hypotheses">.*?</table>', page, re.S)[0]
     rows = re.findall(r"<tr>.*?</tr>", table, re.S)[1:]
-    hypotheses = documents.run_document(store, 1)["hypotheses"]
+    hypotheses = run_document(store, 1).as_dict()["hypotheses"]
     assert len(rows) == len(hypotheses)
     for row, h in zip(rows, hypotheses, strict=True):
         shown = [h[key] for key in ("effect", "low", "high", "fraction", "e", "p") if h[key] is not None]
@@ -382,7 +383,7 @@ def test_a_wrong_number_would_be_noticed():
 
 
 def test_denominators_come_before_everything_else(page, store):
-    counts = documents.run_document(store, 1)["counts"]
+    counts = run_document(store, 1).as_dict()["counts"]
     assert (counts["confirmed"], counts["refuted"], counts["inconclusive"], counts["crashed"]) == (1, 1, 2, 1)
     for name, count in counts.items():
         label = "of these crashed" if name == "crashed" else name
@@ -447,16 +448,16 @@ def test_the_map_has_a_place_for_every_kind_of_component(place, row, column):
 
 
 def test_failing_prompts_are_visible(page, store):
-    weak = documents.hypothesis_document(store, store.hypothesis("3"))
-    effects = [charts.main_effect(p) for p in weak["prompts"]]
+    weak = hypothesis_document(store, store.hypothesis("3"))
+    effects = [prompt.main for prompt in weak.prompts]
     failing = sum(e <= 1.0 for e in effects)
     chart = str(charts.strip(weak))
     assert failing > 10
     assert chart.count(" fails") == failing
     assert chart.count('class="prompt') == len(effects) == 64
     assert f"{failing} not above the null" in chart
-    worst = min(weak["prompts"], key=charts.main_effect)
-    assert worst["clean"] in unescape(page)
+    worst = min(weak.prompts, key=lambda prompt: prompt.main)
+    assert worst.said["clean"] in unescape(page)
 
 
 @pytest.mark.parametrize("run_id", [2, 3])
@@ -508,8 +509,8 @@ def test_necessity_in_words():
 
 
 def test_prompts_by_quantile_include_the_worst_and_the_best():
-    prompts = [{"uid": k, "effects": {"effect": float(k)}} for k in (3, 0, 4, 1, 2, 8, 7, 6, 5)]
-    assert [(name, p["uid"]) for name, p in by_quantile(prompts)] == [
+    prompts = [PromptLine(str(k), "t", {}, {}, {"effect": float(k)}) for k in (3, 0, 4, 1, 2, 8, 7, 6, 5)]
+    assert [(name, int(p.uid)) for name, p in by_quantile(prompts)] == [
         ("worst", 0),
         ("25\u202f%", 2),
         ("median", 4),
@@ -541,8 +542,9 @@ def test_numbers_as_people_write_them(value, shown):
 
 @pytest.mark.parametrize("e", [0.0, 1e-300, 1e300])
 def test_extreme_e_values_are_drawn(store, e):
-    document = documents.hypothesis_document(store, store.hypothesis("1"))
-    document["batches"][-1]["e_after"] = e
+    document = hypothesis_document(store, store.hypothesis("1"))
+    *others, last = document.batches
+    document = replace(document, batches=(*others, replace(last, e_after=e)))
     assert "nan" not in charts.e_path(document)
     assert "inf" not in charts.e_path(document)
 

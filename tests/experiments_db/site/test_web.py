@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lakatos.experiments_db import open_store
-from lakatos.experiments_db.documents import documents
+from lakatos.experiments_db.documents import documents, hypothesis_document
 from lakatos.experiments_db.index import Index
 from lakatos.experiments_db.log import add_review, ask, asked
 from lakatos.experiments_db.log import tables as m
@@ -104,7 +104,7 @@ def test_site_command_line_and_exports_show_the_same_numbers_to_the_last_digit(c
         for name in ("effect", "low", "high", "fraction", "e", "p", "predicted"):
             assert h[name] is None or f'<data value="{h[name]!r}">' in page
         whole = client.get(f"/api/hypotheses/{h['id']}").json()
-        assert whole == json.loads(json.dumps(documents.hypothesis_document(store, store.hypothesis(str(h["id"])))))
+        assert whole == json.loads(json.dumps(hypothesis_document(store, store.hypothesis(str(h["id"]))).as_dict()))
 
 
 def test_denominators_come_before_hypotheses(client, store):

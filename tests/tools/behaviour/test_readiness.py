@@ -105,6 +105,7 @@ def test_a_generator_must_have_as_many_prompts_as_a_test_may_use() -> None:
     assert most_pairs(few, 128) == 80
 
 
+@pytest.mark.heavy
 def test_more_exploration_pairs_than_there_are_can_be_asked_for() -> None:
     assert available(TOY, "exploration") == 360
     assert ready(TOY, explored=360) == []
@@ -155,6 +156,7 @@ def test_one_prompt_of_a_thousand_is_found_that_no_batch_meets(monkeypatch: pyte
     assert "'the day0 Kim Leo and'" in problems[1].text
 
 
+@pytest.mark.heavy
 def test_donors_are_looked_for_in_families_and_only_where_claims_may_need_them() -> None:
     gave = "[IO:{io}] and {s} met . [S2:{s2}] gave it to"
     lengths = ["old " * k + "mill" for k in range(40)]  # one for each order of two names, so that few prompts are alike
@@ -236,6 +238,7 @@ def test_an_answer_of_several_tokens_is_told_whether_the_space_is_to_blame() -> 
         answer_token("", Spaced())
 
 
+@pytest.mark.heavy
 def test_prompts_are_never_those_of_a_study(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study's seeds are digests of 256 bits; all that is drawn here comes from small numbers."""
     seeds = []
@@ -256,7 +259,7 @@ JUNK = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False), JUNK)
 def test_a_spoilt_file_is_a_user_error_or_has_problems_but_never_crashes(rng: random.Random, junk: Any) -> None:
     data = copy.deepcopy(TOY.model_dump())

@@ -105,6 +105,7 @@ def alone(own: Member, number: int, on: LoadedModel) -> Data:
 
 
 class TestTogether:
+    @pytest.mark.heavy
     @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         members=st.lists(st.sampled_from(MEMBERS), min_size=1, max_size=6),
@@ -239,8 +240,15 @@ def fragile(broken: BaseException | None) -> LoadedModel:
 class TestFailures:
     MEMBERS = (member(PATCH), member(NEED), member(RESAMPLED))
 
-    @pytest.mark.parametrize("broken", [None, MemoryError("too much"), RuntimeError("no kernel")], ids=str)
-    @pytest.mark.parametrize("n", [1, 2])
+    @pytest.mark.parametrize(
+        ("n", "broken"),
+        [
+            (2, None),
+            pytest.param(1, MemoryError("too much"), marks=pytest.mark.heavy),
+            pytest.param(2, RuntimeError("no kernel"), marks=pytest.mark.heavy),
+        ],
+        ids=str,
+    )
     def test_are_the_members_own(self, broken, n) -> None:
         found = measure_draws(draws(self.MEMBERS, *range(n)), self.MEMBERS, fragile(broken))
         assert [draw.draw.number for draw in found] == [*range(n)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models import ARCHITECTURES, HEADS, LAYERS, TOY, TOY_TEXT, build_tiny, heavy_but_two, hooks_on, tiny
+from models import ARCHITECTURES, HEADS, LAYERS, TOY, TOY_TEXT, build_tiny, hooks_on, in_turn, tiny
 
 from lakatos.tools.behaviour import encode
 from lakatos.tools.errors import UserError
@@ -33,7 +33,7 @@ def close(one, other) -> bool:
     return np.allclose(one, other, rtol=1e-4, atol=2e-5)
 
 
-@pytest.fixture(scope="module", params=heavy_but_two())
+@pytest.fixture(scope="module", params=in_turn())
 def bridge(request):
     return tiny(request.param).bridge
 
@@ -117,9 +117,7 @@ class TestScores:
 
 
 class TestIntegratedGradients:
-    @pytest.mark.parametrize(
-        "name", heavy_but_two(name for name in ARCHITECTURES if name != "mixtral")
-    )  # routing jumps
+    @pytest.mark.parametrize("name", in_turn(name for name in ARCHITECTURES if name != "mixtral"))  # routing jumps
     def test_the_embeddings_scores_tend_to_the_whole_difference(self, name) -> None:
         bridge = tiny(name).bridge
         errors = []
@@ -156,7 +154,7 @@ class TestMetrics:
 
 
 class TestModels:
-    @pytest.mark.parametrize("name", heavy_but_two())
+    @pytest.mark.parametrize("name", in_turn())
     def test_half_precision(self, name) -> None:
         bridge = build_tiny(name).bridge
         exact = node_attribution(bridge, PAIRS)
@@ -165,7 +163,7 @@ class TestModels:
         assert coarse.heads.dtype == coarse.clean.dtype == np.float32
         assert np.corrcoef(exact.heads.ravel(), coarse.heads.ravel())[0, 1] > 0.98
 
-    @pytest.mark.parametrize("name", heavy_but_two())
+    @pytest.mark.parametrize("name", in_turn())
     def test_nothing_is_left_behind(self, name) -> None:
         bridge = build_tiny(name).bridge
         frozen = next(bridge.parameters())

@@ -62,6 +62,7 @@ class TestOddArchitectures:
         with pytest.raises(UserError, match=rf"{place}: blocks\.1\.attn\.hook_\w is \[2, .*cannot be told apart"):
             run_interventions(build_tiny("deepseek_v3"), PAIRS, [Intervention(place, "zero")])
 
+    @pytest.mark.heavy
     def test_a_second_way_from_the_embeddings_is_noticed(self) -> None:
         """Gemma 4's blocks are told of the embeddings beside the stream: not additive, and not all in the stream."""
         model = build_tiny("gemma4")
@@ -223,6 +224,7 @@ class TestWhatWasAsked:
         with pytest.raises(UserError, match="cannot be told apart"):
             run_interventions(model, PAIRS, [Intervention("a1.h2.q@3", "zero")], base="clean")
 
+    @pytest.mark.heavy
     def test_one_large_channel_hides_nothing(self) -> None:
         hf = build_hf("gemma4")
         with torch.no_grad():

@@ -190,7 +190,9 @@ class TestTruth:
         assert min(share.mean() for share in less) > 0.4
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize(
+    "name", [n if n == "induction" else pytest.param(n, marks=pytest.mark.heavy) for n in MECHANISMS]
+)
 def test_the_engine_drives_them_and_agrees_with_the_reference(name) -> None:
     model, recall = bench(name)[:2]
     assert abilities(model.bridge).blocks
