@@ -57,6 +57,7 @@ def create_app(store: Store, *, token: str | None = None, index: Index | None = 
     app.mount("/static", _Static(packages=[("lakatos.experiments_db.report", "static")]), name="static")
     _pages(app, site, pages)
     _changes(app, site, pages)
+    _wishes(app, site)
     app.include_router(api(site))
     app.include_router(downloads(site))
     _problems(app, pages)
@@ -200,6 +201,26 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         answer.headers.append("set-cookie", preference("lakatos_name", quote(author.strip()[:MOST_AUTHOR])))
         return answer
 
+    @app.post("/preferences")
+    def preferences(
+        request: Request,
+        csrf: Text = "",
+        name: Text = "",
+        blind: Text = "",
+        theme: Text = "",
+        next: Text = "/",
+    ) -> Response:
+        _genuine(request, csrf)
+        answer = RedirectResponse(next if _local(next) else "/", 303)
+        answer.headers.append("set-cookie", preference("lakatos_name", quote(name.strip()[:MOST_AUTHOR])))
+        answer.headers.append("set-cookie", preference("lakatos_blind", "1" if blind == "1" else "0"))
+        answer.headers.append("set-cookie", preference("lakatos_theme", theme if theme in ("light", "dark") else ""))
+        return answer
+
+
+def _wishes(app: FastAPI, site: Site) -> None:
+    """What people ask of runs, and decide for them."""
+
     @app.post("/runs/{run_id}/ask")
     def ask_run(request: Request, run_id: Number, csrf: Text = "", wish: Text = "") -> Response:
         _genuine(request, csrf)
@@ -220,22 +241,6 @@ def _changes(app: FastAPI, site: Site, page_of: _Pages) -> None:
         approve(site.store, run_id, *decided(site.store, run_id, keep or [], added), author)
         answer = RedirectResponse(f"/runs/{run_id}", 303)
         answer.headers.append("set-cookie", preference("lakatos_name", quote(author.strip()[:MOST_AUTHOR])))
-        return answer
-
-    @app.post("/preferences")
-    def preferences(
-        request: Request,
-        csrf: Text = "",
-        name: Text = "",
-        blind: Text = "",
-        theme: Text = "",
-        next: Text = "/",
-    ) -> Response:
-        _genuine(request, csrf)
-        answer = RedirectResponse(next if _local(next) else "/", 303)
-        answer.headers.append("set-cookie", preference("lakatos_name", quote(name.strip()[:MOST_AUTHOR])))
-        answer.headers.append("set-cookie", preference("lakatos_blind", "1" if blind == "1" else "0"))
-        answer.headers.append("set-cookie", preference("lakatos_theme", theme if theme in ("light", "dark") else ""))
         return answer
 
 
