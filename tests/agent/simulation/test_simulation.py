@@ -84,12 +84,12 @@ def test_p_values_of_the_unguarded_are_those_of_students_test(n):
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_guarded_agent_gains_nothing(agent):
-    """Three studies of 12 slots: official FDR of at most alpha + 2 s.e. per claim and per group; something is found."""
-    outcomes = [simulate(Job(agent, True, k, Design(slots=12))) for k in range(3)]
+    """Three studies of 20 slots: official FDR of at most alpha + 2 s.e. per claim and per group; something is found."""
+    outcomes = [simulate(Job(agent, True, k, SMALL)) for k in range(3)]
     for what in ("false_share", "false_group_share"):
         mean, se = rate(outcomes, "online-ebh", what)
         assert mean <= ALPHA + 2 * se
-    assert all(outcome.registered <= 12 for outcome in outcomes)
+    assert all(outcome.registered <= SMALL.slots for outcome in outcomes)
     assert np.mean([o.methods["online-ebh"].power or 0 for o in outcomes]) > 0.3
 
 
