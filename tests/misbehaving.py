@@ -462,7 +462,7 @@ CALL_MODES = [
     _calls("call-filtered", "filters its call", calling(call(), finish="content_filter"), failure="content filter", after="tools"),
     _calls("call-all-reasoning", "spends every token on reasoning", say("", "length"), failure="--llm-max-output", after="tools"),
     _calls("call-never", "talks, and calls nothing", say("It is head 3."), calls=(), reply="It is head 3.", after="json_schema"),
-    _calls("call-cut-prose", "talks until it is cut off", say("It is", "length"), calls=(), reply="It is", after="tools"),
+    _calls("call-cut-prose", "talks until it is cut off", say("It is", "length"), calls=(), reply="It is", after="json_schema"),
     _calls("call-text", "writes the call as text", say(ACTION), calls=(FIRST,), reply="hm"),
     _calls("call-text-named", "writes the call as text, with a name", say(f"I look.\n```json\n{NAMED}\n```"), calls=(FIRST,), reply="I look."),
     _calls("call-text-llama", "writes the call as text, with parameters", say('{"name": "look", "parameters": {"at": 1}}'), calls=(FIRST,)),

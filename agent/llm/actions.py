@@ -35,18 +35,26 @@ def offered(tools: Sequence[dict[str, Any]]) -> list[str]:
     return [tool["function"]["name"] for tool in tools]
 
 
-def action_schema(names: Sequence[str]) -> dict[str, Any]:
-    """The JSON schema of an action with one of these tools."""
-    return {
-        "type": "object",
-        "properties": {
+def action_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON schema of an action with one of these tools, and with the arguments that it takes."""
+    kinds, shared = [], dict[str, Any]()
+    for tool in tools:
+        arguments = dict(tool["function"].get("parameters") or {"type": "object"})
+        shared |= arguments.pop("$defs", {})
+        properties = {
             "thought": {"type": "string"},
-            "tool": {"type": "string", "enum": list(names)},
-            "arguments": {"type": "object", "additionalProperties": True},
-        },
-        "required": ["thought", "tool", "arguments"],
-        "additionalProperties": False,
-    }
+            "tool": {"const": tool["function"]["name"]},
+            "arguments": arguments,
+        }
+        kinds.append(
+            {
+                "type": "object",
+                "properties": properties,
+                "required": list(properties),
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": kinds, **({"$defs": shared} if shared else {})}
 
 
 def acted(text: str, names: Collection[str], *, asked: bool) -> Acted:

@@ -149,7 +149,8 @@ class OpenAILLM:
             status = code if isinstance(code, int) and 400 <= code < 600 else 500
             return Response(status, found.headers, found.body)
         self._has_called |= wanted.form == TOOLS and bool(answer.calls)
-        if answer.unformed and wanted.form == TOOLS:
+        talked = answer.text is not None and not answer.calls
+        if wanted.form == TOOLS and (answer.unformed or talked):
             self.native = self._has_called  # a server that never called any does not know tools
         elif answer.unformed and wanted.form in FORMS[:2]:
             self.form = "words"  # the server took the form and did not keep it

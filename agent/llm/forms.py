@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
         if tools and native:
             return cls(sendable(messages), TOOLS, None, tools)
         if tools:
-            return cls(as_actions(messages, tools), form, action_schema(offered(tools)), tools)
+            return cls(as_actions(messages, tools), form, action_schema(tools), tools)
         told = any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
         return cls(as_actions(messages) if told and not native else sendable(messages), form if schema else "", schema)
 

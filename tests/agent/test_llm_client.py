@@ -158,8 +158,9 @@ def test_without_tools_a_conversation_is_plain_text_and_says_what_the_tools_are(
     assert [m["role"] for m in first["messages"]] == roles
     assert "tools" not in first
     described = first["response_format"]["json_schema"]["schema"]
-    assert list(described["properties"]) == ["thought", "tool", "arguments"]
-    assert described["properties"]["tool"]["enum"] == ["look", "stop"]
+    assert [list(kind["properties"]) for kind in described["anyOf"]] == [["thought", "tool", "arguments"]] * 2
+    assert [kind["properties"]["tool"] for kind in described["anyOf"]] == [{"const": "look"}, {"const": "stop"}]
+    assert described["anyOf"][0]["properties"]["arguments"] == TOOLS[0]["function"]["parameters"]
     assert "To look." in first["messages"][0]["content"]
     looked, flown = first["messages"][2]["content"].splitlines()
     assert json.loads(looked) == {"thought": "", "tool": "look", "arguments": {"at": 1}}
