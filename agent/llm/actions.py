@@ -15,6 +15,9 @@ from lakatos.agent.llm.objects import after_thought, objects_in, shown
 from lakatos.agent.llm.protocol import Message, ToolCall
 
 _TAGGED: Final = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+_BESIDES: Final = frozenset(
+    ("maxLength", "minLength", "maxItems", "minItems", "minimum", "maximum", "default", "description", "properties")
+)
 _FENCE: Final = re.compile(r"```\w*")
 _ASKED: Final = (
     "You act by calling one tool at a time. Answer with one JSON object and nothing else: "
@@ -36,15 +39,18 @@ def offered(tools: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def action_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The JSON schema of an action with one of these tools, and with the arguments that it takes."""
+    """The JSON schema of an action with one of these tools, and with arguments of the form that it takes.
+
+    Sizes are left out: grammars of servers grow with them, and whoever makes the call checks them.
+    """
     kinds, shared = [], dict[str, Any]()
     for tool in tools:
         arguments = dict(tool["function"].get("parameters") or {"type": "object"})
-        shared |= arguments.pop("$defs", {})
+        shared |= _form(arguments.pop("$defs", {}))
         properties = {
             "thought": {"type": "string"},
             "tool": {"const": tool["function"]["name"]},
-            "arguments": arguments,
+            "arguments": _form(arguments),
         }
         kinds.append(
             {
@@ -55,6 +61,17 @@ def action_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
             }
         )
     return {"anyOf": kinds, **({"$defs": shared} if shared else {})}
+
+
+def _form(schema: Any) -> Any:
+    """A schema without what only bounds or describes."""
+    if isinstance(schema, list):
+        return [_form(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    named = {name: _form(own) for name, own in schema.get("properties", {}).items()}
+    kept = {name: _form(own) for name, own in schema.items() if name not in _BESIDES}
+    return kept | ({"properties": named} if named else {})
 
 
 def acted(text: str, names: Collection[str], *, asked: bool) -> Acted:
@@ -89,10 +106,9 @@ def as_actions(messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
         _append(found, _plain(message, calls, names))
     if tools:
         told = _ASKED + "\n".join(f"- {shown(tool['function'])}" for tool in tools)
-        if found and found[0]["role"] == "system":
-            found[0] = {"role": "system", "content": f"{found[0]['content']}\n\n{told}"}
-        else:
-            _append(found, {"role": "user", "content": told})
+        first = found[0] if found else {"role": "user", "content": ""}
+        # in the first message, so that servers that keep the beginning of a conversation read it once
+        found[:1] = [{**first, "content": f"{first['content']}\n\n{told}".lstrip()}]
     return found
 
 

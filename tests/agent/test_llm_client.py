@@ -160,13 +160,13 @@ def test_without_tools_a_conversation_is_plain_text_and_says_what_the_tools_are(
     described = first["response_format"]["json_schema"]["schema"]
     assert [list(kind["properties"]) for kind in described["anyOf"]] == [["thought", "tool", "arguments"]] * 2
     assert [kind["properties"]["tool"] for kind in described["anyOf"]] == [{"const": "look"}, {"const": "stop"}]
-    assert described["anyOf"][0]["properties"]["arguments"] == TOOLS[0]["function"]["parameters"]
+    assert list(described["anyOf"][0]["properties"]["arguments"]["properties"]) == ["at"]
     assert "To look." in first["messages"][0]["content"]
     looked, flown = first["messages"][2]["content"].splitlines()
     assert json.loads(looked) == {"thought": "", "tool": "look", "arguments": {"at": 1}}
     assert json.loads(flown)["arguments"] == '{"at": '
     assert first["messages"][3]["content"] == "Result of look: nothing\n\nResult of fly away: no such tool"
-    assert "To look." in second["messages"][-1]["content"], "there is no system message to say it in"
+    assert "To look." in second["messages"][0]["content"], "there is no system message to say it in"
     assert [m["role"] for m in third["messages"]] == roles
     assert "To look." not in str(third), "no tools were offered"
 
