@@ -111,15 +111,16 @@ class _Door:
         store = self.runs.store()
         while True:
             testing, (_, alive) = store.untested(chosen), self.runs.alive(chosen)
-            if not alive or not testing or time.monotonic() >= ends:
+            over = any(told["over"] for told in store.tool_calls(chosen))
+            if not alive or not (testing or over) or time.monotonic() >= ends:
                 break
             time.sleep(_LOOK)
         if not alive:
             lines = [self._stands(chosen, f"run {chosen}"), *(verdict(entry) for entry in store.hypotheses(chosen))]
             return Answered(answer="\n".join(lines), call=0, run=chosen)
-        if testing:
-            told = f"{testing} claims are still being tested; explore meanwhile, or `wait` again."
-            return Answered(answer=told, call=0, run=chosen)
+        if testing or over:
+            what = f"{testing} claims are still being tested" if testing else "The run is being concluded"
+            return Answered(answer=f"{what}; `wait` again.", call=0, run=chosen)
         return self._call("wait", chosen, {})
 
     def answer(self, call: Annotated[int, Field(ge=1, lt=_LARGEST)], run: Run = None) -> Answered:
