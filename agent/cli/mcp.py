@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from lakatos.agent.cli.review import LOOPBACK, TOKEN, bound
 from lakatos.agent.cli.run import options_of
 from lakatos.agent.config import RunConfig
 from lakatos.tools.errors import UserError
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
 
 app = typer.Typer()
 _FIXED = ("model", "proposer", "claims")  # of a run's settings: what a client chooses, within what is allowed
@@ -53,15 +57,9 @@ def mcp(
 
         lakatos mcp --behaviour ioi --behaviour my.yaml --model gpt2 --max-forwards 200000
     """
-    try:
-        from lakatos.agent.server import Allowed, create_server
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("lakatos"):
-            raise
-        raise UserError(f"`lakatos mcp` needs the package {error.name}: pip install 'lakatos[mcp]'.") from error
     RunConfig.checked(fields)
-    allowed = Allowed(_behaviours(behaviour), tuple(model or [RunConfig().model]), tuple(_options(fields)))
-    server = create_server(database_path(db), allowed, study)
+    models = tuple(model or [RunConfig().model])
+    server = _created(database_path(db), study, _behaviours(behaviour), models, tuple(_options(fields)))
     if not http:
         server.run()
         return 0
@@ -69,7 +67,22 @@ def mcp(
     return 0
 
 
-def _serve(server: Any, host: str, port: int) -> None:
+def _created(db: str, study: str | None, *allowed: Any) -> MCPServer:
+    """The server, with what is allowed (see `Allowed`). Raises UserError: the protocol's package is not installed."""
+    gc.disable()  # thousands of classes are made now, and none of them is garbage
+    try:
+        from lakatos.agent.server import Allowed, create_server
+
+        return create_server(db, Allowed(*allowed), study)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("lakatos"):
+            raise
+        raise UserError(f"`lakatos mcp` needs the package {error.name}: pip install 'lakatos[mcp]'.") from error
+    finally:
+        gc.enable()
+
+
+def _serve(server: MCPServer, host: str, port: int) -> None:
     """Serve over HTTP until Ctrl-C, to whoever shows the token."""
     import uvicorn
 

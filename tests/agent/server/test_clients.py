@@ -1,4 +1,4 @@
-"""`lakatos mcp` and its runs as processes: whole investigations by clients, friendly and hostile, and what is killed."""
+"""`lakatos mcp` and its runs as processes: investigations by clients, friendly and hostile, and what is killed."""
 
 from __future__ import annotations
 
@@ -165,7 +165,9 @@ def test_what_is_killed_goes_on_where_it_was(tmp_path):
             with anyio.move_on_after(1):
                 await agent.said("tried")  # left in the log, and given up
             kill(process_of(db))
-            assert "run 1, planted_recall on planted:induction, by mcp: its process is gone" in await agent.said("state")
+            assert "run 1, planted_recall on planted:induction, by mcp: its process is gone" in await agent.said(
+                "state"
+            )
             assert "`resume` goes on" in await agent.refused("overview")
             assert "its process is gone" in await agent.said("wait")
             assert (await agent.said("resume")).startswith("Run 1 goes on")

@@ -71,7 +71,9 @@ def test_who_shows_it_is_answered(tmp_path):
     assert posted(tmp_path, SHOWN, "0.0.0.0", "http://lab.example:8920") == 200
 
 
-@pytest.mark.parametrize("named", ["http://evil.example", "http://evil.example:8920", "http://127.0.0.1.evil.example:1"])
+@pytest.mark.parametrize(
+    "named", ["http://evil.example", "http://evil.example:8920", "http://127.0.0.1.evil.example:1"]
+)
 def test_on_loopback_another_name_is_refused_even_with_the_token(tmp_path, named):
     assert posted(tmp_path, SHOWN, named=named) == 421
 

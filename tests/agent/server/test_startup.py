@@ -23,8 +23,8 @@ async def listed():
 assert anyio.run(listed) == 21
 print(*sorted(name for name in sys.modules if "." not in name))
 """
-HEAVY = {"torch", "sqlalchemy", "alembic", "transformers", "transformer_lens", "pandas", "pyarrow", "langgraph", "openai"}
-HEAVY |= {"jinja2", "fastapi", "scipy", "gguf", "safetensors"}
+HEAVY = {"torch", "sqlalchemy", "alembic", "transformers", "transformer_lens", "pandas", "pyarrow", "langgraph"}
+HEAVY |= {"openai", "jinja2", "fastapi", "scipy", "gguf", "safetensors"}
 
 
 def test_tools_are_listed_before_anything_heavy_is_imported(tmp_path):
@@ -37,7 +37,9 @@ def test_tools_are_listed_before_anything_heavy_is_imported(tmp_path):
 
 
 def test_without_the_package_the_command_says_what_to_install(monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "mcp" or name.startswith("lakatos.agent.server")]:
+    for name in [
+        name for name in sys.modules if name.split(".")[0] == "mcp" or name.startswith("lakatos.agent.server")
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mcp", None)
     status, _, said = lakatos_here("mcp")
