@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
+import tomllib
+from pathlib import Path
 
 import anyio
 import pytest
+from commands import lakatos_here
 from mcp import Client
 
-from lakatos.agent.server import Allowed, create_server
+from lakatos.agent.server import Allowed, create_server, offering, relay, runs
 from lakatos.agent.server.processes import is_there
 from lakatos.agent.toolbox import TOOLS
 
 ALLOWED = Allowed({"toy": "/somewhere/toy.yaml", "ioi": "ioi"}, ("smollm2-135m",))
+PAGE = Path(__file__).parents[3] / "docs/mcp.md"
 OWN = {"start", "resume", "state", "wait", "answer"}
 
 
@@ -141,3 +147,18 @@ def test_a_number_that_was_given_again_is_not_the_run_s_process():
     assert not is_there(2**30, "2999-01-01T00:00:00+00:00")
     if sys.platform == "linux":
         assert not is_there(os.getpid(), "2020-01-01T00:00:00+00:00")
+
+
+def test_the_page_lists_every_tool_and_real_options_and_its_configurations_can_be_read():
+    page = PAGE.read_text("utf-8")
+    listed = re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(OWN | (TOOLS.keys() - {"wait", "challenge"}))
+    _, told, _ = lakatos_here("mcp", "--help")
+    options = set(re.findall(r"^\| `(--[a-z-]+)` \|", page, re.MULTILINE))
+    assert options
+    assert all(f"  {option} " in told for option in options)
+    for kind, block in re.findall(r"^```(json|toml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        read = json.loads(block)["mcpServers"] if kind == "json" else tomllib.loads(block)["mcp_servers"]
+        assert read["lakatos"].get("args", ["mcp"])[0] == "mcp"
+    for number in (relay._AT_ONCE, runs._TOGETHER, offering._UNDER_WAY, f"{relay._LARGEST:,}", f"{relay.PATIENCE:g}"):
+        assert f" {number} " in page or f" {number}\n" in page, number
