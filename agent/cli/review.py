@@ -112,7 +112,7 @@ def serve(store: Store, host: str, port: int, hypothesis: str | None, say: Any) 
     index = Index(store)
     index.refresh(wait=False)
     place = "" if hypothesis is None else f"hypotheses/{store.hypothesis(hypothesis).id}"
-    listening = _bound(host, port)
+    listening = bound(host, port)
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/{place}"
     if token is not None:
@@ -155,7 +155,8 @@ def print_reviews(console: Console, document: dict[str, Any], texts: dict[int, s
         console.print(showable(line), markup=False, highlight=False)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UserError: the port is taken, or the host cannot be bound."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(found[0], socket.SOCK_STREAM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from lakatos.agent.llm import LLM, language_model
 from lakatos.agent.run.interruptions import Interruptions
 from lakatos.agent.view import Proposal
 from lakatos.agent.watch import Watcher
-from lakatos.experiments_db.log import Entry, exploration_seed
+from lakatos.experiments_db.log import Conflict, Entry, exploration_seed
 from lakatos.experiments_db.store import Store
 from lakatos.tools.behaviour import Behaviour
 from lakatos.tools.errors import UserError
@@ -95,6 +96,12 @@ class Context:
     def check_limits(self, tested: int | None = None) -> None:
         """Stop (raises Stop) if the user asked, or a limit is reached; see `Interruptions.check`."""
         self.interruptions.check(tested)
+
+    def check_alone(self) -> None:
+        """Raises Conflict: another process has gone on with the run since this one began."""
+        newest = self.store.events(self.run_id, "started", "resumed")[-1]
+        if newest.payload["pid"] != os.getpid():
+            raise Conflict(f"process {newest.payload['pid']} goes on with run {self.run_id}")
 
     def going(self, phase: str, done: int, of: int) -> None:
         """Tell how far a phase has come, and stop if the user asked (Stop)."""

@@ -113,7 +113,9 @@ class RunView:
 
         Raises:
             Stop: a limit of the run is reached, the user interrupted, or nobody has called for too long.
+            Conflict: another process has gone on with the run.
         """
+        self._run.check_alone()
         self._run.check_limits()
         self._run.interruptions.idle(_MOMENT)
         self._idle += _MOMENT
@@ -122,7 +124,13 @@ class RunView:
             raise Stop(f"nobody has called a tool for {_PATIENCE / 60:.0f} minutes")
 
     def keep(self, called: Called) -> None:
-        """Append a call of a tool, with what it cost; tell of it in a line."""
+        """Append a call of a tool, with what it cost; tell of it in a line.
+
+        Raises:
+            Conflict: another process has gone on with the run, and answers what others left for it.
+        """
+        if called.asked is not None:
+            self._run.check_alone()
         self._run.store.event(self._run.run_id, TOOL, called._asdict(), *self.searching.taken())
         refused = " (refused)" if called.refused else ""
         self._run.watcher.say(f"{called.number:>3}  {called.by or 'asked'}: {called.name}{refused}")

@@ -2,10 +2,12 @@
 
 The server loads no model. A run is a process of its own; calls and answers go by way of the log.
 
-server  the tools as such a client sees them
-relay   a call left in the log, and its answer
-runs    runs as processes: begun, gone on with, and how they stand
-http    over HTTP: who may ask
+server     the tools as such a client sees them
+offering   functions as tools, and what is wrong with a call in a sentence
+relay      a call left in the log, and its answer
+runs       runs as processes: begun, gone on with, and how they stand
+processes  whether a process is there
+http       over HTTP: who may ask
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,30 +13,33 @@ if TYPE_CHECKING:
     from lakatos.experiments_db import Store
 
 PATIENCE: Final = 45.0  # seconds that a call is waited for: clients give up after 60
-_LOOK: Final = 0.1
+_LOOK: Final = 0.2
 _AT_ONCE: Final = 8  # calls that may wait for a run's process
+_LARGEST: Final = 50_000  # characters of a call's arguments
 
 
 def leave(runs: Runs, run: int, by: str, name: str, arguments: dict[str, Any]) -> int:
-    """Leave a call in the log; its number.
+    """Leave a call in the log; its number. What is too large, or one too many, is not stored.
 
     Raises:
-        UserError: the run is over or has no process, or too many calls wait already.
+        UserError: the run is over or has no process, too many calls wait already, or this one is too large.
     """
     from lakatos.experiments_db.log import CALLED
 
+    if len(json.dumps(arguments)) > _LARGEST:
+        raise UserError(f"The arguments have more than {_LARGEST:,} characters: say it in fewer.")
+    runs.open_to_calls(run)
     status, alive = runs.alive(run)
+    if status == "finished":
+        raise UserError(f"Run {run} has finished: `start` begins another.")
     if not alive:
-        if status == "finished":
-            raise UserError(f"Run {run} has finished: `start` begins another.")
-        raise UserError(f"Run {run} has no process ({status}): `resume` goes on with it; nothing is lost.")
-    store = runs.store()
-    if store.run_row(run).proposer != "mcp":
-        raise UserError(f"Run {run} is not open to calls: its hypotheses come from {store.run_row(run).proposer}.")
-    waiting = len(store.calls_left(run))
-    if waiting >= _AT_ONCE:
-        raise UserError(f"{waiting} calls wait for the run's process already: wait for their answers.")
-    return store.event(run, CALLED, {"by": by, "name": name[:80], "arguments": arguments}).id
+        raise UserError(f"Run {run} has no process ({runs.why(run)}).")
+    with runs.leaving:
+        store = runs.store()
+        waiting = len(store.calls_left(run))
+        if waiting >= _AT_ONCE:
+            raise UserError(f"{waiting} calls wait for the run's process already: wait for their answers.")
+        return store.event(run, CALLED, {"by": by, "name": name[:80], "arguments": arguments}).id
 
 
 def found(store: Store, run: int, call: int) -> dict[str, Any] | None:
@@ -47,17 +51,22 @@ def answer(runs: Runs, run: int, call: int, patience: float = PATIENCE) -> dict[
     """The answer to a call, waited for; None where there is none yet.
 
     Raises:
-        UserError: the run's process has ended; the call is answered when it goes on.
+        UserError: there is no such call, or the run's process has ended; the call is answered when it goes on.
     """
+    from lakatos.experiments_db.log import CALLED
+
     ends = time.monotonic() + patience
+    runs.open_to_calls(run)
     store = runs.store()
+    if call not in {event.id for event in store.events(run, CALLED)}:
+        raise UserError(f"Run {run} has no call {call}.")
     while (told := found(store, run, call)) is None:
         if time.monotonic() >= ends:
             return None
         status, alive = runs.alive(run)
         if not alive and (told := found(store, run, call)) is None:
-            raise UserError(
-                f"The process of run {run} has ended ({status}): `resume` goes on, and answers call {call}."
-            )
+            if status == "finished":
+                raise UserError(f"Run {run} has finished; call {call} came too late to be answered.")
+            raise UserError(f"Call {call} waits: run {run} has no process ({runs.why(run)}).")
         time.sleep(_LOOK)
     return told

@@ -17,6 +17,6 @@ from __future__ import annotations
 
 from lakatos.agent.toolbox.box import NEEDED, TOOLS, answered, offered
 from lakatos.agent.toolbox.desk import CRITIC, Refusal
-from lakatos.agent.toolbox.tool import Tool
+from lakatos.agent.toolbox.tool import Tool, faults
 
-__all__ = ["CRITIC", "NEEDED", "TOOLS", "Refusal", "Tool", "answered", "offered"]
+__all__ = ["CRITIC", "NEEDED", "TOOLS", "Refusal", "Tool", "answered", "faults", "offered"]

@@ -43,7 +43,7 @@ class Tool(NamedTuple):
         try:
             found = self.arguments.model_validate(arguments)
         except (ValidationError, RecursionError) as error:
-            raise Refusal(f"{_faults(error)}. {self.name} takes {self.form}") from error
+            raise Refusal(f"{faults(error)}. {self.name} takes {self.form}") from error
         return {name: getattr(found, name) for name in self.arguments.model_fields}
 
     @property
@@ -70,7 +70,8 @@ def tool(function: Callable[..., Said], *, measures: bool = False) -> Tool:
     return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, measures)
 
 
-def _faults(error: ValidationError | RecursionError) -> str:
+def faults(error: ValidationError | RecursionError) -> str:
+    """What is wrong with arguments, in words: the first few faults, and nothing of the values."""
     if isinstance(error, RecursionError):
         return "the arguments are nested too deeply"
     told = []
@@ -94,4 +95,4 @@ def _plain(schema: Any) -> Any:
     return kept | ({"properties": {k: _plain(v) for k, v in named.items()}} if isinstance(named, dict) else {})
 
 
-__all__ = ["Desk", "Said", "Tool", "tool"]
+__all__ = ["Desk", "Said", "Tool", "faults", "tool"]
