@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 MOST: Final = 20_000  # characters of arguments
@@ -20,10 +21,8 @@ def storable(text: str) -> str:
 def read_arguments(arguments: Any) -> Any:
     """Arguments as data; a text that is no JSON stays a text."""
     if isinstance(arguments, str) and len(arguments) <= MOST:
-        try:
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(arguments) if arguments.strip() else {}
-        except (ValueError, RecursionError):
-            pass
     try:
         return _cleaned(arguments)
     except RecursionError:

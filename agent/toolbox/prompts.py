@@ -54,9 +54,8 @@ def vary(
         raise Refusal(f"there is no template {template!r}; there are {', '.join(known)}")
     found = desk.view.searching.answers([*_shown(desk), WantedPairs(n, template, tuple(containing), new=True)])
     if not found:
-        raise Refusal(
-            f"no exploration pair of {template or 'any template'} contains {containing} and was not shown before; try others"
-        )
+        which = template or "any template"
+        raise Refusal(f"no exploration pair of {which} contains {containing} and was not shown before; try others")
     mean = np.mean([a.clean for a in found])
     share = np.mean([a.clean > 0 for a in found])
     after = f"Mean on clean {mean:+.2f} logits; the answer is preferred on {share:.0%}."
