@@ -138,6 +138,20 @@ def stored_log(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def investigated_log(toy, made_once):
+    """The database of a run in which a language model explored with tools. Copy it before changing it."""
+    from commands import lakatos_here
+    from replaying import SCRIPT, Replaying, beginning
+
+    def make(folder):
+        with Replaying(SCRIPT) as server:
+            status, _, err = lakatos_here(*beginning(toy, folder / "run.db", server.url))
+        assert status == 0, err
+
+    return made_once("investigated", make) / "run.db"
+
+
+@pytest.fixture(scope="session")
 def full_log(toy, made_once):
     """The database of `full_log.py`: a row in every table. Copy it before changing it."""
     from full_log import write_full_log

@@ -21,6 +21,8 @@ from lakatos.prompts import load_prompt
 
 CALLS: Final = 16  # of one answer that are made
 _PROSE: Final = "No tool was called. Call a tool: `overview` shows where you stand, `finish` ends your investigation."
+_OVER: Final = "it came after `finish`, which ended your investigation"
+_ANEW: Final = "Your last calls were answered before your conversation was begun anew:"
 _LATER: Final = "it came after `register` in the same answer; call it again now that the tests are over"
 
 
@@ -83,7 +85,7 @@ class _Investigator:
             request, calls = self._ask()
             waiting = list(enumerate(calls[:CALLS]))
         put = next((c for c in self.view.calls if c.request == request and c.proposals), None)
-        earlier = put
+        earlier, over = put, any(c.over for c in self.view.calls if c.by == self.by)
         for place, call in waiting:
             called = answered(
                 self.view,
@@ -93,9 +95,10 @@ class _Investigator:
                 request=request,
                 place=place,
                 without=self.without,
-                refuse=_LATER if put else "",
+                refuse=_OVER if over else _LATER if put else "",
             )
             put = called if called.proposals else put
+            over = over or called.over
         if put is None or put is earlier:
             return Proposed([], more=True)
         return Proposed(list(put.proposals), put.request)
@@ -127,11 +130,22 @@ class _Investigator:
         elif len(last.calls) > CALLS:
             told = f"{len(last.calls) - CALLS} more calls of that answer were dropped: at most {CALLS} are made."
             results.append({"role": "user", "content": told})
-        beside = json.dumps([results, offered(self.without)])
-        size = sum(_size(turn) for turn in _conversation(self.turns)) + estimated_tokens(len(beside))
+        size = sum(_size(turn) for turn in _conversation(self.turns)) + _tokens([*results, *offered(self.without)])
         if size > self.view.config.llm_context:
-            return None, self._beginning(anew=True)
+            (beginning,) = self._beginning(anew=True)
+            return None, [{**beginning, "content": f"{beginning['content']}{self._unread(results)}"}]
         return last.call_id, results
+
+    def _unread(self, results: Sequence[Message]) -> str:
+        """What the last calls were answered, for a conversation that is begun anew: as much as half of it may hold."""
+        told, room = [_ANEW], self.view.config.llm_context / 2
+        for result in results:
+            room -= _tokens(result)
+            if room < 0:
+                told.append("(There is more, for which there was no room: call again, and for less at once.)")
+                break
+            told.append(str(result["content"]))
+        return "\n\n" + "\n\n".join(told)
 
     def _beginning(self, *, anew: bool) -> list[Message]:
         view = self.view
@@ -174,5 +188,8 @@ def _conversation(turns: Sequence[Turn]) -> Iterator[Turn]:
 
 def _size(turn: Turn) -> int:
     """Tokens of a turn, about."""
-    said = json.dumps([*turn.messages, turn.text, [call._asdict() for call in turn.calls[:CALLS]]])
-    return estimated_tokens(len(said.encode()))
+    return _tokens([*turn.messages, turn.text, [call._asdict() for call in turn.calls[:CALLS]]])
+
+
+def _tokens(said: Any) -> int:
+    return estimated_tokens(len(json.dumps(said).encode()))

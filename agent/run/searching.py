@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakatos.agent.run.context import Context
+from lakatos.agent.view import WantedPairs
 from lakatos.tools.behaviour import Exhausted, PromptPair, PromptPairs
 from lakatos.tools.claim import AnyClaim
 from lakatos.tools.component import Component
@@ -127,7 +128,7 @@ class Searching:
         self.forwards += (2.0 + len(missing)) * len(pairs)
         return stepping_in(self._run.model.bridge, pairs, donors, missing)
 
-    def answers(self, n: int, template: str | None, containing: Sequence[str], skip: int) -> list[Answered]:
+    def answers(self, asked: Sequence[WantedPairs]) -> list[Answered]:
         """What the model answers to so many exploration prompts (`view.Searching.answers`).
 
         Raises:
@@ -136,17 +137,33 @@ class Searching:
         from lakatos.tools.exploration import model_answers
 
         self._going("asking the model", 0, 1)
-        behaviour, found = self._run.behaviour, list[PromptPair]()
-        stream = behaviour.stream(self._run.seed(f"{_PURPOSE}:answers"), "exploration")
-        with suppress(Exhausted):
-            for pair in itertools.islice(stream, skip, skip + _LOOKED_THROUGH):
-                if template in (None, pair.template) and all(word in pair.clean for word in containing):
-                    found.append(pair)
-                if len(found) == n:
-                    break
+        found, shown = list[PromptPair](), set[str]()
+        for wanted in asked:
+            found = list(itertools.islice(self._wanted(wanted, shown if wanted.new else set()), wanted.n))
+            shown |= {pair.uid for pair in found}
         self.forwards += 2.0 * len(found)
-        asked = replace(behaviour.sample(0, 0, "exploration"), pairs=tuple(found))
-        return model_answers(self._run.model.bridge, asked) if found else []
+        pairs = replace(self._run.behaviour.sample(0, 0, "exploration"), pairs=tuple(found))
+        return model_answers(self._run.model.bridge, pairs) if found else []
+
+    def _wanted(self, wanted: WantedPairs, without: Collection[str]) -> Iterator[PromptPair]:
+        """Pairs of a random draw as they are wanted, but for those that were shown."""
+        return (
+            pair
+            for pair in self._looked_through
+            if wanted.template in (None, pair.template)
+            and all(word in pair.clean for word in wanted.containing)
+            and pair.uid not in without
+        )
+
+    @cached_property
+    def _looked_through(self) -> list[PromptPair]:
+        found = list[PromptPair]()
+        with suppress(Exhausted):
+            for pair in self._run.behaviour.stream(self._run.seed(f"{_PURPOSE}:answers"), "exploration"):
+                found.append(pair)
+                if len(found) == _LOOKED_THROUGH:
+                    break
+        return found
 
     def attention(self, heads: Sequence[Component]) -> list[dict[tuple[str, str], float]]:
         """Where heads look (`exploration.attention_between`).

@@ -3,6 +3,7 @@
 A tool reaches exploration prompts and the log, and never a confirmation prompt. What it returns is a suggestion.
 
 box      calls: checked, made, written down, and answered
+arguments what a stranger gives: read, and kept
 tool     a function as a tool: its schema, its arguments checked
 desk     what a tool has at hand
 table    numbers as a table of bounded size

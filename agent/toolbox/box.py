@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from lakatos.agent.toolbox.arguments import MOST, plain, read_arguments, shortened, storable
 from lakatos.agent.toolbox.claims import challenge, draft, register
 from lakatos.agent.toolbox.desk import Answer, Desk, Refusal
 from lakatos.agent.toolbox.inside import attention, attribution, backups, heads, lens, reads
@@ -18,8 +18,8 @@ from lakatos.agent.toolbox.verdicts import finish, result, wait
 from lakatos.agent.view import Called, View
 from lakatos.tools.errors import UserError
 
-_MOST: Final = 20_000  # characters of arguments
-_KEPT: Final = 2_000  # characters of what was no call, for the log
+_NAME: Final = 80  # characters of a tool's name
+_REFUSAL: Final = 2_000  # characters of why a call is refused
 _REPEATED: Final = frozenset({"overview", "tried", "note", "wait", "register", "finish", "result", "vary", "challenge"})
 
 TOOLS: Final[Mapping[str, Tool]] = {
@@ -84,27 +84,33 @@ def answered(
     Raises:
         Stop: a limit of the run is reached, or the user interrupted; the call is made when the run goes on.
     """
-    read = _read(arguments)
-    about: dict[str, Any] = {"by": by, "name": name[:80], "request": request, "place": place, "asked": asked}
+    name, read = storable(name[:_NAME]), read_arguments(arguments)
+    about: dict[str, Any] = {"by": by, "name": name, "request": request, "place": place, "asked": asked}
     desk = Desk(view, by)
     try:
         if refuse:
             raise Refusal(refuse)
         if name not in TOOLS or name in without:
-            raise Refusal(
-                f"there is no tool {name[:80]!r}; there are {', '.join(t for t in TOOLS if t not in without)}"
-            )
+            raise Refusal(f"there is no tool {name!r}; there are {', '.join(t for t in TOOLS if t not in without)}")
+        if isinstance(read, str) and len(read) > MOST:
+            raise Refusal(f"the arguments are longer than {MOST:,} characters")
         found = TOOLS[name].checked(read)
-        kept = _plain(found)
+        kept = plain(found)
         same = [] if name in _REPEATED else [c for c in desk.own(name) if c.arguments == kept]
         if same:
             return _append(view, about, kept, Answer(f"(as in call {same[0].number}) {same[0].answer}"))
         answer = _answer(TOOLS[name].function(desk, **found), view.config.llm_rows)
     except Refusal as refusal:
-        return _append(view, about, _shortened(read), Answer(f"Refused: {str(refusal).rstrip('.')}."), refused=True)
+        return _refused(view, about, read, refusal)
     except (UserError, FloatingPointError) as error:  # what the model or the behaviour does not allow
-        return _append(view, about, _shortened(read), Answer(f"Refused: {error}"), refused=True)
+        return _refused(view, about, read, error)
     return _append(view, about, kept, answer)
+
+
+def _refused(view: View, about: dict[str, Any], read: Any, why: Exception) -> Called:
+    told = str(why).rstrip(".")
+    told = told if len(told) <= _REFUSAL else f"{told[:_REFUSAL]} ..."
+    return _append(view, about, shortened(read), Answer(f"Refused: {told}."), refused=True)
 
 
 def _append(view: View, about: dict[str, Any], arguments: Any, answer: Answer, *, refused: bool = False) -> Called:
@@ -127,35 +133,3 @@ def _append(view: View, about: dict[str, Any], arguments: Any, answer: Answer, *
 def _answer(said: Answer | Table | str, rows: int) -> Answer:
     answer = said if isinstance(said, Answer) else Answer(said)
     return answer if isinstance(answer.said, str) else answer._replace(said=written(answer.said, rows))
-
-
-def _read(arguments: Any) -> Any:
-    """Arguments as data; a text that is no JSON stays a text."""
-    if not isinstance(arguments, str):
-        return arguments
-    if len(arguments) > _MOST:
-        return arguments[:_KEPT]
-    try:
-        return json.loads(arguments) if arguments.strip() else {}
-    except (ValueError, RecursionError):
-        return arguments
-
-
-def _plain(asked: dict[str, Any]) -> dict[str, Any]:
-    """Checked arguments as JSON."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, list):
-            return [plain(one) for one in value]
-        return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-
-    return {name: plain(value) for name, value in asked.items()}
-
-
-def _shortened(arguments: Any) -> Any:
-    """What may be kept of arguments that were refused."""
-    try:
-        text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-        return arguments if len(text) <= _KEPT else text[:_KEPT]
-    except (ValueError, RecursionError):
-        return str(arguments)[:_KEPT] if not isinstance(arguments, dict | list) else "nested too deeply to be kept"

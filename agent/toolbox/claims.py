@@ -44,7 +44,10 @@ def draft(desk: Desk, claims: Annotated[list[Claim], Field(min_length=1, max_len
     read = [_read(desk, text) for text in claims]
     slot, bar = desk.view.next_slot
     shown = desk.view.searching.probe(read)
-    lines = [f"Slot {slot} is next; a claim there is confirmed at e >= {bar:.3g}. Tried on {_PAIRS} exploration pairs:"]
+    lines = [
+        f"Slot {slot} is next; a claim there is confirmed at e >= {bar:.3g}. Tried on {_PAIRS} exploration pairs, "
+        "beside random components of the draft's own; a test draws others:"
+    ]
     for claim, found in zip(read, shown, strict=True):
         lines += ["", f"- {desk.sentence(claim)}"]
         lines += [f"  {known}" for known in _known(desk, claim)]
@@ -54,7 +57,10 @@ def draft(desk: Desk, claims: Annotated[list[Claim], Field(min_length=1, max_len
         lines.append(
             f"  Main effect {found.effect:+.3g} (logits, or share of attention); {_expected(found.promise, bar)}"
         )
-        lines.append(f"  Cost: about {found.forwards / _PAIRS:,.0f} forward passes a pair, 16 pairs at a time.")
+        lines.append(
+            f"  Cost: about {found.forwards / _PAIRS:,.1f} forward passes a pair beside the two plain ones, which "
+            "claims tested together share; 16 pairs at a time."
+        )
     return "\n".join(lines)
 
 

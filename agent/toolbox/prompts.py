@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lakatos.agent.toolbox.desk import Desk, Refusal
 from lakatos.agent.toolbox.table import Table
+from lakatos.agent.view import WantedPairs
 
 if TYPE_CHECKING:
     from lakatos.tools.exploration import Answered
@@ -23,7 +24,7 @@ def examples(desk: Desk, n: Annotated[int, Field(ge=4, le=48, description="promp
 
     Look for what the failures share, and for what differs between clean and corrupted prompts.
     """
-    found = desk.view.searching.answers(n, None, [], 0)
+    found = desk.view.searching.answers([WantedPairs(n)])
     by_template: dict[str, list[Answered]] = defaultdict(list)
     for own in sorted(found, key=lambda a: a.clean):
         by_template[own.pair.template].append(own)
@@ -51,14 +52,25 @@ def vary(
     known = desk.view.behaviour.templates_of("exploration")
     if template is not None and template not in known:
         raise Refusal(f"there is no template {template!r}; there are {', '.join(known)}")
-    drawn = sum(int(c.arguments.get("n", 12)) for c in desk.own("vary"))
-    found = desk.view.searching.answers(n, template, containing, drawn)
+    found = desk.view.searching.answers([*_shown(desk), WantedPairs(n, template, tuple(containing), new=True)])
     if not found:
-        raise Refusal(f"no exploration pair of {template or 'any template'} contains {containing}; try other words")
+        which = template or "any template"
+        raise Refusal(f"no exploration pair of {which} contains {containing} and was not shown before; try others")
     mean = np.mean([a.clean for a in found])
     share = np.mean([a.clean > 0 for a in found])
     after = f"Mean on clean {mean:+.2f} logits; the answer is preferred on {share:.0%}."
     return Table(f"{len(found)} new exploration pairs. {_UNITS}", _COLUMNS, [_row(a) for a in found], after=after)
+
+
+def _shown(desk: Desk) -> list[WantedPairs]:
+    """The pairs that were asked for before, in order."""
+    found = []
+    for call in desk.view.calls:
+        if call.name in ("examples", "vary") and not call.refused:
+            asked = call.arguments
+            words = tuple(asked.get("containing", ()))
+            found.append(WantedPairs(asked["n"], asked.get("template"), words, new=call.name == "vary"))
+    return found
 
 
 def _row(own: Answered) -> tuple[object, ...]:

@@ -67,7 +67,7 @@ def _left_out(table: Table, first: int, shown: int) -> list[str]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
-    return " ".join(str(value).split()) if not isinstance(value, str) else value
+    return " ".join(str(value).splitlines())
 
 
 def _tokens(text: str) -> int:

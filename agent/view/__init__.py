@@ -11,7 +11,7 @@ from __future__ import annotations
 from lakatos.agent.view.asking import Ended, Purpose, Requests, Turn
 from lakatos.agent.view.calling import Asked, Called, Spent
 from lakatos.agent.view.run import View
-from lakatos.agent.view.searching import Explored, Probed, Proposal, Searched, Searching
+from lakatos.agent.view.searching import Explored, Probed, Proposal, Searched, Searching, WantedPairs
 
 __all__ = [
     "Asked",
@@ -27,4 +27,5 @@ __all__ = [
     "Spent",
     "Turn",
     "View",
+    "WantedPairs",
 ]

@@ -37,6 +37,15 @@ class Searched(NamedTuple):
     left: tuple[Proposal, ...]
 
 
+class WantedPairs(NamedTuple):
+    """Exploration pairs that somebody asks for: the first ones of a random draw."""
+
+    n: int  # at most
+    template: str | None = None  # only of this one
+    containing: tuple[str, ...] = ()  # only those whose clean prompt has all of these words
+    new: bool = False  # only those that nobody asked for before
+
+
 class Probed(Protocol):
     """A claim's whole battery on exploration prompts."""
 
@@ -78,14 +87,11 @@ class Searching(Protocol):
     def stepping_in(self, missing: Sequence[Component]) -> list[dict[Component, float]]:
         """For each missing component: later ones -> how much more they write towards the answer, in logits."""
 
-    def answers(self, n: int, template: str | None, containing: Sequence[str], skip: int) -> list[Answered]:
+    def answers(self, asked: Sequence[WantedPairs]) -> list[Answered]:
         """What the model answers to exploration prompts.
 
         Args:
-            n: the most pairs; there may be fewer.
-            template: only pairs of this one.
-            containing: only pairs whose clean prompt has all of these words.
-            skip: pairs of the stream that are passed over.
+            asked: what was asked for so far; the last one is answered.
         """
 
     def attention(self, heads: Sequence[Component]) -> list[dict[tuple[str, str], float]]:

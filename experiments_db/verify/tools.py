@@ -20,7 +20,7 @@ def tool_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         yield f"events row {events[0].id}: run {run.id} does not explore with tools"
     calls = {call.id: call for call in log.of_run("llm_calls", run.id)}
     left = {e.id: e for e in log.of_run("events", run.id) if e.kind == CALLED}
-    seen = set[tuple[int, int]]()
+    seen, over = set[tuple[int, int]](), set[str]()
     registered: dict[int, m.Event] = {}
     for number, event in enumerate(events, 1):
         here, told = f"events row {event.id}", event.payload
@@ -33,6 +33,11 @@ def tool_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
                 yield f"{here}: call {told['place']} of request {told['request']} was made before"
             seen.add((told["request"], told["place"]))
             yield from _called(event, calls.get(told["request"]))
+        if told["over"] and (told["name"] != "finish" or told["refused"]):
+            yield f"{here}: ends an investigation without finishing"
+        if told["request"] is not None and told["by"] in over and not told["refused"]:
+            yield f"{here}: was made after its investigator had finished"
+        over |= {told["by"]} if told["over"] else set()
         if told["proposals"] and (told["name"] != "register" or told["refused"]):
             yield f"{here}: puts claims forward without registering"
         elif told["proposals"]:
