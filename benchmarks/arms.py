@@ -52,7 +52,9 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=8192, help="What the server was started with.")
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--behaviours", nargs="*", default=list(BEHAVIOURS))
-    parser.add_argument("--arms", default=None)
+    parser.add_argument("--arms", default=",".join(PLAIN), help="Those that ask no language model.")
+    parser.add_argument("--asking", default=",".join(ASKING), help="Those that ask the language model.")
+    parser.add_argument("--asked", nargs="*", default=[*BEHAVIOURS, *PLANTED], help="Where these take part.")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--max-pairs", type=int, default=64)
@@ -60,7 +62,6 @@ def main() -> None:
     parser.add_argument("--db", default="arms.db")
     parser.add_argument("--docs", default="docs", help="The folder for arms.md.")
     options = parser.parse_args()
-    names = options.arms or ",".join([*PLAIN, *(ASKING if options.llm_model else ())])
     common = {"hypotheses": options.hypotheses, "max_pairs": options.max_pairs, "max_forwards": options.max_forwards}
     if options.llm_model:
         common |= {"llm_model": options.llm_model, "llm_base_url": options.llm_base_url, "llm_timeout": 900}
@@ -69,19 +70,25 @@ def main() -> None:
     watcher = RichWatcher(Console(stderr=True))
     parts = []
     for behaviour in options.behaviours:
-        found = run_arms(
-            behaviour, parse_arms(names), options.seeds, RunConfig(**common), db=options.db, watcher=watcher
-        )
+        arms, config = parse_arms(_names(behaviour, options)), RunConfig(**common)
+        found = run_arms(behaviour, arms, options.seeds, config, db=options.db, watcher=watcher)
         parts.append((f"{behaviour} (SmolLM2-135M)", compared(found)))
     for planted in PLANTED:
         config = RunConfig(model=f"planted:{planted}", **common)
-        own = ",".join([names, *(f"file:{path}" for path in _known(planted, Path(f"{options.db}.claims")))])
+        known = [f"file:{path}" for path in _known(planted, Path(f"{options.db}.claims"))]
+        own = ",".join([_names(planted, options), *known])
         found = run_arms(BEHAVIOUR, parse_arms(own), options.seeds, config, db=options.db, watcher=watcher)
         parts.append((f"planted: {planted}", compared([_named(o) for o in found])))
     watcher.close()
     target = Path(options.docs) / "arms.md"
     target.write_text(_written(parts, options), "utf-8")
     print(target)
+
+
+def _names(question: str, options: argparse.Namespace) -> str:
+    """The arms that take part in a question."""
+    asks = options.llm_model and question in options.asked
+    return f"{options.arms},{options.asking}" if asks else str(options.arms)
 
 
 def _known(planted: str, folder: Path) -> list[Path]:

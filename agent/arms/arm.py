@@ -58,7 +58,10 @@ class Arm(NamedTuple):
 
     def config(self, common: RunConfig, seed: int) -> RunConfig:
         """The settings of its run with a seed; what all arms have in common, and its own."""
-        given = common.model_dump(exclude_unset=True) | dict(self.settings) | {"seed": seed}
+        shared = common.model_dump(exclude_unset=True)
+        if self.settings["proposer"] != "llm":
+            shared = {name: value for name, value in shared.items() if not name.startswith("llm_")}
+        given = shared | dict(self.settings) | {"seed": seed}
         if "rounds" in self.settings:  # what is asked for is of each round there; of the run, in other arms
             given["hypotheses"] = max(1, common.hypotheses // self.settings["rounds"])
         return RunConfig.checked(given)
