@@ -26,25 +26,32 @@ class Table(NamedTuple):
     by: int | None = None  # the column whose magnitude ranks the rows; the first column names them
     page: int = 1
     after: str = ""  # what follows
+    unsigned: tuple[str, ...] = ("sd", "share", "answer first", "previous", "duplicate", "induction")  # columns
 
 
 def written(table: Table, most: int = ROWS) -> str:
-    """The table as text: at most so many rows, and about `TOKENS` tokens."""
-    lines = [table.title, " | ".join(table.columns)]
-    first = (table.page - 1) * most
-    shown = 0
-    room = TOKENS * most / ROWS - _tokens("\n".join(lines))
+    """The table as text: a page of at most so many rows, and of about `TOKENS` tokens."""
+    head = [table.title, " | ".join(table.columns)]
+    room = TOKENS * most / ROWS - _tokens("\n".join(head))
+    first, lines = 0, _page(table, 0, most, room)
+    for _ in range(1, table.page):  # a page begins where the one before it ends
+        first += len(lines)
+        lines = _page(table, first, most, room)
+    body = lines if table.rows else ["(no rows)"]
+    return "\n".join([*head, *body, *_left_out(table, first, len(lines)), *filter(None, [table.after])])
+
+
+def _page(table: Table, first: int, most: int, room: float) -> list[str]:
+    """The rows of a page as lines."""
+    lines: list[str] = []
     for row in table.rows[first : first + most]:
-        line = " | ".join(_cell(value) for value in row)
+        cells = zip(table.columns, row, strict=True)
+        line = " | ".join(_cell(value, signed=name not in table.unsigned) for name, value in cells)
         room -= _tokens(line)
-        if shown >= min(_NARROW, most) and room < 0:
+        if len(lines) >= min(_NARROW, most) and room < 0:
             break
         lines.append(line)
-        shown += 1
-    if not table.rows:
-        lines.append("(no rows)")
-    lines += _left_out(table, first, shown)
-    return "\n".join([*lines, *filter(None, [table.after])])
+    return lines
 
 
 def _left_out(table: Table, first: int, shown: int) -> list[str]:
@@ -59,14 +66,17 @@ def _left_out(table: Table, first: int, shown: int) -> list[str]:
         if sum(sizes) > 0:
             said.append(f"They hold {sum(own) / sum(sizes):.0%} of the sum of |{table.columns[table.by]}|.")
     if rest:
-        beyond = [f"{row[0]}" + (f" {_cell(row[table.by])}" if table.by is not None else "") for row in rest[:_BEYOND]]
+        signed = table.by is not None and table.columns[table.by] not in table.unsigned
+        sizes_of = [f" {_cell(r[table.by], signed=signed)}" if table.by is not None else "" for r in rest[:_BEYOND]]
+        beyond = [f"{row[0]}{size}" for row, size in zip(rest, sizes_of, strict=False)]
         said.append(f"The largest beyond: {', '.join(beyond)}.")
     return [" ".join(said)]
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, *, signed: bool) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
+        sign = "+" if signed else ""
+        return "" if value != value else f"{value:{sign}.3g}" if abs(value) < 100 else f"{value:{sign},.0f}"
     return " ".join(str(value).splitlines())
 
 
