@@ -23,7 +23,7 @@ from lakatos.agent.proposers.chance import at_random, chance
 from lakatos.agent.proposers.drill import STAGES, drill
 from lakatos.agent.proposers.file import file, from_file
 from lakatos.agent.proposers.form import form
-from lakatos.agent.proposers.investigator import CALLS, investigator
+from lakatos.agent.proposers.investigator import investigator
 from lakatos.agent.proposers.language_model import ATTEMPTS, language_model
 from lakatos.agent.proposers.outside import answer_waiting, outside
 from lakatos.agent.proposers.protocol import Proposed, Proposer
@@ -62,7 +62,6 @@ def rounds(config: RunConfig) -> int:
 
 __all__ = [
     "ATTEMPTS",
-    "CALLS",
     "PROPOSERS",
     "Proposed",
     "Proposer",

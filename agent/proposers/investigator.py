@@ -14,12 +14,11 @@ from typing import Any, Final
 from lakatos.agent.llm import Message, ToolCall, estimated_tokens
 from lakatos.agent.proposers.language_model import ATTEMPTS
 from lakatos.agent.proposers.protocol import Proposed
-from lakatos.agent.toolbox import CRITIC, TOOLS, answered, offered
+from lakatos.agent.toolbox import CALLS, CRITIC, TOOLS, answered, offered
 from lakatos.agent.view import Purpose, Turn, View
 from lakatos.agent.words import verdict
 from lakatos.prompts import load_prompt
 
-CALLS: Final = 16  # of one answer that are made
 _PROSE: Final = "No tool was called. Call a tool: `overview` shows where you stand, `finish` ends your investigation."
 _OVER: Final = "it came after `finish`, which ended your investigation"
 _ANEW: Final = "Your last calls were answered before your conversation was begun anew:"

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from lakatos.agent.proposers.investigator import CALLS
 from lakatos.agent.proposers.protocol import Proposed
-from lakatos.agent.toolbox import answered
+from lakatos.agent.toolbox import CALLS, answered
 from lakatos.agent.view import View
 
 _MOST: Final = "this run has had its {} calls: `--llm-turns` allows more in the next one; call `finish`"

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from lakatos.agent.llm import Abandoned, LLMFailure, Message, Reply, ToolCall, estimated_tokens
-from lakatos.agent.proposers import ATTEMPTS, CALLS
+from lakatos.agent.proposers import ATTEMPTS
 from lakatos.agent.run.context import Context
+from lakatos.agent.toolbox import CALLS
 from lakatos.agent.view import Ended, Purpose, Turn
 from lakatos.experiments_db.log import LLMCall, read_turn, turn_text
 from lakatos.prompts import Prompt

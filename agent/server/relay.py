@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from lakatos.agent.toolbox import CALLS
 from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _LARGEST: Final = 50_000  # characters of a call's arguments
 
 
 def leave(runs: Runs, run: int, by: str, name: str, arguments: dict[str, Any]) -> int:
-    """Leave a call in the log; its number. What is too large, or one too many, is not stored.
+    """Leave a call in the log; its number. What is too large, or one too many, is refused and not stored.
 
     Raises:
         UserError: the run is over or has no process, too many calls wait already, or this one is too large.
@@ -28,7 +29,7 @@ def leave(runs: Runs, run: int, by: str, name: str, arguments: dict[str, Any]) -
 
     if len(json.dumps(arguments)) > _LARGEST:
         raise UserError(f"The arguments have more than {_LARGEST:,} characters: say it in fewer.")
-    runs.open_to_calls(run)
+    most = runs.open_to_calls(run).config["llm_turns"] * CALLS
     status, alive = runs.alive(run)
     if status == "finished":
         raise UserError(f"Run {run} has finished: `start` begins another.")
@@ -39,6 +40,8 @@ def leave(runs: Runs, run: int, by: str, name: str, arguments: dict[str, Any]) -
         waiting = len(store.calls_left(run))
         if waiting >= _AT_ONCE:
             raise UserError(f"{waiting} calls wait for the run's process already: wait for their answers.")
+        if name != "finish" and len(store.events(run, CALLED)) >= most:
+            raise UserError(f"Run {run} has had its {most} calls: `finish` it; its user allows more by --llm-turns.")
         return store.event(run, CALLED, {"by": by, "name": name[:80], "arguments": arguments}).id
 
 

@@ -19,6 +19,7 @@ from lakatos.tools.errors import UserError
 
 _BY: Final = "mcp"
 _LOOK: Final = 0.5
+_LEAST: Final = 5.0  # seconds that the verdicts are waited for when the tests are over
 _HOW: Final = """lakatos tests mechanistic hypotheses about a transformer under pre-registration and error control.
 
 `start` begins a run on a behaviour (or `state` shows those that are there); `overview` says where it stands. Explore
@@ -121,7 +122,7 @@ class _Door:
         if testing or over:
             what = f"{testing} claims are still being tested" if testing else "The run is being concluded"
             return Answered(answer=f"{what}; `wait` again.", call=0, run=chosen)
-        return self._call("wait", chosen, {})
+        return self._call("wait", chosen, {}, max(_LEAST, ends - time.monotonic()))
 
     def answer(self, call: Annotated[int, Field(ge=1, lt=_LARGEST)], run: Run = None) -> Answered:
         """The answer to a call that took longer than its client waited."""
@@ -135,12 +136,12 @@ class _Door:
 
         return function
 
-    def _call(self, name: str, run: int, arguments: dict[str, Any]) -> Answered:
+    def _call(self, name: str, run: int, arguments: dict[str, Any], patience: float = relay.PATIENCE) -> Answered:
         plain = {key: _plain(value) for key, value in arguments.items()}
-        return self._answer(run, relay.leave(self.runs, run, _BY, name, plain))
+        return self._answer(run, relay.leave(self.runs, run, _BY, name, plain), patience)
 
-    def _answer(self, run: int, call: int) -> Answered:
-        told = relay.answer(self.runs, run, call)
+    def _answer(self, run: int, call: int, patience: float = relay.PATIENCE) -> Answered:
+        told = relay.answer(self.runs, run, call, patience)
         if told is None:
             waits = f"Not answered yet: the run is at work. `answer` with call {call} waits on; tests go on meanwhile."
             return Answered(answer=waits, call=call, run=run)

@@ -17,7 +17,7 @@ claims   draft, register, challenge;  verdicts: wait, result, finish
 from __future__ import annotations
 
 from lakatos.agent.toolbox.box import NEEDED, TOOLS, answered, offered
-from lakatos.agent.toolbox.desk import CRITIC, Refusal
+from lakatos.agent.toolbox.desk import CALLS, CRITIC, Refusal
 from lakatos.agent.toolbox.tool import Tool, faults
 
-__all__ = ["CRITIC", "NEEDED", "TOOLS", "Refusal", "Tool", "answered", "faults", "offered"]
+__all__ = ["CALLS", "CRITIC", "NEEDED", "TOOLS", "Refusal", "Tool", "answered", "faults", "offered"]

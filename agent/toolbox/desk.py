@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lakatos.agent.view import Called, Proposal, View
 
 
+CALLS: Final = 16  # of one answer of a language model that are made
 CRITIC: Final = "critic"  # who argues against what others confirmed
 _SMALL: Final = 0.25  # of the threshold: less suggests that there is no effect
 _LARGEST_NULL: Final = 0.2  # margin of a claim that there is none
