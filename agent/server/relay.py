@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from lakatos.agent.toolbox.arguments import read_arguments, storable
 from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def leave(runs: Runs, run: int, by: str, name: str, arguments: dict[str, Any]) -
     waiting = len(store.calls_left(run))
     if waiting >= _AT_ONCE:
         raise UserError(f"{waiting} calls wait for the run's process already: wait for their answers.")
-    return store.event(run, CALLED, {"by": by, "name": name[:80], "arguments": arguments}).id
+    return store.event(run, CALLED, {"by": by, "name": storable(name[:80]), "arguments": read_arguments(arguments)}).id
 
 
 def found(store: Store, run: int, call: int) -> dict[str, Any] | None:
