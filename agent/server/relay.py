@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lakatos.agent.toolbox import CALLS
+from lakatos.agent.toolbox.arguments import read_arguments, storable
 from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def leave(runs: Runs, run: int, by: str, name: str, arguments: dict[str, Any]) -
             raise UserError(f"{waiting} calls wait for the run's process already: wait for their answers.")
         if name != "finish" and len(store.events(run, CALLED)) >= most:
             raise UserError(f"Run {run} has had its {most} calls: `finish` it; its user allows more by --llm-turns.")
-        return store.event(run, CALLED, {"by": by, "name": name[:80], "arguments": arguments}).id
+        return store.event(
+            run, CALLED, {"by": by, "name": storable(name[:80]), "arguments": read_arguments(arguments)}
+        ).id
 
 
 def found(store: Store, run: int, call: int) -> dict[str, Any] | None:

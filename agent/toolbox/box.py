@@ -97,6 +97,8 @@ def answered(
         found = TOOLS[name].checked(read)
         kept = plain(found)
         same = [] if name in _REPEATED else [c for c in desk.own(name) if c.arguments == kept]
+        if name == "draft":  # its answer says which slot is next, and what is registered
+            same = [c for c in same if c.round == view.round]
         if same:
             return _append(view, about, kept, Answer(f"(as in call {same[0].number}) {same[0].answer}"))
         answer = _answer(TOOLS[name].function(desk, **found), view.config.llm_rows)

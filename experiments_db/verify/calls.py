@@ -76,10 +76,16 @@ def _announced(call: m.LLMCall, asking: list[m.Event], log: WholeLog) -> Iterato
 
 
 def conversation_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
-    """A conversation goes on from an answer of its own, and shows what calls were answered; tools are as offered."""
+    """A conversation begins with an overview, goes on from answers of its own, and shows what calls were answered.
+
+    The tools that it offers are in the log.
+    """
     calls = {call.id: call for call in log.of_run("llm_calls", run.id) if "after" in call.request}
     events = log.of_run("events", run.id)
     answers = {(e.payload["request"], e.payload["place"]): e.payload["answer"] for e in events if e.kind == TOOL}
+    overviews = [
+        e for e in events if e.kind == TOOL and e.payload["name"] == "overview" and e.payload["request"] is None
+    ]
     offered = {e.payload["hash"]: e.payload["tools"] for e in events if e.kind == "offered"}
     for told, tools in offered.items():
         if content_hash(tools) != told:
@@ -89,6 +95,9 @@ def conversation_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
         if call.request["tools"] not in offered:
             yield f"{here}: offers tools that the log does not hold"
         if after is None:
+            told_then = [e.payload["answer"] for e in overviews if log.place(e) < log.place(call)]
+            if not told_then or told_then[-1] not in call.request["messages"][0]["content"]:
+                yield f"{here}: begins a conversation with another overview than that in the log"
             continue
         before = calls.get(after)
         if before is None or before.response is None or before.request["by"] != call.request["by"]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from lies import _without as without
 from tampering import copied, rechain, tell
+from workbench import CARRIES, CONFIG, FINISH, put
 
+from lakatos.agent import RunConfig, investigate
+from lakatos.agent.watch import Silent
 from lakatos.experiments_db import open_store
+from lakatos.experiments_db.log import CALLED
 
 
 def first(name, which="MIN"):
@@ -75,6 +79,8 @@ LIES = [
     ("it was asked once", "does not explore with tools", ["UPDATE runs SET config = json_set(config, '$.llm_style', 'prompt')"]),
     ("it finished by waiting", "ends an investigation without finishing", [said("over", "json('true')", first("wait"))]),
     ("it went on after its end", "was made after its investigator had finished", [said("over", "json('true')", first("finish"))]),
+    ("where it stood was otherwise", "begins a conversation with another overview", [said("answer", "'It is all m1.'", first("overview"))]),
+    ("it never saw where it stood", "begins a conversation with another overview", [f"DELETE FROM events WHERE id = {first('overview')}"]),
     ("other tools were offered", "do not have the hash", [said("tools[0].function.name", "'cheat'", OFFERED)]),
     ("tools were offered that nobody knows", "offers tools that the log does not hold", [f"DELETE FROM events WHERE id = {OFFERED}"]),
     ("a conversation goes on from nowhere", NO_ANSWER, [asked("after", 99)]),
@@ -108,4 +114,60 @@ def test_a_lie_about_tools_is_named(investigated_log, tmp_path, derived_once, sa
     db = copied(investigated_log, tmp_path / "lie.db")
     tell(db, *told)
     lies = rechain(db, renumber=True)
+    assert any(says in lie for lie in lies), lies
+
+
+CALLS = [("lens", {}), ("register", put(CARRIES)), ("finish", FINISH), ("finish", FINISH)]
+
+
+class Client(Silent):
+    """An agent of somebody else's, which leaves all of its calls once the run has explored."""
+
+    def __init__(self, db):
+        self.db = db
+
+    def say(self, line):
+        if line.startswith("explored "):
+            for name, arguments in CALLS:
+                open_store(self.db).event(1, CALLED, {"by": "somebody", "name": name, "arguments": arguments})
+
+
+@pytest.fixture(scope="module")
+def called_log(toy, made_once):
+    """The database of a run whose tools another process called. Copy it before changing it."""
+
+    def make(folder):
+        behaviour, model = toy
+        db = str(folder / "called.db")
+        config = CONFIG | {"model": model, "proposer": "mcp", "llm_model": None}
+        investigate(behaviour, RunConfig(**config), db=db, watcher=Client(db))
+
+    return made_once("called", make) / "called.db"
+
+
+LEFT = "(SELECT MIN(id) FROM events WHERE kind = 'called' AND json_extract(payload, '$.name') = '{}')"
+LIES_OF_OTHERS = [
+    ("another tool was called", "is not the call of events row", [said("name", "'heads'", LEFT.format("lens"))]),
+    ("somebody else called", "is not the call of events row", [said("by", "'nobody'", LEFT.format("lens"))]),
+    ("another claim was called for", "registers other claims", [said("arguments.claims[0].claim", "'m2@END carries toy'", LEFT.format("register"))]),
+    ("nobody called", "which nobody had left", [f"DELETE FROM events WHERE id = {LEFT.format('lens')}"]),
+    ("a call was answered twice", "or which was answered before", [said("asked", LEFT.format("lens"), first("register"))]),
+]  # fmt: skip
+
+
+def test_a_log_of_somebody_elses_calls_verifies(called_log, tmp_path):
+    db = copied(called_log, tmp_path / "same.db")
+    store = open_store(str(db))
+    assert [c["name"] for c in store.tool_calls(1)] == [name for name, _ in CALLS]
+    assert len(store.hypotheses()) == 1
+    assert rechain(db) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "told"), [own[1:] for own in LIES_OF_OTHERS], ids=[own[0].replace(" ", "-") for own in LIES_OF_OTHERS]
+)
+def test_a_lie_about_somebody_elses_calls_is_named(called_log, tmp_path, derived_once, says, told):
+    db = copied(called_log, tmp_path / "lie.db")
+    tell(db, *told)
+    lies = rechain(db)
     assert any(says in lie for lie in lies), lies

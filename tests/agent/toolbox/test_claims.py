@@ -190,3 +190,12 @@ def test_several_investigators_have_shares_and_the_critic_the_rest(explored_log,
     assert [bench.desk(by).left for by in ("1", "2", CRITIC)] == [1, 5, 7]
     more = put(*[CARRIES.replace("10%", f"{n}%") for n in range(20, 22)])
     assert "may register 1 more" in bench.refuses("register", more, by="1")
+
+
+def test_a_draft_is_no_answer_of_before_a_registration(bench):
+    before = bench.says("draft", {"claims": [CARRIES]})
+    bench.test(bench.call("register", put(CARRIES)))
+    after = bench.says("draft", {"claims": [CARRIES]})
+    assert "Slot 1 is next" in before
+    assert "Slot 2 is next" in after
+    assert "A duplicate" in after
