@@ -82,20 +82,20 @@ def conversation_lies(run: m.Run, log: WholeLog) -> Iterator[str]:
     """
     calls = {call.id: call for call in log.of_run("llm_calls", run.id) if "after" in call.request}
     events = log.of_run("events", run.id)
-    answers = {(e.payload["request"], e.payload["place"]): e.payload["answer"] for e in events if e.kind == TOOL}
-    overviews = [
-        e for e in events if e.kind == TOOL and e.payload["name"] == "overview" and e.payload["request"] is None
-    ]
+    tools = [e for e in events if e.kind == TOOL]
+    answers = {(e.payload["request"], e.payload["place"]): e.payload["answer"] for e in tools}
+    overviews = [e for e in tools if e.payload["name"] == "overview" and e.payload["request"] is None]
     offered = {e.payload["hash"]: e.payload["tools"] for e in events if e.kind == "offered"}
-    for told, tools in offered.items():
-        if content_hash(tools) != told:
+    for told, forms in offered.items():
+        if content_hash(forms) != told:
             yield f"runs row {run.id}: the tools that it offered do not have the hash {told[:20]}"
     for call in calls.values():
         here, after = f"llm_calls row {call.id}", call.request["after"]
         if call.request["tools"] not in offered:
             yield f"{here}: offers tools that the log does not hold"
         if after is None:
-            told_then = [e.payload["answer"] for e in overviews if log.place(e) < log.place(call)]
+            mine = [e for e in overviews if e.payload["by"] == call.request["by"]]
+            told_then = [e.payload["answer"] for e in mine if log.place(e) < log.place(call)]
             if not told_then or told_then[-1] not in call.request["messages"][0]["content"]:
                 yield f"{here}: begins a conversation with another overview than that in the log"
             continue
