@@ -20,24 +20,23 @@ from lakatos.tools.errors import UserError
 
 _NAME: Final = 80  # characters of a tool's name
 _REFUSAL: Final = 2_000  # characters of why a call is refused
-_REPEATED: Final = frozenset({"overview", "tried", "note", "wait", "register", "finish", "result", "vary", "challenge"})
 
 TOOLS: Final[Mapping[str, Tool]] = {
     own.name: own
     for own in (
         tool(overview),
-        tool(examples, measures=True),
-        tool(attribution),
-        tool(effects, measures=True),
-        tool(attention, measures=True),
-        tool(reads, measures=True),
-        tool(lens, measures=True),
-        tool(heads, measures=True),
-        tool(backups, measures=True),
-        tool(vary, measures=True),
+        tool(examples, lasting=True),
+        tool(attribution, lasting=True),
+        tool(effects, lasting=True),
+        tool(attention, lasting=True),
+        tool(reads, lasting=True),
+        tool(lens, lasting=True),
+        tool(heads, lasting=True),
+        tool(backups, lasting=True),
+        tool(vary),
         tool(tried),
         tool(note),
-        tool(draft, measures=True),
+        tool(draft, lasting=True),
         tool(challenge),
         tool(register),
         tool(wait),
@@ -96,7 +95,7 @@ def answered(
             raise Refusal(f"the arguments are longer than {MOST:,} characters")
         found = TOOLS[name].checked(read)
         kept = plain(found)
-        same = [] if name in _REPEATED else [c for c in desk.own(name) if c.arguments == kept]
+        same = [c for c in desk.own(name) if c.arguments == kept] if TOOLS[name].lasting else []
         if name == "draft":  # its answer says which slot is next, and what is registered
             same = [c for c in same if c.round == view.round]
         if same:

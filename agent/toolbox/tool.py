@@ -22,7 +22,7 @@ class Tool(NamedTuple):
     description: str
     arguments: type[BaseModel]
     function: Callable[..., Said]
-    measures: bool  # whether it runs the model
+    lasting: bool  # whether the same question has the same answer for the whole run
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -54,11 +54,11 @@ class Tool(NamedTuple):
         return f"{{{', '.join(told)}}}" if told else "no arguments: {}"
 
 
-def tool(function: Callable[..., Said], *, measures: bool = False) -> Tool:
+def tool(function: Callable[..., Said], *, lasting: bool = False) -> Tool:
     """A function whose first parameter is a desk as a tool.
 
     Args:
-        measures: it runs the model.
+        lasting: the same question has the same answer for the whole run, so it is asked of the model once.
     """
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def tool(function: Callable[..., Said], *, measures: bool = False) -> Tool:
         fields[name] = (hints[name], default)
     config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     arguments: type[BaseModel] = create_model(function.__name__, __config__=config, **fields)
-    return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, measures)
+    return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, lasting)
 
 
 def faults(error: ValidationError | RecursionError) -> str:

@@ -69,7 +69,8 @@ def recorded(bench, name):
 
 
 def test_every_tool_that_runs_the_model_is_recorded():
-    assert {name for name, own in TOOLS.items() if own.measures} == set(MEASURING)
+    lasting = {name for name, own in TOOLS.items() if own.lasting}
+    assert lasting - {"attribution"} | {"vary"} == set(MEASURING), "attribution reads the log; vary shows other prompts"
 
 
 @pytest.mark.parametrize("name", sorted(MEASURING))
