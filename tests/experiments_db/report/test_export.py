@@ -56,7 +56,6 @@ def add_run(store, question="Where?", **more):
             model=more.pop("model", "tiny"),
             weights=WEIGHTS,
             proposer="llm",
-            llm_style="prompt",
             seed="seed",
             config={"max_tests": None, "threshold": 0.1, "nested": {"one": None}},
             environment={"python": "3.11", "packages": {"numpy": "2", "none": None}},
