@@ -65,7 +65,7 @@ def main() -> None:
     common = {"hypotheses": options.hypotheses, "max_pairs": options.max_pairs, "max_forwards": options.max_forwards}
     if options.llm_model:
         common |= {"llm_model": options.llm_model, "llm_base_url": options.llm_base_url, "llm_timeout": 900}
-        common |= {"llm_max_output": 600, "llm_context": options.context - 1200, "llm_turns": options.turns}
+        common |= {"llm_max_output": 300, "llm_context": options.context - 1200, "llm_turns": options.turns}
         common |= {"llm_rows": 12, "llm_temperature": 0.7}
     watcher = RichWatcher(Console(stderr=True))
     parts = []

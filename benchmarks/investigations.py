@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--llm-base-url", required=True)
     parser.add_argument("--llm-model", required=True)
     parser.add_argument("--behaviours", nargs="+", default=list(BEHAVIOURS))
-    parser.add_argument("--turns", type=int, default=10, help="Answers of the language model.")
+    parser.add_argument("--turns", type=int, default=5, help="Answers of the language model.")
     parser.add_argument("--context", type=int, default=8192, help="What the server was started with.")
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--rows", type=int, default=12)
@@ -62,7 +62,7 @@ def main() -> None:
             llm_model=options.llm_model,
             llm_base_url=options.llm_base_url,
             llm_timeout=900,
-            llm_max_output=600,
+            llm_max_output=300,
             llm_temperature=0.7,
             llm_seed=options.seed,
             llm_turns=options.turns,
@@ -86,7 +86,7 @@ def written(store: Store, options: argparse.Namespace) -> str:
     stories = [story_of(store, run.id) for run in store.runs()]
     command = (
         f"python benchmarks/investigations.py --llm-base-url {options.llm_base_url} --llm-model {options.llm_model} "
-        f"--seed {options.seed}"
+        f"--turns {options.turns} --seed {options.seed}"
     )
     head = HEAD.format(model=options.llm_model, n=len(stories), command=command)
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(store, story) for story in stories)]
