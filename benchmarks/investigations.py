@@ -31,9 +31,9 @@ HEAD = """# What a small language model did with tools
     {command}
 
 It is there to show what is offered, what is called, what is answered and what becomes of it. A model of this size
-investigates badly: it repeats calls, gets arguments wrong, and does not turn what it sees into tests. What it is
-offered is what a large model is offered. Every number here was computed by code; nothing that the model wrote
-touched a verdict.
+hardly investigates: it repeats calls, and seldom measures or registers anything. `--llm-style form` is for such models.
+What this one is offered is what a large model is offered. Every number here was computed by code; nothing that the
+model wrote touched a verdict.
 
 """
 COLUMNS = ("behaviour", "answers", "calls", "refused", "registered", "confirmed", "tokens", "forward passes", "ended")
