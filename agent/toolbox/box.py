@@ -19,6 +19,7 @@ from lakatos.agent.view import Called, View
 from lakatos.tools.errors import UserError
 
 _NAME: Final = 80  # characters of a tool's name
+_SAME: Final = 2  # equal calls in a row, after which one more is told so
 _REFUSAL: Final = 2_000  # characters of why a call is refused
 
 TOOLS: Final[Mapping[str, Tool]] = {
@@ -101,11 +102,22 @@ def answered(
         if same:
             return _append(view, about, kept, Answer(f"(as in call {same[0].number}) {same[0].answer}"))
         answer = _answer(TOOLS[name].function(desk, **found), view.config.llm_rows)
+        if told := _again(desk, name, kept, without):
+            answer = answer._replace(said=f"{answer.said}\n{told}")
     except Refusal as refusal:
         return _refused(view, about, read, refusal)
     except (UserError, FloatingPointError) as error:  # what the model or the behaviour does not allow
         return _refused(view, about, read, error)
     return _append(view, about, kept, answer)
+
+
+def _again(desk: Desk, name: str, kept: dict[str, Any], without: Collection[str]) -> str:
+    """What is said to an agent that calls the same thing again and again: what it has never called."""
+    before = [c for c in desk.view.calls if c.by == desk.by][-_SAME:]
+    if len(before) < _SAME or any((c.name, c.arguments) != (name, kept) for c in before):
+        return ""
+    unused = [tool for tool in TOOLS if tool not in without and not desk.own(tool)]
+    return f"You have asked this {_SAME + 1} times in a row. You have never called: {', '.join(unused)}."
 
 
 def _refused(view: View, about: dict[str, Any], read: Any, why: Exception) -> Called:

@@ -150,6 +150,14 @@ def test_a_question_that_was_asked_is_answered_from_the_log_at_no_cost(bench):
     assert bench.store.run(1).forwards > before, "another investigator's log is its own"
 
 
+def test_who_asks_the_same_again_and_again_is_told_what_they_never_asked(bench):
+    said = [bench.says("tried"), bench.says("tried"), bench.says("tried"), bench.says("note", {"text": "a"})]
+    assert ["in a row" in answer for answer in said] == [False, False, True, False]
+    assert "examples, attribution, effects" in said[2].rpartition("never called:")[2]
+    assert "tried" not in said[2].rpartition("never called:")[2]
+    assert "in a row" not in bench.says("tried")
+
+
 def test_what_a_call_costs_is_in_the_log(bench):
     bench.call("tried")
     assert bench.store.events(1, "tool")[-1].forwards == 0
