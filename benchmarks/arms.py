@@ -41,6 +41,7 @@ gap that confirmed nodes restore together (**explained**), the mean |predicted -
 tokens, forward passes and seconds: means over seeds. Differences from `{first}` are paired by seed, with Student's
 95 % interval. The language model of the `llm` arms is {model}.
 """
+_LEAST = " The other arms took part in some questions only: see there."
 COLUMNS = ("arm", "runs", "confirmed", "groups", "explained", "missed by", "registered", "passes", "tokens", "seconds")
 
 
@@ -119,8 +120,7 @@ def _written(parts: Sequence[tuple[str, list[Compared]]], options: argparse.Name
     first = parts[0][1][0].arm
     head = HEAD.format(
         lead=_lead(parts),
-        command=f"python benchmarks/arms.py --seeds {options.seeds} --hypotheses {options.hypotheses}"
-        + (f" --llm-model {options.llm_model} --llm-base-url {options.llm_base_url}" if options.llm_model else ""),
+        command=_command(options),
         hypotheses=options.hypotheses,
         forwards=options.max_forwards,
         pairs=options.max_pairs,
@@ -139,6 +139,16 @@ def _written(parts: Sequence[tuple[str, list[Compared]]], options: argparse.Name
     return "\n".join(lines) + "\n"
 
 
+def _command(options: argparse.Namespace) -> str:
+    """The command that writes the page anew."""
+    words = [f"python benchmarks/arms.py --seeds {options.seeds} --hypotheses {options.hypotheses}"]
+    words.append(f"--max-pairs {options.max_pairs} --arms {options.arms}")
+    if options.llm_model:
+        words.append(f"--llm-model {options.llm_model} --llm-base-url {options.llm_base_url} --turns {options.turns}")
+        words.append(f"--asking {options.asking} --asked {' '.join(options.asked)}")
+    return " \\\n        ".join(words)
+
+
 def _lead(parts: Sequence[tuple[str, list[Compared]]]) -> str:
     """Who confirmed most, over everything."""
     total: dict[str, list[float]] = defaultdict(list)
@@ -148,7 +158,8 @@ def _lead(parts: Sequence[tuple[str, list[Compared]]]) -> str:
     everywhere = {name: sum(own) / len(own) for name, own in total.items() if len(own) == len(parts)}
     order = sorted(everywhere, key=lambda name: -everywhere[name])
     told = ", ".join(f"`{name}` {everywhere[name]:.1f}" for name in order)
-    return f"Confirmed claims a run, over all {len(parts)} questions: {told}."
+    asked = [arms for _, arms in parts if len(arms) > len(everywhere)]
+    return f"Confirmed claims a run, over all {len(parts)} questions: {told}." + (_LEAST if asked else "")
 
 
 def _row(arm: Compared) -> list[str]:
