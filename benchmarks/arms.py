@@ -55,7 +55,12 @@ def main() -> None:
     parser.add_argument("--behaviours", nargs="*", default=list(BEHAVIOURS))
     parser.add_argument("--arms", default=",".join(PLAIN), help="Those that ask no language model.")
     parser.add_argument("--asking", default=",".join(ASKING), help="Those that ask the language model.")
-    parser.add_argument("--asked", nargs="*", default=[*BEHAVIOURS, *PLANTED], help="Where these take part.")
+    parser.add_argument(
+        "--asked",
+        nargs="*",
+        default=[*BEHAVIOURS, *(f"planted:{name}" for name in PLANTED)],
+        help="Where these take part.",
+    )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--max-pairs", type=int, default=64)
@@ -77,7 +82,7 @@ def main() -> None:
     for planted in PLANTED:
         config = RunConfig(model=f"planted:{planted}", **common)
         known = [f"file:{path}" for path in _known(planted, Path(f"{options.db}.claims"))]
-        own = ",".join([_names(planted, options), *known])
+        own = ",".join([_names(f"planted:{planted}", options), *known])
         found = run_arms(BEHAVIOUR, parse_arms(own), options.seeds, config, db=options.db, watcher=watcher)
         parts.append((f"planted: {planted}", compared([_named(o) for o in found])))
     watcher.close()
