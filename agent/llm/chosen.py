@@ -65,8 +65,8 @@ class ScriptedLLM:
     def complete(
         self,
         messages: Sequence[Message],
-        schema: dict[str, Any] | None = None,  # noqa: ARG002
-        tools: Sequence[dict[str, Any]] | None = None,  # noqa: ARG002
+        schema: dict[str, Any] | None = None,  # noqa: ARG002 - a script answers whatever is asked
+        tools: Sequence[dict[str, Any]] | None = None,  # noqa: ARG002 - a script answers whatever is asked
     ) -> Reply:
         """See `LLM.complete`."""
         self.asked.append(list(messages))

@@ -61,17 +61,9 @@ class Asking:
         known = [c for c in before[given_up:] if c.response is not None and c.request["messages"] == list(messages)]
         if known:
             return Ended(known[0].response, known[0].id, "")
-        about: dict[str, Any] = {
-            "round": round_,
-            "purpose": purpose,
-            "attempt": len(before) + 1,
-            "model": self._run.llm.name,
-            "prompt": f"{prompt.name}@{prompt.version}",
-            "prompt_hash": prompt.hash,
-        }
-        return self._send(
-            about, list(messages), {"messages": list(messages), "schema": schema}, (attempt - 1, ATTEMPTS)
-        )
+        about = self._about(round_, purpose, len(before) + 1, prompt)
+        request = {"messages": list(messages), "schema": schema}
+        return self._send(about, messages, request, (attempt - 1, ATTEMPTS))
 
     def converse(
         self,
@@ -94,14 +86,8 @@ class Asking:
         told = content_hash(list(tools))
         if not any(e.payload["hash"] == told for e in self._run.store.events(self._run.run_id, "offered")):
             self._run.store.event(self._run.run_id, "offered", {"hash": told, "tools": list(tools)})
-        about: dict[str, Any] = {
-            "round": round_,
-            "purpose": purpose,
-            "attempt": 1 + sum((c.round, c.purpose) == (round_, purpose) for c in calls),
-            "model": self._run.llm.name,
-            "prompt": f"{prompt.name}@{prompt.version}",
-            "prompt_hash": prompt.hash,
-        }
+        attempt = 1 + sum((c.round, c.purpose) == (round_, purpose) for c in calls)
+        about = self._about(round_, purpose, attempt, prompt)
         request = {"messages": list(messages), "schema": None, "after": after, "by": by, "tools": told}
         whole = [*_said_before({c.id: c for c in calls}, after), *messages]
         turns = sum(c.request.get("by") == by and c.response is not None for c in calls)
@@ -116,6 +102,17 @@ class Asking:
                 after, messages = call.request["after"], tuple(call.request["messages"])
                 found.append(Turn(call.id, after, messages, text, tuple(ToolCall(*c) for c in calls)))
         return found
+
+    def _about(self, round_: int, purpose: Purpose, attempt: int, prompt: Prompt) -> dict[str, Any]:
+        """What the log says of a request beside what is sent."""
+        return {
+            "round": round_,
+            "purpose": purpose,
+            "attempt": attempt,
+            "model": self._run.llm.name,
+            "prompt": f"{prompt.name}@{prompt.version}",
+            "prompt_hash": prompt.hash,
+        }
 
     def _send(
         self,

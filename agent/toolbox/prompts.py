@@ -41,7 +41,7 @@ def vary(
     template: Annotated[
         str | None, Field(description="only pairs of this template; see `examples` for their names")
     ] = None,
-    containing: Annotated[list[str], Field(max_length=4, description="words that the clean prompt must contain")] = [],  # noqa: B006
+    containing: Annotated[list[str], Field(max_length=4, description="words that the clean prompt must contain")] = [],  # noqa: B006 - the schema's default; nothing changes it
     n: Annotated[int, Field(ge=1, le=32, description="prompt pairs")] = 12,
 ) -> Table:
     """New exploration pairs of your choosing, drawn from the behaviour's own slots, and what the model answers.

@@ -73,7 +73,7 @@ def _become(project, options, env, said):
     try:
         os.dup2(said, 1)
         os.dup2(said, 2)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - they end with the child
         os.chdir(project)
         os.environ.clear()
         os.environ.update(env)
