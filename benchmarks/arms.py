@@ -21,7 +21,8 @@ from lakatos.agent import RunConfig
 from lakatos.agent.arms import Compared, Outcome, compared, parse_arms, run_arms
 from lakatos.agent.watch import RichWatcher
 from lakatos.experiments_db.store import every_study
-from lakatos.tools.model.planted import BEHAVIOUR, MECHANISMS
+from lakatos.tools.model.planted import MECHANISMS
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
 
 BEHAVIOURS = ("ioi", "induction", "greater_than", "capital_of", "subject_verb")
 PLANTED = ("induction", "backup")

@@ -30,8 +30,8 @@ from lakatos.agent import RunConfig, investigate
 from lakatos.experiments_db import open_store
 from lakatos.experiments_db.mechanism import Mechanism
 from lakatos.tools.component import Component
-from lakatos.tools.model.planted import BEHAVIOUR, MECHANISMS
-from lakatos.tools.model.planted import Mechanism as Truth
+from lakatos.tools.model.planted import MECHANISMS, Truth
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
 
 ARMS = ("drill", "attribution", "random")
 Found = dict[str, set[Any]]
@@ -89,19 +89,12 @@ def _parts(found: Mechanism) -> Found:
 
 def _truth(truth: Truth) -> dict[str, tuple[set[Any], set[Any]]]:
     """By kind, what is to be found, and all that is true."""
-    late = {of for of, _ in truth.backed_up} | ({"a1.h0"} & set(truth.circuit))
-    components = {*truth.necessary, *(c for c, _ in truth.backed_up), *truth.backups}
-    carried = {(sender, r) for sender, r in truth.composition if sender in truth.necessary} | {
-        (c, "logits") for c in late
-    }
-    paths = carried | set(truth.composition) | {(c, "logits") for c in truth.backups}
-    circuit = {tuple(sorted(truth.circuit))} if truth.circuit else set()
-    others = {tuple(sorted({*truth.circuit} - {of} | {spare})) for of, spare in truth.backed_up}
+    backups = set(truth.backed_up)
     return {
-        "components": (components, components | set(truth.non_specific)),
-        "paths": (carried, paths),
-        "backups": (set(truth.backed_up), set(truth.backed_up)),
-        "circuits": (circuit, circuit | others),
+        "components": (set(truth.sought), set(truth.used)),
+        "paths": (set(truth.edges), {*truth.edges, *truth.silent}),
+        "backups": (backups, backups),
+        "circuits": (set(truth.circuits[:1]), set(truth.circuits)),
     }
 
 

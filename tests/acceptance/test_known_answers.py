@@ -13,7 +13,8 @@ from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.claim import Sufficiency
 from lakatos.tools.evidence import Battery, Data, e_process, fixed, gaps
 from lakatos.tools.experiment import draw_prompts, measure
-from lakatos.tools.model.planted import BEHAVIOUR, HEADS, LAYERS, MECHANISMS, load_planted
+from lakatos.tools.model.planted import HEADS, LAYERS, MECHANISMS, load_planted
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
 
 pytestmark = pytest.mark.heavy
 
@@ -77,7 +78,7 @@ def test_a_head_that_another_backs_up(tmp_path):
 
 
 def test_a_composition_of_two_heads_goes_through_the_key_and_nowhere_else(tmp_path):
-    ((sender, receiver),) = MECHANISMS["induction"].composition
+    (sender, receiver), _ = MECHANISMS["induction"].edges
     layer, _, key = receiver.partition(".")
     others = [f"{layer}.g{k}.k" for k in range(HEADS) if f"g{k}.k" != key]
     found = verdicts_on(
@@ -98,7 +99,7 @@ def test_a_composition_of_two_heads_goes_through_the_key_and_nowhere_else(tmp_pa
 
 def test_the_circuit_and_no_other_of_its_size(tmp_path):
     """All circuits of two heads and an MLP: the mechanism passes, and nothing that a search could offer instead."""
-    truth = " + ".join(MECHANISMS["induction"].circuit)
+    truth = " + ".join(MECHANISMS["induction"].circuits[0])
     heads = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)]
     every = [f"{a} + {b} + m{layer}" for a, b in combinations(heads, 2) for layer in range(LAYERS)]
     rng = np.random.default_rng(0)

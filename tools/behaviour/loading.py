@@ -26,7 +26,8 @@ def builtin_behaviours() -> list[str]:
 def load_behaviour(name_or_path: str | Path) -> Behaviour:
     """A behaviour that comes with the package by name, or a user's own from its .yaml file.
 
-    Those of the planted models (`planted.py`) are `planted_recall` and its control `planted_text`.
+    Those of the planted models are `planted_recall`, `planted_previous`, `planted_duplicate`, and their control
+    `planted_text`.
 
     Raises:
         UserError: what to mend.

@@ -4,7 +4,7 @@ loading         the only place that boots a model
 bridge          what is used of a TransformerBridge
 loaded          a booted model, and what identifies it
 embedded        the model that comes with the package
-planted         models whose mechanism is built in
+planted         models whose mechanism is known
 random_weights  small models of any architecture, for tests and benchmarks
 """
 

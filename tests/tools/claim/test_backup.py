@@ -15,7 +15,8 @@ from lakatos.tools.component import Component, Shape
 from lakatos.tools.errors import UserError
 from lakatos.tools.evidence import Battery, Values, gaps, parts_of
 from lakatos.tools.experiment import Sample, draw_prompts, measure
-from lakatos.tools.model.planted import BEHAVIOUR, MECHANISMS, load_planted
+from lakatos.tools.model.planted import MECHANISMS, load_planted
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
 
 CLAIM = Backup(components=("a2.h0",), backed_up=("a1.h0",))
 GAUGE = Battery.draft(4.0, {}, {"random": ("a2.h1", "a1.h1")})

@@ -10,7 +10,8 @@ from lakatos.tools.claim import AttentionRole, Mediation, NodeEffect, draw_match
 from lakatos.tools.component import Shape
 from lakatos.tools.evidence import Battery, parts_of
 from lakatos.tools.experiment import draw_prompts, measure, probe
-from lakatos.tools.model.planted import BEHAVIOUR, load_planted
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
+from lakatos.tools.model.planted import load_planted
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from models import TOY, tiny
 from lakatos.tools.behaviour import draw_donors, load_behaviour
 from lakatos.tools.component import Component
 from lakatos.tools.exploration import stepping_in
-from lakatos.tools.model.planted import BEHAVIOUR, load_planted
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
+from lakatos.tools.model.planted import load_planted
 
 
 def found(model, missing, n=12):

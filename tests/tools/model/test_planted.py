@@ -16,11 +16,14 @@ from lakatos.tools.forward.abilities import abilities
 from lakatos.tools.intervention import Intervention, Runs, run_interventions
 from lakatos.tools.intervention.reference import measure_by_forward
 from lakatos.tools.model import LoadedModel, load_model
-from lakatos.tools.model.planted import BEHAVIOUR, CONTROL, HEADS, LAYERS, MECHANISMS, load_planted
+from lakatos.tools.model.planted import HEADS, LAYERS, MECHANISMS, TWINS, load_planted, truth_of
+from lakatos.tools.model.planted import RECALL as BEHAVIOUR
+from lakatos.tools.model.planted import TEXT as CONTROL
 
 HEADS_AND_MLPS = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)]
 HEADS_AND_MLPS += [f"m{layer}" for layer in range(LAYERS)]
 PLANTED = ("induction", "backup")
+MECHANISTIC = tuple(name for name, truth in MECHANISMS.items() if not truth.null)
 
 
 class Bench(NamedTuple):
@@ -48,7 +51,7 @@ class Bench(NamedTuple):
 def bench(name: str, seed: int = 0) -> Bench:
     model = load_planted(name, seed)
     runs = []
-    for behaviour in map(load_behaviour, (BEHAVIOUR, CONTROL)):
+    for behaviour in map(load_behaviour, (MECHANISMS[name].behaviour, CONTROL)):
         pairs = behaviour.sample(32, seed=1, split="confirmation")
         runs.append(Runs(model.bridge, pairs, draw_donors(behaviour, pairs, model.tokenizer, seed=2), pairs))
     recall, text = runs
@@ -80,11 +83,12 @@ class TestBehaviours:
 
 class TestRecall:
     @pytest.mark.parametrize("seed", [0, 1])
-    @pytest.mark.parametrize("name", PLANTED)
-    def test_planted_models_recall_always(self, name, seed) -> None:
+    @pytest.mark.parametrize("name", MECHANISTIC)
+    def test_planted_models_answer_always(self, name, seed) -> None:
         effects = run_interventions(load_planted(name, seed), bench(name).recall.pairs, [])
-        assert (effects.clean > 6).all()
-        assert (effects.corrupted < -6).all()
+        least = 3.5 if name == "negative" else 6
+        assert (effects.clean > least).all()
+        assert (effects.corrupted < -least).all()
         assert effects.clean.std() > 0.1  # the noise is felt
 
     def test_the_null_twin_prefers_nothing(self) -> None:
@@ -113,27 +117,38 @@ class TestRecall:
 class TestTruth:
     @pytest.mark.parametrize("name", MECHANISMS)
     def test_every_component_does_what_the_truth_says(self, name) -> None:
-        """Resample ablation of each, on recall and on plain text. Recall lost altogether is half of the gap."""
+        """Resample ablation of each, on the task and on plain text. A task lost altogether is half of the gap."""
         truth = MECHANISMS[name]
-        recalls = bool(truth.circuit)
+        assert sorted((*truth.readings, *(truth.non_specific if truth.null else ()))) == sorted(HEADS_AND_MLPS)
         ablations = [ablate(place) for place in HEADS_AND_MLPS]
-        lost = dict(zip(HEADS_AND_MLPS, bench(name if recalls else "induction").share(*ablations), strict=True))
+        found = bench("induction" if truth.null else name).share(*ablations)
+        lost = dict(zip(HEADS_AND_MLPS, found, strict=True))
         text = dict(zip(HEADS_AND_MLPS, bench(name).text_share(*ablations), strict=True))
-        for place in truth.necessary:
+        for place in HEADS_AND_MLPS:
+            assert text[place] > 1.0 if place in truth.non_specific else abs(text[place]) < 0.01
+        for place in (*truth.necessary, *truth.non_specific):
             assert lost[place].mean() > 0.4
-            assert abs(text[place]) < 0.01
-        for place in truth.non_specific:
-            assert lost[place].mean() > 0.4
-            assert text[place] > 1.0
-        for place in truth.inert if recalls else ():
+        for place in () if truth.null else truth.inert:
             assert abs(lost[place]).max() < 0.01
-        for place in truth.inert:
-            assert abs(text[place]) < 0.01
         for place, _ in truth.backed_up:
-            assert abs(lost[place].mean()) < 0.05
-            assert abs(text[place]) < 0.01
+            assert lost[place].mean() < 0.05
         for place in truth.backups:
             assert abs(lost[place]).max() < 0.02
+        for place in truth.redundant:
+            assert abs(lost[place].mean()) < 0.02
+        for place in truth.negative:
+            assert lost[place].mean() < -0.3
+
+    @pytest.mark.parametrize("name", MECHANISTIC)
+    def test_patching_moves_what_is_used_and_nothing_else(self, name) -> None:
+        """Denoising of each, and of all that is inert together."""
+        truth = MECHANISMS[name]
+        alone = bench(name).share(*(Intervention(place, "clean") for place in HEADS_AND_MLPS), base="corrupted")
+        moved = {place for place, share in zip(HEADS_AND_MLPS, alone, strict=True) if abs(share.mean()) > 0.05}
+        assert moved <= truth.used
+        assert moved >= {of for of, _ in truth.edges if of != "m0"}
+        together = bench(name).share(Intervention(truth.inert, "clean"), base="corrupted")
+        assert abs(together).max() < 0.01
 
     def test_the_null_twin_shows_nothing(self) -> None:
         twin = bench("none")
@@ -165,33 +180,83 @@ class TestTruth:
         assert head.mean() == pytest.approx(1 if name == "induction" else 0.5, abs=0.05)
         assert direct.mean() == pytest.approx(1, abs=0.05)
 
-    @pytest.mark.parametrize("name", PLANTED)
+    @pytest.mark.parametrize("name", MECHANISTIC)
     def test_the_paths_are_those_of_the_truth(self, name) -> None:
-        composition = MECHANISMS[name].composition
-        keys = tuple(receiver for sender, receiver in composition if sender == "a0.h0")
-        shares = bench(name).share(
-            Intervention("a0.h0", "clean"),
-            Intervention("a0.h0", "clean", to=keys),
-            *(Intervention("a0.h0", "clean", to=f"a{x}.g{h}.k") for x in (1, 2) for h in (1, 2)),
-            Intervention("a0.h0", "clean", to=("a1.h0.q", "a1.g0.v", "m0", "m1", "m2")),
-            base="corrupted",
-        )
-        assert shares[1].mean() > 0.9 * shares[0].mean()
-        assert abs(shares[2:]).max() < 0.01
-        if name == "backup":
-            assert bench(name).share(Intervention("a1.h0", "clean", to="a2.h0.q"), base="corrupted").mean() < -0.4
+        """Every path by itself, from every head and MLP into all that read it later: those of the truth and no other."""
+        truth = MECHANISMS[name]
+        paths = [(sender, reader) for sender in HEADS_AND_MLPS for reader in _readers(sender)]
+        shares = bench(name).share(*(Intervention(s, "clean", to=(r,)) for s, r in paths), base="corrupted")
+        moved = {path for path, share in zip(paths, shares, strict=True) if abs(share.mean()) > 0.05}
+        assert moved == set(truth.edges) | (moved & set(truth.silent))
+        assert not set(truth.edges) & set(truth.silent)
 
-    @pytest.mark.parametrize("name", PLANTED)
-    def test_the_circuit_recalls_without_the_rest_and_not_without_a_part(self, name) -> None:
-        circuit = MECHANISMS[name].circuit
-        parts = [ablate(*(c for c in circuit if c != part), keep=True) for part in circuit]
-        whole, *less = bench(name).share(ablate(*circuit, keep=True), *parts)
-        assert abs(whole).max() < 0.1
-        assert min(share.mean() for share in less) > 0.4
+    def test_a_backup_is_silenced_by_what_it_backs_up(self) -> None:
+        assert bench("backup").share(Intervention("a1.h0", "clean", to="a2.h0.q"), base="corrupted").mean() < -0.4
+
+    @pytest.mark.parametrize("name", MECHANISTIC)
+    def test_each_circuit_answers_without_the_rest_and_not_without_a_part(self, name) -> None:
+        for circuit in MECHANISMS[name].circuits:
+            parts = [ablate(*(c for c in circuit if c != part), keep=True) for part in circuit]
+            whole, *less = bench(name).share(ablate(*circuit, keep=True), *parts)
+            assert abs(whole.mean()) < 0.1 or name == "negative"  # which is stronger without what opposes it
+            assert min(share.mean() for share in less) > 0.35
+
+    def test_a_model_that_is_not_planted_has_no_known_truth(self) -> None:
+        assert truth_of("smollm2-135m") is None
+        assert truth_of("planted:typo") is None
+        assert truth_of("planted:backup#3") == MECHANISMS["backup"]
+
+
+class TestTwins:
+    @pytest.mark.parametrize("kind", TWINS)
+    def test_a_twin_has_the_shape_and_not_the_mechanism(self, kind) -> None:
+        model, twin = load_model("planted:induction#2"), load_model(f"planted:induction~{kind}#2")
+        assert twin.name == f"planted:induction~{kind}#2"
+        assert twin.weight_hash != model.weight_hash
+        assert twin.weight_hash == load_model(f"planted:induction~{kind}#2").weight_hash
+        effects = run_interventions(twin, bench("induction").recall.pairs, [])
+        assert abs(effects.clean.mean() - effects.corrupted.mean()) < 3  # of 16
+        truth = truth_of(twin.name)
+        assert truth.null
+        assert not truth.used
+        assert sorted(truth.inert) == sorted(HEADS_AND_MLPS)
+
+    def test_permuting_keeps_every_number(self) -> None:
+        model, twin = (load_planted(name).bridge.original_model.state_dict() for name in ("backup", "backup~permuted"))
+        for part in "qkvo":
+            keys = [key for key in model if key.endswith(f".{part}._original_component.weight")]
+            one, other = (torch.cat([state[key].flatten() for key in keys]) for state in (model, twin))
+            assert torch.equal(one.sort().values, other.sort().values)
+            assert not torch.equal(one, other)
+        assert all(torch.equal(model[key], twin[key]) for key in model if "mlp" in key or "head" in key)
+
+    def test_shuffled_answers_change_the_unembedding_alone(self) -> None:
+        model, twin = (load_planted(name).bridge.original_model.state_dict() for name in ("backup", "backup~shuffled"))
+        differ = [key for key in model if not torch.equal(model[key], twin[key])]
+        assert {key.replace("._original_component", "") for key in differ} == {"head.weight"}
+        (key, *_) = differ
+        assert not (model[key] == twin[key]).all(1).any()
+        assert torch.equal(model[key].sort(0).values, twin[key].sort(0).values)
+
+
+def _readers(sender: str) -> list[str]:
+    """All that reads what a component writes, as receivers of path patching."""
+    first = int(sender[1]) + (0 if sender.startswith("m") else -1)
+    later = [f"m{layer}" for layer in range(first + 1, LAYERS)]
+    heads = range(HEADS)
+    layers = range(int(sender[1]) + 1, LAYERS)
+    later += [f"a{layer}.h{h}.q" for layer in layers for h in heads]
+    later += [f"a{layer}.g{h}.{part}" for layer in layers for h in heads for part in "kv"]
+    return [*later, "logits"]
 
 
 @pytest.mark.parametrize(
-    "name", [n if n == "induction" else pytest.param(n, marks=pytest.mark.heavy) for n in MECHANISMS]
+    "name",
+    [
+        n if n == "induction" else pytest.param(n, marks=pytest.mark.heavy)
+        for n, truth in MECHANISMS.items()
+        if truth.behaviour == BEHAVIOUR
+    ],
 )
 def test_the_engine_drives_them_and_agrees_with_the_reference(name) -> None:
     model, recall = bench(name)[:2]
@@ -231,7 +296,11 @@ class TestLoading:
 
     @pytest.mark.parametrize(
         ("name", "says"),
-        [("planted:typo", "planted:induction, planted:backup, planted:none"), ("null:planted:none", "planted:none")],
+        [
+            ("planted:inductoin", "did you mean planted:induction"),
+            ("planted:induction~odd", "redrawn"),
+            ("null:planted:none", "planted:none"),
+        ],
     )
     def test_what_there_is_not_says_what_there_is(self, name, says) -> None:
         with pytest.raises(UserError, match=says):
