@@ -10,6 +10,7 @@ run         one investigation: explore, propose, register, test, interpret, conc
 server      the toolbox for any coding agent, over the Model Context Protocol
 simulation  agents of known honesty, in worlds of known truth
 arms        ways to propose, compared
+groundtruth models whose mechanism is known: what every way to propose finds there, and what people do today
 cli         the `lakatos` command
 """
 

@@ -8,7 +8,7 @@ table    what each arm came to, beside the first one
 from __future__ import annotations
 
 from lakatos.agent.arms.arm import Arm, parse_arms
-from lakatos.agent.arms.running import Outcome, run_arms
-from lakatos.agent.arms.table import Compared, compared
+from lakatos.agent.arms.running import Outcome, run_arm, run_arms
+from lakatos.agent.arms.table import Compared, Mean, compared, mean_of
 
-__all__ = ["Arm", "Compared", "Outcome", "compared", "parse_arms", "run_arms"]
+__all__ = ["Arm", "Compared", "Mean", "Outcome", "compared", "mean_of", "parse_arms", "run_arm", "run_arms"]

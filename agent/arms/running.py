@@ -63,15 +63,34 @@ def run_arms(
     found = []
     for seed in range(1, seeds + 1):
         for arm in arms:
-            study = f"{behaviour}, {common.model}, {arm.name}, seed {seed}"[:200]
-            (watcher or Silent()).say(f"== {study}")
-            config = arm.config(common, seed)
-            model = llm(arm) if llm is not None and config.proposer == "llm" else None
-            run_id = _ended(db, study, config)
-            if run_id is None:
-                run_id = _investigate(behaviour, config, db, study, watcher, model, load)
-            found.append(_outcome(open_store(db, study=study, create=False), run_id, arm.name, seed))
+            store, run_id = run_arm(behaviour, arm, seed, common, db=db, watcher=watcher, llm=llm, load=load)
+            found.append(_outcome(store, run_id, arm.name, seed))
     return found
+
+
+def run_arm(
+    behaviour: str,
+    arm: Arm,
+    seed: int,
+    common: RunConfig,
+    *,
+    db: str,
+    watcher: Watcher | None = None,
+    llm: Callable[[Arm], LLM] | None = None,
+    load: Callable[..., LoadedModel] = load_model,
+) -> tuple[Store, int]:
+    """One arm with one seed, unless the database has it: its study, and the number of its run there.
+
+    Arguments and errors are those of `run_arms`.
+    """
+    study = f"{behaviour}, {common.model}, {arm.name}, seed {seed}"[:200]
+    (watcher or Silent()).say(f"== {study}")
+    config = arm.config(common, seed)
+    model = llm(arm) if llm is not None and config.proposer == "llm" else None
+    run_id = _ended(db, study, config)
+    if run_id is None:
+        run_id = _investigate(behaviour, config, db, study, watcher, model, load)
+    return open_store(db, study=study, create=False), run_id
 
 
 def _investigate(

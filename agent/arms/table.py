@@ -20,11 +20,11 @@ _T: Final = (
 _NORMAL: Final = 1.96
 
 
-class Difference(NamedTuple):
-    """How an arm differs from the first one, with the same seeds."""
+class Mean(NamedTuple):
+    """A mean, such as that of how an arm differs from the first one with the same seeds."""
 
     mean: float
-    low: float  # Student's interval of the mean at 95 %, not adjusted for the number of arms
+    low: float  # Student's interval at 95 %, not adjusted for the number of arms
     high: float
 
 
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
     seeds: int
     ended: dict[str, int]  # how its runs ended
     means: dict[str, float | None]  # of each measure; None where there is none
-    beside: dict[str, Difference | None]  # of some measures, against the first arm; None with fewer than two seeds
+    beside: dict[str, Mean | None]  # of some measures, against the first arm; None with fewer than two seeds
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -55,7 +55,7 @@ def _compared(name: str, own: dict[int, Outcome], first: dict[int, Outcome]) -> 
     means = {measure: _mean([getattr(o, measure) for o in own.values()]) for measure in MEASURES}
     common = sorted(own.keys() & first.keys())
     beside = {
-        measure: _paired([getattr(own[s], measure) - getattr(first[s], measure) for s in common])
+        measure: mean_of([getattr(own[s], measure) - getattr(first[s], measure) for s in common])
         for measure in _PAIRED
         if own is not first
     }
@@ -67,12 +67,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _paired(differences: Sequence[float]) -> Difference | None:
-    """The mean difference and its interval."""
-    n = len(differences)
+def mean_of(values: Sequence[float]) -> Mean | None:
+    """The mean and its interval; None of fewer than two values."""
+    n = len(values)
     if n < 2:
         return None
-    x = np.array(differences, float)
+    x = np.array(values, float)
     t = _T[n - 2] if n - 2 < len(_T) else _NORMAL
     half = t * float(x.std(ddof=1)) / math.sqrt(n)
-    return Difference(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)
+    return Mean(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakatos.agent.cli import bench_groundtruth
 from lakatos.agent.cli.options import Json, err
 from lakatos.tools.errors import UserError
 
@@ -33,6 +34,9 @@ app = typer.Typer(
     help="Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do.",
     no_args_is_help=True,
 )
+
+
+app.add_typer(bench_groundtruth.app)
 
 
 @app.callback()

@@ -17,13 +17,14 @@ from lakatos.tools.lazy import lazily
 if TYPE_CHECKING:
     from lakatos.tools.model.bridge import Bridge
     from lakatos.tools.model.embedded import EMBEDDED, Say, cache_folder, embedded_folder
-    from lakatos.tools.model.loaded import LoadedModel, wrap_model
+    from lakatos.tools.model.loaded import PLANTED_PREFIX, LoadedModel, wrap_model
     from lakatos.tools.model.loading import NULL_PREFIX, load_model
     from lakatos.tools.model.random_weights import shaped_model
 
 __all__ = [
     "EMBEDDED",
     "NULL_PREFIX",
+    "PLANTED_PREFIX",
     "Bridge",
     "LoadedModel",
     "Say",
@@ -41,6 +42,7 @@ __getattr__ = lazily(
         "Bridge": "bridge",
         "LoadedModel": "loaded",
         "NULL_PREFIX": "loading",
+        "PLANTED_PREFIX": "loaded",
         "Say": "embedded",
         "cache_folder": "embedded",
         "embedded_folder": "embedded",

@@ -12,16 +12,16 @@ bread). Their control is `planted_text`: couples of words, the second of which f
     negative     and a2.h0 makes the same look-up, and writes against what it finds
     two_paths    a1.h0 and a2.h0 make the look-up, and m2 passes on what one or both have found: either is enough
     previous     a1.h1 looks, at a name, at the token before, and writes it
-    duplicate    a1.h1 looks, at a thing, for the same thing before, and writes it; a2.h1 looks, at a name, for where that
-                 was written, and writes it to the output
+    duplicate    a1.h1 looks, at a thing, for the same thing before, and writes it; a2.h1 looks, at a name, for where
+                 that was written, and writes it to the output
     none         the null twin of induction: the same shapes and noise, and no recall
 
 The residual stream has orthogonal slots, one dimension a word: TOKEN, written by the embedding; CONTENT, which m0
 copies from TOKEN and everything later reads, so that without m0 every task and plain text fail alike; PREVIOUS, written
-by the first heads of a mechanism; OUTPUT, written by the last heads of a mechanism; FOUND, in `two_paths` alone, between its heads
-and m2; and POSITION, one dimension a position. The unembedding reads OUTPUT, and CONTENT through a table of bigrams,
-which gives plain text without any attention. A head that finds nothing attends to the first token, whose value is
-nothing. All other heads attend somewhere, all other MLPs are active, and neither writes more than noise.
+by the first heads of a mechanism; OUTPUT, written by the last heads of a mechanism; FOUND, in `two_paths` alone,
+between its heads and m2; and POSITION, one dimension a position. The unembedding reads OUTPUT, and CONTENT through a
+table of bigrams, which gives plain text without any attention. A head that finds nothing attends to the first token,
+whose value is nothing. All other heads attend somewhere, all other MLPs are active, and neither writes more than noise.
 
 What follows for effects, as fractions of the gap between the clean and the corrupted logit difference (which are about
 +8 and -8): what restores the clean run has the effect 1; what takes recall away leaves a logit difference of 0, the
@@ -93,7 +93,7 @@ def load_by_hand(name: str, seed: int = 0, *, device: str = "cpu") -> LoadedMode
         model.to(device),
         architecture="TransformerLensNative",
         tl_config=config,
-        tokenizer=word_tokenizer(words),
+        tokenizer=word_tokenizer(words.all),
         dtype=torch.float32,
         device=device,
         model_name=PLANTED_PREFIX + name,
@@ -196,12 +196,14 @@ class _Weights:
     @property
     def asked(self) -> torch.Tensor:
         """A name that is asked for."""
-        return self.name @ self.content
+        found: torch.Tensor = self.name @ self.content
+        return found
 
     @property
     def bound(self) -> torch.Tensor:
         """What stands behind a name."""
-        return self.name @ self.previous
+        found: torch.Tensor = self.name @ self.previous
+        return found
 
     def _things(self) -> torch.Tensor:
         """[things, words] which words are things."""

@@ -63,10 +63,11 @@ def load_planted(name: str, seed: int = 0, *, device: str = "cpu") -> LoadedMode
     if stem not in models or (mark and kind not in TWINS):
         near = difflib.get_close_matches(stem, models, n=1)
         known = ", ".join(PLANTED_PREFIX + each for each in models)
+        like = PLANTED_PREFIX + (near[0] if near else "induction")
+        meant = f"; did you mean {like}?" if near else "."
         raise UserError(
-            f"There is no planted model {name!r}{f'; did you mean {PLANTED_PREFIX}{near[0]}?' if near else '.'} There "
-            f"are {known}; and null twins of each, such as {PLANTED_PREFIX}{near[0] if near else 'induction'}~{TWINS[0]}"
-            f" (or {', '.join(TWINS[1:])})."
+            f"There is no planted model {name!r}{meant} There are {known}; and null twins of each, such as "
+            f"{like}~{TWINS[0]} (or {', '.join(TWINS[1:])})."
         )
     model = models[stem].load(seed, device=device)
     return twin(model, kind, seed) if kind else model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -47,7 +47,7 @@ def _literals(behaviour: Behaviour) -> Iterator[str]:
         yield from chain.from_iterable(p.value.split() for p in parse_markup(text).pieces if p.kind == "text")
 
 
-def word_tokenizer(words: Words) -> Any:
+def word_tokenizer(words: Sequence[str]) -> Any:
     """A word is a token, with or without a space before it."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
@@ -55,7 +55,7 @@ def word_tokenizer(words: Words) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     start, padding, unknown = SPECIAL
-    known = {word: i for i, word in enumerate((*SPECIAL, *words.all))}
+    known = {word: i for i, word in enumerate((*SPECIAL, *words))}
     tokenizer = Tokenizer(WordLevel(known, unk_token=unknown))
     tokenizer.pre_tokenizer = Whitespace()
     return PreTrainedTokenizerFast(

@@ -1,0 +1,38 @@
+"""Does it find what is there, and only that? Investigations of models whose mechanism is known, and what people do today.
+
+judging   whether a claim is true of such a model
+told      claims for arms that are told what to claim
+rows      what an arm came to, as a row of a file
+jobs      one model, every arm and every seed
+running   all models, in several processes, gone on with where they were stopped
+measures  false discoveries, power, readings, cost, stability
+page      what docs/groundtruth.md says;  picture: its figure
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakatos.tools.lazy import lazily
+
+if TYPE_CHECKING:
+    from lakatos.agent.groundtruth.measures import broken, summary
+    from lakatos.agent.groundtruth.page import document, markdown
+    from lakatos.agent.groundtruth.picture import figure
+    from lakatos.agent.groundtruth.running import Design, designed, run_design
+
+__all__ = ["Design", "broken", "designed", "document", "figure", "markdown", "run_design", "summary"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Design": "running",
+        "broken": "measures",
+        "designed": "running",
+        "document": "page",
+        "figure": "picture",
+        "markdown": "page",
+        "run_design": "running",
+        "summary": "measures",
+    },
+)

@@ -1,0 +1,249 @@
+"""The benchmark's result as a document: what `docs/groundtruth.md` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from lakatos.agent.groundtruth.measures import ALPHA, summary
+from lakatos.agent.groundtruth.rows import Row
+from lakatos.agent.groundtruth.running import Design
+from lakatos.tools.environment import packages
+from lakatos.tools.model.planted import planted_models, truth_of
+
+_FIRST: Final = "drill"
+_WHAT: Final = {
+    "drill": "ours: from heads to a mechanism, stage after stage",
+    "attribution": "ours: the strongest of one attribution table",
+    "random": "ours: components at random",
+    "exhaustive": "ours: necessity and patching of every head and MLP, in random order",
+    "oracle": "ours, told the truth: only true claims",
+    "saboteur": "ours, told the truth: only false claims",
+}
+
+
+def document(design: Design, rows: Sequence[Row]) -> dict[str, Any]:
+    """All that is reported, JSON-ready."""
+    known = planted_models()
+    return {
+        "design": design.model_dump(mode="json"),
+        "versions": packages(),
+        "origins": {name: known[name].origin for name in design.models},
+        **summary(rows, _FIRST if _FIRST in design.arms else (design.arms or design.baselines)[0]),
+    }
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The document as a page; the figure lies beside it."""
+    return "\n".join(line for part in _parts(found) for line in (*part, "")).rstrip() + "\n"
+
+
+def _parts(found: dict[str, Any]) -> Iterator[list[str]]:
+    yield ["# Ground truth: does it find what is there, and only that?"]
+    yield _lead(found)
+    yield ["![What each arm finds of what is there, and how much of what it finds is not](groundtruth.svg)"]
+    yield ["Written by:", "", "    " + _command(found["design"])]
+    yield from _models(found)
+    yield from _arms(found)
+    yield from _beside(found)
+    yield from _null(found)
+    yield from _readings(found)
+    yield from _cost(found)
+    yield from _wrong(found)
+
+
+def _lead(found: dict[str, Any]) -> list[str]:
+    by_name = {arm["arm"]: arm for arm in found["arms"]}
+    ours = [arm for arm in found["arms"] if arm["ours"] and arm["fdr"]]
+    worst = max(ours, key=lambda arm: arm["fdr"]["mean"])
+    lines = [
+        f"On {len(found['models'])} instances of {len(found['design']['models'])} models whose mechanism is known, no arm of "
+        f"lakatos has a realised false discovery rate above {_pc(worst['fdr'])} (`{worst['arm']}`; promised are "
+        f"{ALPHA:.0%})."
+    ]
+    if first := by_name.get(found["first"]):
+        lines.append(
+            f"`{found['first']}` finds {_pc(first['recall'])} of the components that take part and "
+            f"{_pc(first['edge_recall'])} of the edges."
+        )
+    better = [
+        arm for arm in found["arms"]
+        if not arm["ours"] and arm["recall_at_same"] and first and arm["recall_at_same"]["mean"] > first["recall"]["mean"]
+    ]  # fmt: skip
+    if better:
+        names = ", ".join(f"`{arm['arm']}` ({_pc(arm['recall_at_same'])})" for arm in better)
+        lines.append(f"At the same number of discoveries these baselines find more components: {names}.")
+    elif any(arm["recall_at_same"] for arm in found["arms"]):
+        lines.append("At the same number of discoveries no baseline finds more components.")
+    for row in found["null"]:
+        if row["ours"]:
+            lines.append(
+                f"Of {row['runs']} investigations of null twins by `{row['arm']}` {_pc(row['any'])} confirm an effect."
+            )
+    return lines
+
+
+def _models(found: dict[str, Any]) -> Iterator[list[str]]:
+    yield ["## Models"]
+    rows = []
+    for name, origin in found["origins"].items():
+        truth = truth_of(f"planted:{name}")
+        if truth is not None:
+            rows.append(
+                (
+                    f"`planted:{name}`",
+                    origin,
+                    f"`{truth.behaviour}`",
+                    len(truth.components),
+                    len(truth.used),
+                    len(truth.edges),
+                )
+            )
+    yield _table(("model", "the mechanism is", "question", "heads and MLPs", "used", "edges to find"), rows)
+    yield [
+        "`lakatos.tools.model.planted.truth_of(NAME)` has the truth of each as data. Tests hold it against exhaustive "
+        "patching: every component, every path.",
+        "",
+        f"Null twins: {', '.join(f'`{name}`' for name in found['design']['twins']) or 'none'}.",
+    ]
+
+
+def _arms(found: dict[str, Any]) -> Iterator[list[str]]:
+    yield ["## What is found"]
+    rows = [
+        (
+            f"`{arm['arm']}`", arm["runs"], _one(arm["found"]), _ci(arm["fdr"]), _ci(arm["group_fdr"]), _ci(arm["component_fdr"]),
+            _ci(arm["recall"]), _ci(arm["edge_recall"]), _ci(arm["edge_fdr"]) if arm["edge_recall"] else "-", _ci(arm["stability"]),
+        )
+        for arm in found["arms"]
+    ]  # fmt: skip
+    yield _table(
+        ("arm", "runs", "components found", "false claims", "false groups", "false components", "recall of components",
+         "recall of edges", "false edges", "stability"),
+        rows,
+    )  # fmt: skip
+    yield [
+        "Means over runs with Student's 95 % interval. False claims: of the confirmed, those that are false of the model; "
+        "baselines make no claims. False groups: of groups of overlapping confirmed claims, those without a true one. "
+        "Components: heads and MLPs; false are those that take no part. Recall is of all that take part but those that "
+        "everything else needs as well. Stability: Jaccard similarity of the components that two runs with other seeds "
+        "find on one instance.",
+        "",
+        *(f"* `{name}`: {what}." for name, what in _WHAT.items() if any(arm["arm"] == name for arm in found["arms"])),
+    ]
+
+
+def _beside(found: dict[str, Any]) -> Iterator[list[str]]:
+    others = [arm for arm in found["arms"] if arm["recall_at_same"]]
+    if not others:
+        return
+    first = next(arm for arm in found["arms"] if arm["arm"] == found["first"])
+    yield [f"## Baselines with as many discoveries as `{found['first']}`"]
+    rows = [(f"`{first['arm']}`", _ci(first["recall"]), _ci(first["component_fdr"]), "-", "-")]
+    rows += [
+        (f"`{arm['arm']}`", _ci(arm["recall_at_same"]), _ci(arm["component_fdr_at_same"]), _ci(arm["auroc"]), _ci(arm["recall_beside"]))
+        for arm in others
+    ]  # fmt: skip
+    yield _table(
+        (
+            "arm",
+            "recall",
+            "false components",
+            "AUROC of its ranking",
+            f"recall by its own rule, less that of {found['first']}",
+        ),
+        rows,
+    )
+    yield ["Each takes as many of its ranking as the first arm confirmed on that instance with that seed."]
+
+
+def _null(found: dict[str, Any]) -> Iterator[list[str]]:
+    if not found["null"]:
+        return
+    yield ["## Null twins"]
+    yield _table(
+        ("arm", "investigations", "found an effect"),
+        [(f"`{row['arm']}`", row["runs"], _ci(row["any"])) for row in found["null"]],
+    )
+    yield [
+        "An effect: a confirmed claim of any kind but no effect; of a baseline, any component that its rule selects. There "
+        "is no mechanism in them to be found."
+    ]
+
+
+def _readings(found: dict[str, Any]) -> Iterator[list[str]]:
+    if not found["readings"]:
+        return
+    yield ["## Readings"]
+    counted = [sum(own[name] for own in found["readings"]) for name in ("right", "undecided", "wrong")]
+    yield [
+        f"The battery of necessity about every single head and MLP (`exhaustive`): {counted[0]} right, {counted[1]} undecided, "
+        f"{counted[2]} wrong: {counted[0] / sum(counted):.0%} right, {counted[0] / max(1, counted[0] + counted[2]):.0%} of what "
+        "was decided."
+    ]
+    yield _table(
+        ("model", "right", "undecided", "wrong", "not right"),
+        [
+            (f"`{own['model']}`", own["right"], own["undecided"], own["wrong"], _named(own["others"]))
+            for own in found["readings"]
+        ],
+    )
+
+
+def _named(others: Iterable[dict[str, Any]]) -> str:
+    counted: dict[str, int] = {}
+    for own in others:
+        what = f"{own['component']}: {own['true']}, read as {own['read'] if own['read'] != 'none' else 'nothing'}"
+        counted[what] = counted.get(what, 0) + 1
+    return "; ".join(f"{what} ({number})" for what, number in sorted(counted.items())) or "-"
+
+
+def _cost(found: dict[str, Any]) -> Iterator[list[str]]:
+    yield ["## Cost of a true finding"]
+    names = ("forwards", "prompts", "seconds", "tokens")
+    rows = [
+        (f"`{arm['arm']}`", arm["true_findings"], *(_plain(arm[f"{name}_per_finding"]) for name in names))
+        for arm in found["arms"]
+    ]
+    yield _table(("arm", "true findings", "forward passes", "prompt pairs", "seconds", "tokens"), rows)
+    yield [
+        "A true finding: a component or an edge of the mechanism. A baseline reads exploration pairs, and tests nothing."
+    ]
+
+
+def _wrong(found: dict[str, Any]) -> Iterator[list[str]]:
+    if not found["wrong"]:
+        return
+    yield ["## Every false claim that was confirmed"]
+    yield _table(
+        ("model", "arm", "seed", "claim", "why"),
+        [(f"`{own['model']}`", f"`{own['arm']}`", own["seed"], own["claim"], own["why"]) for own in found["wrong"]],
+    )
+
+
+def _command(design: dict[str, Any]) -> str:
+    given = [f"--{name.replace('_', '-')} {value}" for name, value in design["given"].items()]
+    return " ".join(["lakatos bench groundtruth", *(["--quick"] if design["quick"] else []), *given])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return lines + [f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in rows]
+
+
+def _pc(number: dict[str, Any] | None) -> str:
+    return "-" if number is None else f"{100 * number['mean']:.1f} %"
+
+
+def _ci(number: dict[str, Any] | None) -> str:
+    if number is None:
+        return "-"
+    return f"{number['mean']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"
+
+
+def _one(number: dict[str, Any]) -> str:
+    return f"{number['mean']:.1f}"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"

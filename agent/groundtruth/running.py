@@ -1,0 +1,151 @@
+"""Every model, arm and seed, in several processes; what is there already is read, and not done again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from lakatos.agent.arms import Arm
+from lakatos.agent.groundtruth.jobs import Job, run_job
+from lakatos.agent.groundtruth.rows import Row, read
+from lakatos.agent.groundtruth.told import TOLD
+from lakatos.tools.errors import UserError
+from lakatos.tools.model import PLANTED_PREFIX
+from lakatos.tools.model.planted import TWINS, planted_models, truth_of
+from lakatos.tools.records import Frozen
+
+OURS: Final = ("drill", "attribution", "random", "exhaustive", "oracle", "saboteur")
+NULL_ARMS: Final = ("drill", "attribution")
+LLM_ARMS: Final = ("llm", "form", "one-shot", "no-tools")
+
+
+class Design(Frozen):
+    """What is run: models, arms, seeds, and what each investigation may spend."""
+
+    models: tuple[str, ...]  # names without `planted:`
+    instances: int = 2  # of each model: noise, decoys, order of heads
+    seeds: int = 2  # of each instance: prompts and searches
+    arms: tuple[str, ...] = OURS
+    baselines: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()  # null twins, as induction~permuted
+    null_instances: int = 8
+    hypotheses: int = 24
+    max_forwards: float = 12_000.0
+    llm: dict[str, Any] = {}  # settings of arms that ask a language model
+    quick: bool = False
+    given: dict[str, str] = {}  # what was asked for beside, for the record
+
+    def jobs(self, folder: str) -> list[Job]:
+        """One for each instance of each model.
+
+        Raises:
+            UserError: there is no such model, arm or baseline.
+        """
+        known = planted_models()
+        for name in (*self.models, *self.twins):
+            if name.partition("~")[0] not in known:
+                raise UserError(f"There is no planted model {name!r}; there are {', '.join(known)}.")
+        for arm in self.arms:
+            if arm not in TOLD:
+                Arm.parse(arm)
+        common = {"hypotheses": self.hypotheses, "max_forwards": self.max_forwards, **self.llm}
+        seeds = tuple(range(1, self.seeds + 1))
+        found = [
+            Job(f"planted:{name}#{k}", self.arms, self.baselines, seeds, common, folder)
+            for k in range(1, self.instances + 1)
+            for name in self.models
+        ]
+        null = tuple(arm for arm in self.arms if arm in NULL_ARMS)
+        return found + [
+            Job(f"planted:{name}#{k}", null, self.baselines, (1,), common, folder)
+            for k in range(1, self.null_instances + 1)
+            for name in self.twins
+        ]
+
+
+def designed(
+    quick: bool, given: Mapping[str, Any], *, llm_model: str | None = None, llm_base_url: str | None = None
+) -> Design:
+    """The design of the benchmark, or a small one; and in its place what is asked for.
+
+    Args:
+        quick: one instance and one seed of some models.
+        given: fields of `Design` that differ from its own.
+        llm_model: a language model; its arms take part where it is given.
+        llm_base_url: the endpoint.
+    """
+    names = list(planted_models())
+    mechanistic = [name for name in names if (truth := truth_of(PLANTED_PREFIX + name)) is not None and not truth.null]
+    whole: dict[str, Any] = {
+        "models": tuple(mechanistic),
+        "twins": tuple(f"{name}~{kind}" for name in mechanistic[:3] for kind in TWINS) + ("none",),
+        "baselines": (),
+    }
+    if quick:
+        whole |= {"instances": 1, "seeds": 1, "null_instances": 1, "hypotheses": 16, "max_forwards": 6_000.0}
+    if llm_model is not None:
+        whole["arms"] = (*OURS, *LLM_ARMS)
+        whole["llm"] = {"llm_model": llm_model} | ({"llm_base_url": llm_base_url} if llm_base_url else {})
+    told = {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in given.items()}
+    return Design.model_validate({**whole, **given, "quick": quick, "given": told})
+
+
+def run_design(
+    design: Design,
+    folder: Path,
+    *,
+    workers: int = 2,
+    progress: Callable[[int, int, str], None] = lambda _done, _of, _what: None,
+) -> list[Row]:
+    """Run what is not there yet.
+
+    Args:
+        design: what to run.
+        folder: where rows, logs and claims are kept: rows/, logs/, claims/.
+        workers: processes, each with its share of the cores. The figures do not depend on it, but for seconds.
+        progress: is told how many rows there are, of how many, and the last one.
+
+    Raises:
+        UserError: the folder has rows of another design, or a model or an arm cannot be run.
+    """
+    jobs = design.jobs(str(folder))
+    rows: list[Row] = []
+    of = sum(len(job.wanted()) for job in jobs)
+    for row in _all(jobs, workers):
+        rows.append(row)
+        progress(len(rows), of, f"{row.model}, {row.arm}")
+    return sorted(rows, key=lambda row: row.key)
+
+
+def _all(jobs: Sequence[Job], workers: int) -> Iterator[Row]:
+    if workers == 1:
+        for job in jobs:
+            yield from run_job(job)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
+        waiting = [pool.submit(_done, job) for job in jobs]
+        try:
+            for done in as_completed(waiting):
+                yield from done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _done(job: Job) -> list[Row]:
+    return list(run_job(job))
+
+
+def _share_cores(workers: int) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def rows_in(folder: Path) -> list[Row]:
+    """All rows that a folder has."""
+    return read((folder / "rows").glob("*.jsonl"))
