@@ -82,14 +82,9 @@ class EdgeRuns:
         """
         if kept.shape != self.graph.downstream.shape or (kept & ~self.graph.downstream).any():
             raise UserError("kept must be [sender, receiver] of the graph, and keep edges that are downstream.")
-        found, clean, corrupted = np.full((3, len(self)), np.nan)
+        found = np.full(len(self), np.nan)
         for own in self._batches:
-            where = own.runs.batch.index
-            found[where] = own.measure(kept, metric)
-            clean[where], corrupted[where] = (
-                own.runs.base_metric(run, metric, "clean") for run in ("clean", "corrupted")
-            )
-        check_finite(metric, found[None, :0], clean, corrupted, [], self.runs.pairs)
+            found[own.runs.batch.index] = own.measure(kept, metric)
         if not np.isfinite(found).all():
             bad = self.runs.pairs[int(np.flatnonzero(~np.isfinite(found))[0])]
             raise FloatingPointError(f"A circuit of {int(kept.sum())} edges gave NaN or infinity on {bad.clean!r}.")
