@@ -34,7 +34,8 @@ def circuits(
     """Rank heads and MLPs by several methods and score the rankings: CMD, CPR and, where the truth is known, AUROC.
 
     CMD is the area between the faithfulness of a ranking's circuits and 1, over ten sizes: 0 is best, and a random
-    order is the row to compare with. CPR is the area under it: unbounded, it rewards leaving out what opposes the behaviour.
+    order is the row to compare with. CPR is the area under it: unbounded, and it rewards leaving out what
+    opposes the behaviour.
 
     Examples:
 

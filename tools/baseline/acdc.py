@@ -44,7 +44,7 @@ def acdc(
     progress: Progress = lambda _done, _of: None,
     tau: float = TAU,
 ) -> Found:
-    """Prune edges; see `found.Baseline`. A pair is planned to cost one forward an edge; it costs less as the circuit shrinks.
+    """Prune edges; see `found.Baseline`. One forward an edge is planned for a pair; it costs less in the end.
 
     Raises:
         UserError: also where the budget is spent before the end.

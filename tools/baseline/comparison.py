@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from lakatos.tools.baseline.circuit_scores import CPR_WARNING, PER_MILLE, Curve, auroc, circuit_curves
-from lakatos.tools.baseline.found import LEAST, Found, places, ranked
+from lakatos.tools.baseline.found import LEAST, Found, Progress, places, ranked
 from lakatos.tools.baseline.registry import BASELINES
 from lakatos.tools.baseline.truth import used_components
 from lakatos.tools.behaviour import Behaviour, available
@@ -26,6 +26,7 @@ from lakatos.tools.model import LoadedModel, Say
 METHODS: Final = ("attribution-patching", "attribution-ig", "activation-patching", "eap", "eap-ig")
 RANDOM_ORDERS: Final = 5
 _EDGES: Final = ("eap", "eap-ig")  # which not every model allows: left out there, and said so
+_EVERY: Final = 15.0  # seconds between words of progress
 _BEHIND = "attribution-patching"  # in whose order comes what no claim is about
 
 
@@ -71,24 +72,13 @@ def circuits_document(
     there = available(behaviour, "confirmation", most=pairs)
     if min(there, pairs) < LEAST:
         raise UserError(f"Circuits are measured on {LEAST} confirmation pairs at least; there are {min(there, pairs)}.")
+    began = time.perf_counter()
     held_out = Runs(model.bridge, behaviour.sample(min(there, pairs), seed=seed, split="confirmation"))
-    began, rows = time.perf_counter(), [_random_orders(places(model), seed)]
-    left_out: dict[str, str] = {}
-    for name in METHODS:
-        say(f"{name}: ranking {len(places(model))} heads and MLPs")
-        began_row = time.perf_counter()
-        try:
-            found = BASELINES[name](model, behaviour, pairs=pairs, seed=seed)
-        except UserError as error:
-            if name not in _EDGES:
-                raise
-            left_out[name] = str(error)
-            continue
-        rows.append(_Row(name, (found,), time.perf_counter() - began_row))
+    rows, left_out = _rows(model, behaviour, pairs, seed, say)
     if claimed is not None:
         rows.append(_claims_first(claimed, next(row for row in rows if row.name == _BEHIND), places(model)))
-    say("circuits: measuring")
-    curves = circuit_curves(model, held_out, [found.order for row in rows for found in row.founds])
+    orders = [found.order for row in rows for found in row.founds]
+    curves = circuit_curves(model, held_out, orders, _told("circuits", say))
     truth, each = used_components(model), iter(curves.each)
     return {
         "model": model.name,
@@ -107,6 +97,37 @@ def circuits_document(
         "seconds": time.perf_counter() - began,
         "warning": CPR_WARNING,
     }
+
+
+def _rows(
+    model: LoadedModel, behaviour: Behaviour, pairs: int, seed: int, say: Say
+) -> tuple[list[_Row], dict[str, str]]:
+    """The rankings of all methods; and why some are left out, by their names."""
+    rows, left_out = [_random_orders(places(model), seed)], dict[str, str]()
+    for name in METHODS:
+        began = time.perf_counter()
+        try:
+            found = BASELINES[name](model, behaviour, pairs=pairs, seed=seed, progress=_told(name, say))
+        except UserError as error:
+            if name not in _EDGES:
+                raise
+            left_out[name] = str(error)
+            continue
+        rows.append(_Row(name, (found,), time.perf_counter() - began))
+        say(f"{name}: {rows[-1].seconds:,.1f} s")
+    return rows, left_out
+
+
+def _told(name: str, say: Say) -> Progress:
+    """Says every `_EVERY` seconds how much is done."""
+    last = [time.perf_counter()]
+
+    def progress(done: int, of: int) -> None:
+        if time.perf_counter() - last[0] >= _EVERY and done < of:
+            last[0] = time.perf_counter()
+            say(f"{name}: {done:,} of {of:,}")
+
+    return progress
 
 
 def _random_orders(every: tuple[str, ...], seed: int) -> _Row:
