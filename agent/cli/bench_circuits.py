@@ -86,7 +86,7 @@ def _claimed(store: Store, model: LoadedModel, behaviour: Behaviour) -> Claimed:
             continue
         effects[name] = max(effects.get(name, 0.0), abs(node.effect or 0.0), abs(node.lost or 0.0))
     claims = sorted({claim for node in found.nodes for claim in node.claims})
-    forwards = sum(entry.forwards for entry in store.hypotheses() if entry.run_id in found.runs)
+    forwards = sum(run.forwards for run in store.runs() if run.id in found.runs)
     return Claimed(effects, tuple(others), tuple(claims), forwards)
 
 

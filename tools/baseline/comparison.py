@@ -36,7 +36,7 @@ class Claimed(NamedTuple):
     effects: Mapping[str, float]  # head or MLP -> the largest measured |effect|, as a fraction of the gap
     others: tuple[str, ...]  # confirmed components that are neither: whole attentions, neurons, streams
     claims: tuple[int, ...]  # numbers of the hypotheses
-    forwards: float  # that the study's tests about them spent
+    forwards: float  # that the study's runs about them spent, exploration and all tests together
 
 
 class _Row(NamedTuple):

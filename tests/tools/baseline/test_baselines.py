@@ -99,7 +99,8 @@ class TestRules:
         assert not used_components(planted("none")) & {"a0.h0", "a1.h0"}
 
     def test_where_attention_saturates_the_gradient_misses_what_integrated_gradients_see(self) -> None:
-        plain, averaged = (dict(found("induction", name).ranking)["a0.h0"] for name in ("attribution-patching", "attribution-ig"))
+        names = ("attribution-patching", "attribution-ig")
+        plain, averaged = (dict(found("induction", name).ranking)["a0.h0"] for name in names)
         exact = dict(found("induction", "activation-patching").ranking)["a0.h0"]
         assert plain < 0.05 * exact
         assert averaged > 0.5 * exact
@@ -193,7 +194,11 @@ class TestDrawing:
 
     @pytest.mark.parametrize(
         ("behaviour", "pairs", "budget", "says"),
-        [(TOY_TEXT, 32, 1e9, "plain text"), (TOY, 3, 1e9, "4 at least"), (TOY, 32, 39.0, "Give a budget of 40 or more")],
+        [
+            (TOY_TEXT, 32, 1e9, "plain text"),
+            (TOY, 3, 1e9, "4 at least"),
+            (TOY, 32, 39.0, "a budget of 40 or more"),
+        ],
     )
     def test_refusals(self, behaviour, pairs, budget, says) -> None:
         with pytest.raises(UserError, match=says):
