@@ -14,6 +14,7 @@ from __future__ import annotations
 from lakatos.tools.baseline.circuit_scores import Curve, Curves, auroc, circuit_curves, cmd, cpr
 from lakatos.tools.baseline.comparison import Claimed, circuits_document
 from lakatos.tools.baseline.found import Baseline, Found, places
+from lakatos.tools.baseline.patching import Patched, by_effect, by_p_value, patch_everything
 from lakatos.tools.baseline.registry import BASELINES
 from lakatos.tools.baseline.truth import used_components
 
@@ -24,11 +25,15 @@ __all__ = [
     "Curve",
     "Curves",
     "Found",
+    "Patched",
     "auroc",
+    "by_effect",
+    "by_p_value",
     "circuit_curves",
     "circuits_document",
     "cmd",
     "cpr",
+    "patch_everything",
     "places",
     "used_components",
 ]

@@ -138,7 +138,7 @@ def test_where_there_is_nothing_to_score(options, says):
     assert says in err
 
 
-@pytest.mark.heavy
+@pytest.mark.accept
 @pytest.mark.smollm2
 def test_on_the_pretrained_model_every_method_beats_a_random_order():
     status, out, err = run("--pairs", 4, "--json")
