@@ -110,3 +110,10 @@ def test_refusals() -> None:
     runs = EdgeRuns(tiny("gpt2"), PAIRS)
     with pytest.raises(UserError, match="downstream"):
         runs.measure(np.ones_like(runs.graph.downstream))
+
+
+def test_a_run_that_breaks_down_names_the_prompt(monkeypatch) -> None:
+    runs = EdgeRuns(tiny("gpt2"), PAIRS)
+    monkeypatch.setattr(type(runs._batches[0]), "measure", lambda self, *_: np.full(len(self.runs), np.nan))
+    with pytest.raises(FloatingPointError, match=r"then|when"):
+        runs.measure(runs.graph.downstream)
