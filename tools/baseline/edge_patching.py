@@ -4,10 +4,11 @@ An edge's score is the mean over pairs of its attribution of the logit differenc
 (`lakatos.tools.exploration.edges`): EAP takes gradients on the corrupted run, EAP-IG averages them over `IG_STEPS`
 embeddings from the corrupted to the clean one.
 
-Stopping rule: the `SHARE` of all edges with the largest |score|, rounded up, and of these the edges that lie on a path
-of kept edges from the embedding to the logits (the authors prune what is without parents or without children). A
-twentieth is in the middle of the sizes at which both papers draw their curves; neither gives a rule for one. The
-components are the heads and MLPs on such a path.
+Stopping rule: the `SHARE` of all edges with the largest |score|, rounded up, `MOST` at most, and of these the edges
+that lie on a path of kept edges from the embedding to the logits (the authors prune what is without parents or without
+children). Both papers draw curves over the number of edges and give no rule for one. A twentieth leaves a small model
+enough edges for a path; in larger ones it would touch most heads and MLPs (SmolLM2-135M has 70,651 edges), where
+circuits that are shown have a few hundred. The components are the heads and MLPs on such a path.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lakatos.tools.intervention import EMBEDDED, EdgeGraph
 from lakatos.tools.model import LoadedModel
 
 SHARE: Final = 0.05  # of all edges
+MOST: Final = 400  # edges
 Bools = NDArray[np.bool_]
 
 
@@ -40,7 +42,7 @@ def edge_attribution_patching(
     progress: Progress = lambda _done, _of: None,
     ig_steps: int = 1,
 ) -> Found:
-    """Select the strongest `SHARE` of edges; see `found.Baseline`. A pair costs 3 + 3 x ig_steps forwards.
+    """Select the strongest edges; see `found.Baseline`. A pair costs 3 + 3 x ig_steps forwards.
 
     Raises:
         UserError: also where edges out of a sender do not add up to its own score: the blocks normalise what they add.
@@ -52,7 +54,7 @@ def edge_attribution_patching(
     there = [(int(sender), int(receiver)) for sender, receiver in np.argwhere(found.downstream)]
     there.sort(key=lambda edge: -abs(scores[edge]))
     kept = np.zeros_like(found.downstream)
-    for edge in there[: math.ceil(SHARE * len(there))]:
+    for edge in there[: how_many(len(there))]:
         kept[edge] = True
     kept = connected(graph, kept)
     ranking = ranked(strongest_edges(graph, scores, places(model)))
@@ -62,6 +64,11 @@ def edge_attribution_patching(
 
 eap: Baseline = edge_attribution_patching
 eap_ig: Baseline = partial(edge_attribution_patching, ig_steps=IG_STEPS)
+
+
+def how_many(edges: int) -> int:
+    """How many of so many edges are kept before pruning."""
+    return min(MOST, math.ceil(SHARE * edges))
 
 
 def strongest_edges(graph: EdgeGraph, scores: NDArray[np.float64], every: tuple[str, ...]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from models import TOY, TOY_TEXT, tiny
 
 from lakatos.tools.baseline import BASELINES, Found, places, used_components
 from lakatos.tools.baseline.acdc import acdc, acdc_nodes
-from lakatos.tools.baseline.edge_patching import connected, strongest_edges
+from lakatos.tools.baseline.edge_patching import connected, how_many, strongest_edges
 from lakatos.tools.baseline.found import LEAST, exploration_pairs
 from lakatos.tools.baseline.patching import Patched, by_effect, by_p_value, patch_everything
 from lakatos.tools.behaviour import load_behaviour
@@ -137,10 +137,13 @@ class TestRules:
     def test_edges_of_edge_attribution_lie_on_paths_and_are_a_twentieth_at_most(self) -> None:
         for baseline in ("eap", "eap-ig"):
             one, graph = found("backup", baseline), EdgeGraph.of(planted("backup").bridge)
-            assert len(one.edges) <= math.ceil(0.05 * graph.downstream.sum()) == 9
+            assert len(one.edges) <= how_many(int(graph.downstream.sum())) == 9
             assert {("a0.h0", "a1.g0.k"), ("a1.h0", "logits"), ("r0", "a0.g0.v")} <= set(one.edges)
             assert "a2.h0" in one.components  # a1.h0 -> a2.h0.q: what silences the backup
         assert found("induction", "eap").edges[0] == ("a1.h0", "logits")
+
+    def test_how_many_edges_are_kept(self) -> None:
+        assert [how_many(n) for n in (20, 21, 172, 8_000, 70_651)] == [1, 2, 9, 400, 400]
 
     def test_edge_attribution_refuses_a_model_it_cannot_score(self) -> None:
         with pytest.raises(UserError, match="Score nodes instead"):
