@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from models import TOY, TOY_TEXT, tiny
 
 from lakatos.tools.baseline import BASELINES, Found, places, used_components
@@ -234,6 +236,24 @@ class TestPaths:
         assert not connected(self.graph, self.kept(("m0", "a1.h0.q"), ("a1.h0", "m1"), ("m1", "logits"))).any()
         direct = self.kept(("r0", "logits"))
         assert (connected(self.graph, direct) == direct).all()
+
+    @given(st.data())
+    def test_it_is_what_a_walk_over_all_paths_goes_along(self, data) -> None:
+        there = np.argwhere(self.graph.downstream)
+        picked = data.draw(st.sets(st.integers(0, len(there) - 1), max_size=14))
+        edges = [(self.graph.senders[s], self.graph.receivers[r]) for s, r in there[sorted(picked)]]
+        walked: set[tuple[str, str]] = set()
+
+        def walk(sender: str, path: list[tuple[str, str]]) -> None:
+            for edge in edges:
+                if edge[0] == sender and edge[1] == "logits":
+                    walked.update([*path, edge])
+                for reader in self.graph.senders if edge[0] == sender else ():
+                    if edge[1] in self.graph.readers_of(reader):
+                        walk(reader, [*path, edge])
+
+        walk("r0", [])
+        assert (connected(self.graph, self.kept(*edges)) == self.kept(*walked)).all()
 
     def test_a_components_score_is_its_largest_edge(self) -> None:
         scores = np.zeros(self.graph.downstream.shape)
