@@ -16,5 +16,6 @@ intervention  what happens when activations are replaced
 exploration   where to look
 evidence      what numbers say of a claim
 experiment    where claim, prompts and model meet
+baseline      what people do today, to compare with
 benchmark     what the instrument itself can do
 """

@@ -31,7 +31,8 @@ PairsOfEveryTask = Annotated[
 ]
 
 app = typer.Typer(
-    help="Measure the engine's speed, the shape of real effects, and what the protocol lets cheating agents do.",
+    help="Measure the engine's speed, the shape of real effects, rankings of components by the circuits they make, and "
+    "what the protocol lets cheating agents do.",
     no_args_is_help=True,
 )
 

@@ -12,6 +12,7 @@ import typer
 
 from lakatos.agent.cli import behaviours as cli_behaviours
 from lakatos.agent.cli import bench as cli_bench
+from lakatos.agent.cli import bench_circuits as cli_bench_circuits
 from lakatos.agent.cli import extend as cli_extend
 from lakatos.agent.cli import log as cli_log
 from lakatos.agent.cli import mcp as cli_mcp
@@ -40,6 +41,7 @@ app.add_typer(cli_log.app)
 app.add_typer(cli_mechanism.app)
 app.add_typer(cli_mcp.app)
 app.add_typer(cli_behaviours.app, name="behaviours")
+cli_bench.app.add_typer(cli_bench_circuits.app)
 app.add_typer(cli_bench.app, name="bench")
 app.add_typer(cli_study.app, name="study")
 app.add_typer(cli_review.app)

@@ -128,8 +128,8 @@ def run_interventions(
         raise UserError(f"A control cannot have the name of a metric: {', '.join(clash)}.")
     if runs.pairs.kind == "text" or controls:
         check_texts(interventions)
-    check_interventions(bridge, runs, interventions)
     with torch.no_grad(), _edits_must_count(), settled(bridge):
+        check_interventions(bridge, runs, interventions)
         effects = _measure(bridge, runs, interventions, base, metrics, memory, progress, keep=runs is pairs)
     if not controls:
         return effects
