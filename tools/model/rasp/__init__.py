@@ -16,6 +16,8 @@ vocabulary       its words and tokenizer
 prompts          a behaviour for each program
 truth            what is used, by what path, and what taking it away does
 loading          a program's model, behaviour and truth by name
+
+`python -m lakatos.tools.model.rasp` (`__main__`) makes what comes with the package anew.
 """
 
 from __future__ import annotations

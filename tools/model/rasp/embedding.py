@@ -4,9 +4,9 @@ The residual stream, before it is turned: the compiled program's directions; one
 position, which the embedding writes; and JUNK, which nothing that matters reads. The unembedding reads the program's
 answer, and IDENTITY through the bigrams of plain text.
 
-DECOYS fill all heads and MLPs that the program does not need: their heads attend by word, position and junk, their
-neurons are active on them, and they write to JUNK. The neurons of a program's MLP that it leaves over are decoys too,
-and so are the values that its heads leave over. So every part of the model reads and writes about as much as any other.
+DECOYS fill all heads and MLPs that the program does not need: their heads attend by word, position and junk, or as
+heads of programs do, some tokens back or to the same word; their neurons are active; they write to JUNK. The neurons
+of a program's MLP that it leaves over are decoys too, and so are the values that its heads leave over.
 
 Then nothing is to be seen in the weights as they stand: the residual stream is turned by a random orthogonal matrix,
 so are each head's queries with keys, and values with outputs, and neurons are permuted and scaled; all of it leaves
@@ -171,10 +171,21 @@ class Embedder:
         return _Head(query, key, value, out), FINE if head.averages else 1.0
 
     def _decoy_head(self) -> _Head:
-        spread = (_RESTLESS / 2) ** 0.5  # of each coordinate of a query or key, from a word and from a position
-        query, key = (spread * self._restless(self.sizes.d_head) for _ in range(2))
-        out = self._rng.standard_normal((self.sizes.d_head, _JUNK)) @ self._junk / _JUNK**0.5
-        return _Head(query, key, self._restless(self.sizes.d_head) / 2**0.5, _WRITTEN * out)
+        """A head that attends restlessly, a fixed number of tokens back, or to the same word."""
+        size, sharp = self.sizes.d_head, (_MATCH * self.sizes.d_head**0.5) ** 0.5
+        style = self._rng.choice(["restless", "back", "same"], p=[0.5, 0.3, 0.2])
+        if style == "restless":
+            query, key = ((_RESTLESS / 2) ** 0.5 * self._restless(size) for _ in range(2))
+        elif style == "back":
+            key = sharp * np.pad(self._position, ((0, size - N_CTX), (0, 0)))
+            query = np.zeros_like(key)
+            back = int(self._rng.integers(1, 4))
+            query[: N_CTX - back] = sharp * self._position[back:]
+        else:
+            key = sharp * self._rng.standard_normal((size, len(self._identity))) @ self._identity / size**0.5
+            query = key.copy()
+        out = self._rng.standard_normal((size, _JUNK)) @ self._junk / _JUNK**0.5
+        return _Head(query, key, self._restless(size) / 2**0.5, _WRITTEN * out)
 
     def _restless(self, rows: int) -> Floats:
         """[rows, d_model]: maps that read words, positions and, less, junk."""
