@@ -5,6 +5,7 @@ bridge          what is used of a TransformerBridge
 loaded          a booted model, and what identifies it
 embedded        the model that comes with the package
 planted         models whose mechanism is known
+rasp            models that run a compiled program, hidden among decoys
 random_weights  small models of any architecture, for tests and benchmarks
 """
 
