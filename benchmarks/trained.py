@@ -3,7 +3,7 @@
     python benchmarks/trained.py [trained-induction] [trained-addition] [--seed 0] [--to FOLDER]
 
 Writes NAME.safetensors (float16) and NAME.json: the hash, the steps, and the truth that exhaustive patching shows on
-2,048 pairs of both splits (resample ablation, its direct effect, denoising, every path, plain text). Training rounds
+1,024 pairs of both splits (resample ablation, its direct effect, denoising, every path, plain text). Training rounds
 otherwise on another processor, so the weights of another machine are another model.
 """
 
@@ -143,7 +143,7 @@ def _texts(name: str) -> list[torch.Tensor]:
     return [torch.from_numpy(tokens) for tokens in found]
 
 
-def measure(name: str, pairs: int = 1024) -> Truth:
+def measure(name: str, pairs: int = 512) -> Truth:
     """The truth by exhaustive patching, on so many pairs of each split."""
     model, shape = load_trained(name), TRAINED[name]
     behaviour, text = load_behaviour(shape.behaviour), load_behaviour(TEXT)

@@ -20,6 +20,8 @@ from lakatos.agent.run.investigation import Investigation
 from lakatos.experiments_db.documents import Line
 from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.store import Store
+from lakatos.tools.baseline import BASELINES
+from lakatos.tools.behaviour import load_behaviour
 from lakatos.tools.component import Component
 from lakatos.tools.errors import UserError
 from lakatos.tools.model import LoadedModel, load_model
@@ -160,4 +162,12 @@ def _readings(entries: list[Entry], truth: Truth) -> Iterator[tuple[str, str, st
 
 def _baseline(job: Job, name: str, seed: int, load: Callable[..., LoadedModel]) -> Row:
     """What people do today, with the budget of one of our runs."""
-    raise NotImplementedError(name, seed, load)
+    model, behaviour = load(job.model), load_behaviour(job.truth.behaviour)
+    budget = float(job.common["max_forwards"])
+    began = time.monotonic()
+    found = BASELINES[name](model, behaviour, budget=budget, seed=seed)
+    return Row(
+        settings=job.settings(name), model=job.model, arm=name, seed=seed, ours=False, ended="finished",
+        components=found.components, edges=found.edges, ranking=found.order,
+        prompts=found.prompts, forwards=found.forwards, seconds=time.monotonic() - began,
+    )  # fmt: skip

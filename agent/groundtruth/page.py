@@ -9,7 +9,7 @@ from lakatos.agent.groundtruth.measures import ALPHA, summary
 from lakatos.agent.groundtruth.rows import Row
 from lakatos.agent.groundtruth.running import Design
 from lakatos.tools.environment import packages
-from lakatos.tools.model.planted import planted_models, truth_of
+from lakatos.tools.model.planted import planted_model, truth_of
 
 _FIRST: Final = "drill"
 _WHAT: Final = {
@@ -24,11 +24,11 @@ _WHAT: Final = {
 
 def document(design: Design, rows: Sequence[Row]) -> dict[str, Any]:
     """All that is reported, JSON-ready."""
-    known = planted_models()
+    origins = {name: known.origin for name in design.models if (known := planted_model(name)) is not None}
     return {
         "design": design.model_dump(mode="json"),
         "versions": packages(),
-        "origins": {name: known[name].origin for name in design.models},
+        "origins": origins,
         **summary(rows, _FIRST if _FIRST in design.arms else (design.arms or design.baselines)[0]),
     }
 

@@ -13,9 +13,10 @@ from lakatos.agent.arms import Arm
 from lakatos.agent.groundtruth.jobs import Job, run_job
 from lakatos.agent.groundtruth.rows import Row, read
 from lakatos.agent.groundtruth.told import TOLD
+from lakatos.tools.baseline import BASELINES
 from lakatos.tools.errors import UserError
 from lakatos.tools.model import PLANTED_PREFIX
-from lakatos.tools.model.planted import TWINS, planted_models, truth_of
+from lakatos.tools.model.planted import TWINS, planted_model, planted_models, truth_of
 from lakatos.tools.records import Frozen
 
 OURS: Final = ("drill", "attribution", "random", "exhaustive", "oracle", "saboteur")
@@ -45,10 +46,11 @@ class Design(Frozen):
         Raises:
             UserError: there is no such model, arm or baseline.
         """
-        known = planted_models()
         for name in (*self.models, *self.twins):
-            if name.partition("~")[0] not in known:
-                raise UserError(f"There is no planted model {name!r}; there are {', '.join(known)}.")
+            if planted_model(name.partition("~")[0]) is None:
+                raise UserError(f"There is no planted model {name!r}; there are {', '.join(planted_models())}.")
+        if unknown := [name for name in self.baselines if name not in BASELINES]:
+            raise UserError(f"There is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
         for arm in self.arms:
             if arm not in TOLD:
                 Arm.parse(arm)
@@ -83,7 +85,7 @@ def designed(
     whole: dict[str, Any] = {
         "models": tuple(mechanistic),
         "twins": tuple(f"{name}~{kind}" for name in mechanistic[:3] for kind in TWINS) + ("none",),
-        "baselines": (),
+        "baselines": tuple(BASELINES),
     }
     if quick:
         whole |= {"instances": 1, "seeds": 1, "null_instances": 1, "hypotheses": 16, "max_forwards": 6_000.0}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from lakatos.tools.baseline.found import places
 from lakatos.tools.model import LoadedModel
-from lakatos.tools.model.loaded import PLANTED_PREFIX
 
 
 def used_components(model: LoadedModel) -> frozenset[str] | None:
     """The heads and MLPs that do something, of a planted model; None where nobody knows."""
-    from lakatos.tools.model.planted import MECHANISMS
+    from lakatos.tools.model.planted import truth_of
 
-    name = model.name.partition("#")[0]
-    if not name.startswith(PLANTED_PREFIX) or (key := name.removeprefix(PLANTED_PREFIX)) not in MECHANISMS:
-        return None
-    return frozenset(places(model)) - frozenset(MECHANISMS[key].inert)
+    truth = truth_of(model.name)
+    return None if truth is None else truth.used

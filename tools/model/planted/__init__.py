@@ -6,6 +6,7 @@ twins       a model with its mechanism taken out
 words       the vocabulary of models that are set by hand
 mechanisms  what is true of models that are set by hand
 hand        the weights of models that are set by hand
+trained     models that were trained, and what was measured of them
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lakatos.tools.lazy import lazily
 
 if TYPE_CHECKING:
     from lakatos.tools.model.planted.mechanisms import HEADS, LAYERS, MECHANISMS
-    from lakatos.tools.model.planted.models import Planted, load_planted, planted_models, truth_of
+    from lakatos.tools.model.planted.models import Planted, load_planted, planted_model, planted_models, truth_of
     from lakatos.tools.model.planted.truth import Reading, Truth
     from lakatos.tools.model.planted.twins import TWINS
     from lakatos.tools.model.planted.words import RECALL, TEXT
@@ -32,6 +33,7 @@ __all__ = [
     "Reading",
     "Truth",
     "load_planted",
+    "planted_model",
     "planted_models",
     "truth_of",
 ]
@@ -40,7 +42,7 @@ __getattr__ = lazily(
     __name__,
     {
         **dict.fromkeys(("HEADS", "LAYERS", "MECHANISMS"), "mechanisms"),
-        **dict.fromkeys(("Planted", "load_planted", "planted_models", "truth_of"), "models"),
+        **dict.fromkeys(("Planted", "load_planted", "planted_model", "planted_models", "truth_of"), "models"),
         **dict.fromkeys(("Reading", "Truth"), "truth"),
         "TWINS": "twins",
         **dict.fromkeys(("RECALL", "TEXT"), "words"),

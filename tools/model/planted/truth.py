@@ -20,9 +20,7 @@ class Truth(NamedTuple):
     non_specific: tuple[str, ...] = ()  # ablated, the controls fail; and so does the behaviour, where there is any
     backed_up: tuple[tuple[str, str], ...] = ()  # (component, backup): ablated, another makes up for it
     backups: tuple[str, ...] = ()  # ablated alone, nothing happens; with what they back up, the behaviour fails
-    redundant: tuple[
-        str, ...
-    ] = ()  # ablated alone, little happens, directly too; restored alone, much comes back
+    redundant: tuple[str, ...] = ()  # ablated alone, little happens, directly too; restored alone, much comes back
     negative: tuple[str, ...] = ()  # ablated, the behaviour gets stronger
     inert: tuple[str, ...] = ()  # whatever is done to them, nothing happens
     unclear: tuple[str, ...] = ()  # of trained models: they do too little to be a finding, and too much to be false

@@ -1,4 +1,4 @@
-"""Small models trained from a seed, with weights that come with the package (`python benchmarks/trained.py` makes them).
+"""Small models trained from a seed; their weights come with the package (`python benchmarks/trained.py` makes them).
 
 loading  the models, and what exhaustive patching has shown of them
 """

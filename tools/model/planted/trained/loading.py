@@ -1,8 +1,8 @@
 """Trained models: `trained-induction` repeats what followed a word before, `trained-addition` adds modulo 43.
 
 Nothing was built into them, so what is true of them was measured: exhaustive patching of every head, MLP and path on
-2,048 pairs, whose result lies beside the weights. What moves the behaviour by less than 2 % of the gap is inert, by more
-than 10 % used; between the two nothing is said (`Truth.unclear`). The weights are those that one machine trained:
+1,024 pairs, whose result lies beside the weights. What moves the behaviour by less than 2 % of the gap is inert, by
+more than 10 % used; between the two nothing is said (`Truth.unclear`). The weights are those that one machine trained:
 training rounds otherwise on another processor, and another model would come of it.
 
 The induction model has attention alone (Elhage et al. 2021): its MLPs write next to nothing, and are there because
