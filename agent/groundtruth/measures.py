@@ -26,8 +26,9 @@ def summary(rows: Sequence[Row], first: str) -> dict[str, Any]:
         first: the arm that the others are compared with.
     """
     truths = {row.model: _truth(row.model) for row in rows}
-    planted = [row for row in rows if not truths[row.model].null]
-    null = [row for row in rows if truths[row.model].null]
+    run = [row for row in rows if not row.refused]
+    planted = [row for row in run if not truths[row.model].null]
+    null = [row for row in run if truths[row.model].null]
     by_arm = _by(planted, lambda row: row.arm)
     reference = {(row.model, row.seed): row for row in by_arm.get(first, [])}
     return {
@@ -37,6 +38,7 @@ def summary(rows: Sequence[Row], first: str) -> dict[str, Any]:
         "arms": [arm_measures(name, own, truths, reference) for name, own in by_arm.items()],
         "null": [_null(name, own) for name, own in _by(null, lambda row: row.arm).items()],
         "readings": _readings(planted),
+        "refused": [{"model": r.model, "arm": r.arm, "seed": r.seed, "why": r.ended} for r in rows if r.refused],
         "wrong": [
             {"model": row.model, "arm": row.arm, "seed": row.seed, "claim": claim, "why": why(claim, truths[row.model])}
             for row in rows

@@ -50,6 +50,7 @@ def _parts(found: dict[str, Any]) -> Iterator[list[str]]:
     yield from _readings(found)
     yield from _cost(found)
     yield from _wrong(found)
+    yield from _refused(found)
 
 
 def _lead(found: dict[str, Any]) -> list[str]:
@@ -219,6 +220,21 @@ def _wrong(found: dict[str, Any]) -> Iterator[list[str]]:
         ("model", "arm", "seed", "claim", "why"),
         [(f"`{own['model']}`", f"`{own['arm']}`", own["seed"], own["claim"], own["why"]) for own in found["wrong"]],
     )
+
+
+def _refused(found: dict[str, Any]) -> Iterator[list[str]]:
+    if not found["refused"]:
+        return
+    yield ["## Baselines that could not be run"]
+    counted: dict[tuple[str, str], list[str]] = {}
+    for own in found["refused"]:
+        counted.setdefault((own["arm"], own["why"].split(":")[-1].strip()), []).append(own["model"])
+    rows = [
+        (f"`{arm}`", len(models), ", ".join(f"`{m}`" for m in sorted(set(models))), why)
+        for (arm, why), models in counted.items()
+    ]
+    yield _table(("baseline", "runs", "models", "why"), rows)
+    yield ["They are left out of the tables above."]
 
 
 def _command(design: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ class Row(Frozen):
     arm: str
     seed: int
     ours: bool  # whether its claims were registered and tested; of a baseline nothing is
-    ended: str
+    ended: str  # finished, stopped (by its budget), failed; "refused: ..." of a baseline that cannot be run there
     registered: int = 0
     confirmed: int = 0
     false: int = 0  # of the confirmed
@@ -39,6 +39,11 @@ class Row(Frozen):
     forwards: float = 0.0  # of one prompt
     seconds: float = 0.0
     tokens: int = 0  # of a language model
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was not run at all."""
+        return self.ended.startswith("refused")
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -21,6 +21,7 @@ from lakatos.tools.records import Frozen
 
 OURS: Final = ("drill", "attribution", "random", "exhaustive", "oracle", "saboteur")
 NULL_ARMS: Final = ("drill", "attribution")
+QUICK: Final = ("induction", "backup", "negative", "duplicate", "rasp-shift", "rasp-histogram")
 LLM_ARMS: Final = ("llm", "form", "one-shot", "no-tools")
 
 
@@ -28,14 +29,14 @@ class Design(Frozen):
     """What is run: models, arms, seeds, and what each investigation may spend."""
 
     models: tuple[str, ...]  # names without `planted:`
-    instances: int = 2  # of each model: noise, decoys, order of heads
+    instances: int = 1  # of each model: noise, decoys, order of heads
     seeds: int = 2  # of each instance: prompts and searches
     arms: tuple[str, ...] = OURS
     baselines: tuple[str, ...] = ()
     twins: tuple[str, ...] = ()  # null twins, as induction~permuted
-    null_instances: int = 8
-    hypotheses: int = 24
-    max_forwards: float = 12_000.0
+    null_instances: int = 2
+    hypotheses: int = 16
+    max_forwards: float = 8_000.0
     llm: dict[str, Any] = {}  # settings of arms that ask a language model
     quick: bool = False
     given: dict[str, str] = {}  # what was asked for beside, for the record
@@ -84,11 +85,16 @@ def designed(
     mechanistic = [name for name in names if (truth := truth_of(PLANTED_PREFIX + name)) is not None and not truth.null]
     whole: dict[str, Any] = {
         "models": tuple(mechanistic),
-        "twins": tuple(f"{name}~{kind}" for name in mechanistic[:3] for kind in TWINS) + ("none",),
+        "twins": (*(f"{name}~{TWINS[k % len(TWINS)]}" for k, name in enumerate(mechanistic)), "none"),
         "baselines": tuple(BASELINES),
     }
     if quick:
-        whole |= {"instances": 1, "seeds": 1, "null_instances": 1, "hypotheses": 16, "max_forwards": 6_000.0}
+        few = [name for name in mechanistic if name in QUICK]
+        whole |= {
+            "models": tuple(few),
+            "twins": tuple(f"{name}~{kind}" for name, kind in zip(few, TWINS * 2, strict=False)),
+        }
+        whole |= {"seeds": 1, "null_instances": 1, "hypotheses": 12, "max_forwards": 5_000.0}
     if llm_model is not None:
         whole["arms"] = (*OURS, *LLM_ARMS)
         whole["llm"] = {"llm_model": llm_model} | ({"llm_base_url": llm_base_url} if llm_base_url else {})

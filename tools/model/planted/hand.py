@@ -1,8 +1,8 @@
 """Small transformers whose mechanism is built in by hand: known answers to hold an instrument against.
 
-Every weight is set, none is trained. Three layers of three heads, an MLP each, no normalisation. The tasks: `recall`, of
-two bindings of a name to a thing, the one that is asked for ("Ann bread . Bob salt . Ann" -> bread); `previous`, what
-stands before a name ("salt Ann" -> salt); `duplicate`, which of two things came again ("bread salt bread , Ann" ->
+Every weight is set, none is trained. Three layers of three heads, an MLP each, no normalisation. The tasks: `recall`,
+of two bindings of a name to a thing, the one that is asked for ("Ann bread . Bob salt . Ann" -> bread); `previous`,
+what stands before a name ("salt Ann" -> salt); `duplicate`, which of two things came again ("bread salt bread , Ann" ->
 bread). Their control is `planted_text`: couples of words, the second of which follows from the first.
 
     induction    a0.h0 writes each token's predecessor; a1.h0 looks, at a name, for the token whose predecessor was that
