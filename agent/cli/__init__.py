@@ -13,9 +13,9 @@ study       lakatos study
 extend      lakatos extend
 mcp         lakatos mcp
 transcript  lakatos transcript
-bench       lakatos bench;  bench_circuits: of rankings of components
+bench       lakatos bench;  bench_circuits: of rankings of components;  bench_groundtruth: where the truth is known
 tables      documents as tables;  hypothesis_tables: one hypothesis whole;  behaviour_tables: of behaviours
-            bench_tables, circuit_tables: of what lakatos bench measures
+            bench_tables, circuit_tables, groundtruth_tables: of what lakatos bench measures
 """
 
 from __future__ import annotations

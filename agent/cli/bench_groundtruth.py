@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakatos.agent.cli.options import Json, err, out, print_json
+from lakatos.agent.cli.options import Json, err, print_json
 from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,46 +16,49 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Names = Annotated[str, typer.Option(help="With commas between. Default: all that the design has.")]
+Twins = Annotated[str, typer.Option(help="Null twins, such as induction~permuted. Default: the design's.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A small design, in less than ten minutes.")]
+Out = Annotated[Path, typer.Option("--out", help="Where rows and logs are kept; the same folder goes on.")]
+Docs = Annotated[Path | None, typer.Option(help="Write groundtruth.md and groundtruth.svg there. Default: into --out.")]
+Instances = Annotated[int | None, typer.Option(min=1, help="Of each model: noise, decoys, places of its parts.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Runs of each arm on each instance.")]
+NullInstances = Annotated[int | None, typer.Option(min=1, help="Of each null twin.")]
+Hypotheses = Annotated[int | None, typer.Option(min=1, max=200, help="That each run may propose.")]
+Forwards = Annotated[float | None, typer.Option(min=100, help="Forward passes for each run and each baseline.")]
+Llm = Annotated[str | None, typer.Option(help="A language model: the arms llm, form, one-shot, no-tools take part.")]
+Url = Annotated[str | None, typer.Option(help="Its endpoint, as in `lakatos run`.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes; the figures do not depend on it, but for seconds.")]
 
 
 @app.command()
 def groundtruth(
-    quick: Annotated[bool, typer.Option("--quick", help="A small design, in less than ten minutes.")] = False,
-    folder: Annotated[
-        Path, typer.Option("--out", help="Where rows and logs are kept; the same folder goes on.")
-    ] = Path("groundtruth"),
-    docs: Annotated[
-        Path | None, typer.Option(help="Write groundtruth.md and groundtruth.svg there. Default: into --out.")
-    ] = None,
+    quick: Quick = False,
+    folder: Out = Path("groundtruth"),
+    docs: Docs = None,
     models: Names = "",
-    twins: Annotated[str, typer.Option(help="Null twins, such as induction~permuted. Default: the design's.")] = "",
+    twins: Twins = "",
     arms: Names = "",
     baselines: Names = "",
-    instances: Annotated[int | None, typer.Option(min=1, help="Of each model: noise, decoys, order of heads.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm on each instance.")] = None,
-    null_instances: Annotated[int | None, typer.Option(min=0, help="Of each null twin.")] = None,
-    hypotheses: Annotated[int | None, typer.Option(min=1, max=200, help="That each run may propose.")] = None,
-    max_forwards: Annotated[
-        float | None, typer.Option(min=100, help="Forward passes that each run and each baseline may take.")
-    ] = None,
-    llm_model: Annotated[
-        str | None, typer.Option(help="A language model: the arms llm, form, one-shot and no-tools take part.")
-    ] = None,
-    llm_base_url: Annotated[str | None, typer.Option(help="Its endpoint, as in `lakatos run`.")] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Processes; the figures do not depend on it, but for seconds.")
-    ] = 2,
+    instances: Instances = None,
+    seeds: Seeds = None,
+    null_instances: NullInstances = None,
+    hypotheses: Hypotheses = None,
+    max_forwards: Forwards = None,
+    llm_model: Llm = None,
+    llm_base_url: Url = None,
+    workers: Workers = 2,
     as_json: Json = False,
 ) -> int:
     """Investigate models whose mechanism is known, and count what is found, what is false, and what is missed.
 
     Every proposer takes part, an oracle that is told the truth, a saboteur that proposes only what is false, and what
-    people do today: patching, attribution, pruning, p-values. All have the same budget of forward passes. Each run has a
-    study of its own in a log in --out, which `lakatos review` and `lakatos verify` open.
+    people do today: patching, attribution, pruning, p-values. All have the same budget of forward passes. Each run has
+    a study of its own in a log in --out, which `lakatos review` and `lakatos verify` open.
 
     A stopped or killed benchmark goes on where it was. Exit 1 if a promise does not hold: more than 5 % false
     discoveries of any of our arms, by more than two standard errors, or effects in null twins.
     """
+    from lakatos.agent.cli.groundtruth_tables import print_groundtruth
     from lakatos.agent.groundtruth import broken, designed, document, figure, markdown
 
     chosen = {
@@ -78,7 +81,7 @@ def groundtruth(
     if as_json:
         print_json(found)
     else:
-        _print(found, target)
+        print_groundtruth(found, target)
     failed = broken(found)
     for sentence in failed:
         err().print(f"lakatos: {sentence}", markup=False, highlight=False)
@@ -100,42 +103,6 @@ def _run(design: Design, folder: Path, workers: int) -> list[Any]:
             workers=workers,
             progress=lambda done, of, what: bars.update(task, completed=done, total=of, description=what),
         )
-
-
-def _print(found: dict[str, Any], target: Path) -> None:
-    from lakatos.agent.cli.tables import table
-
-    columns = ("runs", "found", "false", "claims false", "groups false", "recall", "edges", "passes a finding")
-    shown = table("arm", *columns, right=range(1, len(columns) + 1))
-    for row in found["arms"]:
-        passes = row["forwards_per_finding"]
-        shown.add_row(
-            row["arm"] if row["ours"] else f"({row['arm']})",
-            str(row["runs"]),
-            f"{row['found']['mean']:.1f}",
-            *(_percent(row[name]) for name in ("component_fdr", "fdr", "group_fdr", "recall", "edge_recall")),
-            "-" if passes is None else f"{passes:,.0f}",
-        )
-    out().print(shown)
-    null = table("null twins", "investigations", "found an effect", right=(1, 2))
-    for row in found["null"]:
-        null.add_row(row["arm"] if row["ours"] else f"({row['arm']})", str(row["runs"]), _percent(row["any"]))
-    if found["null"]:
-        out().print(null)
-    counted = {name: sum(own[name] for own in found["readings"]) for name in ("right", "undecided", "wrong")}
-    if sum(counted.values()):
-        told = ", ".join(f"{number} {name}" for name, number in counted.items())
-        out().print(f"Readings of single components (exhaustive): {told}.", highlight=False)
-    out().print(
-        "In parentheses what people do today. Means over runs; --json and the document have intervals.\n"
-        f"{target / 'groundtruth.md'}, {target / 'groundtruth.svg'}",
-        markup=False,
-        highlight=False,
-    )
-
-
-def _percent(number: dict[str, Any] | None) -> str:
-    return "-" if number is None else f"{number['mean']:.1%}"
 
 
 def _listed(text: str) -> tuple[str, ...]:

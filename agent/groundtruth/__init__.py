@@ -1,4 +1,4 @@
-"""Does it find what is there, and only that? Investigations of models whose mechanism is known, and what people do today.
+"""Does it find what is there, and only that? Investigations of models whose mechanism is known, beside baselines.
 
 judging   whether a claim is true of such a model
 told      claims for arms that are told what to claim

@@ -169,8 +169,8 @@ def _baseline(job: Job, name: str, seed: int, load: Callable[..., LoadedModel]) 
         found = BASELINES[name](model, behaviour, budget=budget, seed=seed)
     except UserError as error:  # a method that this model or this budget is not for
         return Row(
-            settings=job.settings(name), model=job.model, arm=name, seed=seed, ours=False, ended=f"refused: {error}"[:300],
-            seconds=time.monotonic() - began,
+            settings=job.settings(name), model=job.model, arm=name, seed=seed, ours=False,
+            ended=f"refused: {error}"[:300], seconds=time.monotonic() - began,
         )  # fmt: skip
     return Row(
         settings=job.settings(name), model=job.model, arm=name, seed=seed, ours=False, ended="finished",

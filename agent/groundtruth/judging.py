@@ -1,9 +1,9 @@
 """Whether a claim about a model whose mechanism is known is true.
 
-Components are judged as heads and MLPs: an effect at a position counts as one of the component. A claim about several is
-true of an effect as soon as one of them has it; of a minimal circuit only if no member is superfluous. What is neither
-true nor false by construction (a residual stream, where a decoy looks, that a component of the mechanism has no effect
-at one position) is not judged.
+Components are judged as heads and MLPs: an effect at a position counts as one of the component. A claim about several
+is true of an effect as soon as one of them has it; of a minimal circuit only if no member is superfluous. What is
+neither true nor false by construction (a residual stream, where a decoy looks, that a component of the mechanism has no
+effect at one position) is not judged.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def why(text: str, truth: Truth) -> str:
     claim = parse_claim(text)[0].tested
     if isinstance(claim, Backup) and (parts(claim.components, truth) or frozenset()) & set(truth.negative):
         return (
-            "A negative head opposes less once what it opposes is missing: more is lost together than apart, which is what "
-            "second-order ablation shows of a backup too."
+            "A negative head opposes less once what it opposes is missing: more is lost together than apart, which is "
+            "what second-order ablation shows of a backup too."
         )
     if truth.null:
         return "There is no mechanism; a null twin has effects by chance."
@@ -51,7 +51,7 @@ def why(text: str, truth: Truth) -> str:
 
 
 def parts(components: Iterable[str], truth: Truth) -> frozenset[str] | None:
-    """The heads and MLPs of components; None where one is something else, or of no clear part. A layer's attention is all of its heads."""
+    """The heads and MLPs of components; None where one is something else, or its part unclear."""
     found: set[str] = set()
     for text in components:
         place = Component.parse(text)

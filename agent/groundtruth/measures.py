@@ -1,4 +1,4 @@
-"""What the rows come to: false discoveries, power, readings, cost, stability; each a mean over runs with its interval."""
+"""What rows come to: false discoveries, power, readings, cost, stability; each a mean over runs with its interval."""
 
 from __future__ import annotations
 

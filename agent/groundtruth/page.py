@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lakatos.agent.groundtruth.measures import ALPHA, summary
@@ -58,23 +58,21 @@ def _lead(found: dict[str, Any]) -> list[str]:
     ours = [arm for arm in found["arms"] if arm["ours"] and arm["fdr"]]
     worst = max(ours, key=lambda arm: arm["fdr"]["mean"])
     lines = [
-        f"On {len(found['models'])} instances of {len(found['design']['models'])} models whose mechanism is known, no arm of "
-        f"lakatos has a realised false discovery rate above {_pc(worst['fdr'])} (`{worst['arm']}`; promised are "
-        f"{ALPHA:.0%})."
+        f"On {len(found['models'])} instances of {len(found['design']['models'])} models whose mechanism is known, "
+        f"no arm of lakatos has a realised false discovery rate above {_pc(worst['fdr'])} (`{worst['arm']}`; "
+        f"promised are {100 * ALPHA:.0f} %)."
     ]
     if first := by_name.get(found["first"]):
         lines.append(
             f"`{found['first']}` finds {_pc(first['recall'])} of the components that take part and "
             f"{_pc(first['edge_recall'])} of the edges."
         )
-    better = [
-        arm for arm in found["arms"]
-        if not arm["ours"] and arm["recall_at_same"] and first and arm["recall_at_same"]["mean"] > first["recall"]["mean"]
-    ]  # fmt: skip
+    ranked = [arm for arm in found["arms"] if arm["recall_at_same"]]
+    better = [arm for arm in ranked if first and arm["recall_at_same"]["mean"] > first["recall"]["mean"]]
     if better:
         names = ", ".join(f"`{arm['arm']}` ({_pc(arm['recall_at_same'])})" for arm in better)
         lines.append(f"At the same number of discoveries these baselines find more components: {names}.")
-    elif any(arm["recall_at_same"] for arm in found["arms"]):
+    elif ranked:
         lines.append("At the same number of discoveries no baseline finds more components.")
     for row in found["null"]:
         if row["ours"]:
@@ -111,51 +109,31 @@ def _models(found: dict[str, Any]) -> Iterator[list[str]]:
 
 def _arms(found: dict[str, Any]) -> Iterator[list[str]]:
     yield ["## What is found"]
-    rows = [
-        (
-            f"`{arm['arm']}`", arm["runs"], _one(arm["found"]), _ci(arm["fdr"]), _ci(arm["group_fdr"]), _ci(arm["component_fdr"]),
-            _ci(arm["recall"]), _ci(arm["edge_recall"]), _ci(arm["edge_fdr"]) if arm["edge_recall"] else "-", _ci(arm["stability"]),
-        )
-        for arm in found["arms"]
-    ]  # fmt: skip
-    yield _table(
-        ("arm", "runs", "components found", "false claims", "false groups", "false components", "recall of components",
-         "recall of edges", "false edges", "stability"),
-        rows,
-    )  # fmt: skip
+    yield _columns(found["arms"], _FOUND)
     yield [
-        "Means over runs with Student's 95 % interval. False claims: of the confirmed, those that are false of the model; "
-        "baselines make no claims. False groups: of groups of overlapping confirmed claims, those without a true one. "
-        "Components: heads and MLPs; false are those that take no part. Recall is of all that take part but those that "
-        "everything else needs as well. Stability: Jaccard similarity of the components that two runs with other seeds "
-        "find on one instance.",
+        "Means over runs with Student's 95 % interval. False claims: of the confirmed, those that are false of the "
+        "model; baselines make no claims. False groups: of groups of overlapping confirmed claims, those without a "
+        "true one. False components: heads and MLPs that take no part. Recall is of all that take part but those "
+        "that everything else needs as well. Stability: Jaccard similarity of the components that two runs with "
+        "other seeds find on one instance.",
         "",
         *(f"* `{name}`: {what}." for name, what in _WHAT.items() if any(arm["arm"] == name for arm in found["arms"])),
     ]
 
 
 def _beside(found: dict[str, Any]) -> Iterator[list[str]]:
+    first = found["first"]
     others = [arm for arm in found["arms"] if arm["recall_at_same"]]
+    others += [arm for arm in found["arms"] if arm["ours"] and arm["arm"] != first]
     if not others:
         return
-    first = next(arm for arm in found["arms"] if arm["arm"] == found["first"])
-    yield [f"## Baselines with as many discoveries as `{found['first']}`"]
-    rows = [(f"`{first['arm']}`", _ci(first["recall"]), _ci(first["component_fdr"]), "-", "-")]
-    rows += [
-        (f"`{arm['arm']}`", _ci(arm["recall_at_same"]), _ci(arm["component_fdr_at_same"]), _ci(arm["auroc"]), _ci(arm["recall_beside"]))
-        for arm in others
-    ]  # fmt: skip
-    yield _table(
-        (
-            "arm",
-            "recall",
-            "false components",
-            "AUROC of its ranking",
-            f"recall by its own rule, less that of {found['first']}",
-        ),
-        rows,
-    )
-    yield ["Each takes as many of its ranking as the first arm confirmed on that instance with that seed."]
+    yield [f"## Beside `{first}`, on the same models with the same seeds"]
+    yield _columns(others, _BESIDE)
+    yield [
+        f"A baseline takes as many components of its ranking as `{first}` confirmed on that instance with that seed. "
+        f"The last column is the recall by an arm's own rule, less that of `{first}`: paired, with Student's 95 % "
+        f"interval."
+    ]
 
 
 def _null(found: dict[str, Any]) -> Iterator[list[str]]:
@@ -167,8 +145,8 @@ def _null(found: dict[str, Any]) -> Iterator[list[str]]:
         [(f"`{row['arm']}`", row["runs"], _ci(row["any"])) for row in found["null"]],
     )
     yield [
-        "An effect: a confirmed claim of any kind but no effect; of a baseline, any component that its rule selects. There "
-        "is no mechanism in them to be found."
+        "An effect: a confirmed claim of any kind but no effect; of a baseline, any component that its rule selects. "
+        "There is no mechanism in them to be found."
     ]
 
 
@@ -177,10 +155,11 @@ def _readings(found: dict[str, Any]) -> Iterator[list[str]]:
         return
     yield ["## Readings"]
     counted = [sum(own[name] for own in found["readings"]) for name in ("right", "undecided", "wrong")]
+    right, undecided, wrong = counted
     yield [
-        f"The battery of necessity about every single head and MLP (`exhaustive`): {counted[0]} right, {counted[1]} undecided, "
-        f"{counted[2]} wrong: {counted[0] / sum(counted):.0%} right, {counted[0] / max(1, counted[0] + counted[2]):.0%} of what "
-        "was decided."
+        f"The battery of necessity about every single head and MLP (`exhaustive`): {right} right, {undecided} "
+        f"undecided, {wrong} wrong. Right are {100 * right / sum(counted):.0f} % of all, and "
+        f"{100 * right / max(1, right + wrong):.0f} % of what was decided."
     ]
     yield _table(
         ("model", "right", "undecided", "wrong", "not right"),
@@ -189,6 +168,18 @@ def _readings(found: dict[str, Any]) -> Iterator[list[str]]:
             for own in found["readings"]
         ],
     )
+    roles = [
+        f"`{arm['arm']}` {arm['roles']['right']} of {arm['roles']['of']} right"
+        for arm in found["arms"]
+        if arm["roles"]["of"]
+    ]
+    yield [
+        "Undecided: 128 pairs did not decide, or the battery has no reading for what is true (a head that opposes). "
+        "Where either of two paths is enough, a donor's answer that happens to be the wrong one is rare and large, "
+        "and the margin of no effect needs more pairs.",
+        "",
+        f"Attention roles that were confirmed: {', '.join(roles) or 'none'}.",
+    ]
 
 
 def _named(others: Iterable[dict[str, Any]]) -> str:
@@ -201,14 +192,10 @@ def _named(others: Iterable[dict[str, Any]]) -> str:
 
 def _cost(found: dict[str, Any]) -> Iterator[list[str]]:
     yield ["## Cost of a true finding"]
-    names = ("forwards", "prompts", "seconds", "tokens")
-    rows = [
-        (f"`{arm['arm']}`", arm["true_findings"], *(_plain(arm[f"{name}_per_finding"]) for name in names))
-        for arm in found["arms"]
-    ]
-    yield _table(("arm", "true findings", "forward passes", "prompt pairs", "seconds", "tokens"), rows)
+    yield _columns(found["arms"], _COST)
     yield [
-        "A true finding: a component or an edge of the mechanism. A baseline reads exploration pairs, and tests nothing."
+        "A true finding: a component or an edge of the mechanism. A baseline reads exploration pairs, and tests "
+        "nothing."
     ]
 
 
@@ -247,6 +234,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     return lines + [f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in rows]
 
 
+def _columns(arms: Sequence[dict[str, Any]], columns: Mapping[str, Callable[[dict[str, Any]], Any]]) -> list[str]:
+    return _table(["arm", *columns], [(f"`{arm['arm']}`", *(cell(arm) for cell in columns.values())) for arm in arms])
+
+
 def _pc(number: dict[str, Any] | None) -> str:
     return "-" if number is None else f"{100 * number['mean']:.1f} %"
 
@@ -263,3 +254,30 @@ def _one(number: dict[str, Any]) -> str:
 
 def _plain(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"
+
+
+Columns = Mapping[str, Callable[[dict[str, Any]], Any]]
+_FOUND: Final[Columns] = {
+    "runs": lambda arm: arm["runs"],
+    "components found": lambda arm: _one(arm["found"]),
+    "false claims": lambda arm: _ci(arm["fdr"]),
+    "false groups": lambda arm: _ci(arm["group_fdr"]),
+    "false components": lambda arm: _ci(arm["component_fdr"]),
+    "recall of components": lambda arm: _ci(arm["recall"]),
+    "recall of edges": lambda arm: _ci(arm["edge_recall"]),
+    "false edges": lambda arm: _ci(arm["edge_fdr"]),
+    "stability": lambda arm: _ci(arm["stability"]),
+}
+_BESIDE: Final[Columns] = {
+    "recall with as many components": lambda arm: _ci(arm["recall_at_same"]),
+    "false ones among these": lambda arm: _ci(arm["component_fdr_at_same"]),
+    "AUROC of its ranking": lambda arm: _ci(arm["auroc"]),
+    "difference in recall": lambda arm: _ci(arm["recall_beside"]),
+}
+_COST: Final[Columns] = {
+    "true findings": lambda arm: arm["true_findings"],
+    "forward passes": lambda arm: _plain(arm["forwards_per_finding"]),
+    "prompt pairs": lambda arm: _plain(arm["prompts_per_finding"]),
+    "seconds": lambda arm: _plain(arm["seconds_per_finding"]),
+    "tokens": lambda arm: _plain(arm["tokens_per_finding"]),
+}

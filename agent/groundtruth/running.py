@@ -9,6 +9,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import Field
+
 from lakatos.agent.arms import Arm
 from lakatos.agent.groundtruth.jobs import Job, run_job
 from lakatos.agent.groundtruth.rows import Row, read
@@ -37,9 +39,9 @@ class Design(Frozen):
     null_instances: int = 2
     hypotheses: int = 16
     max_forwards: float = 8_000.0
-    llm: dict[str, Any] = {}  # settings of arms that ask a language model
+    llm: dict[str, Any] = Field(default_factory=dict)  # settings of arms that ask a language model
     quick: bool = False
-    given: dict[str, str] = {}  # what was asked for beside, for the record
+    given: dict[str, str] = Field(default_factory=dict)  # what was asked for beside, for the record
 
     def jobs(self, folder: str) -> list[Job]:
         """One for each instance of each model.

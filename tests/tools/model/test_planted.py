@@ -182,7 +182,7 @@ class TestTruth:
 
     @pytest.mark.parametrize("name", MECHANISTIC)
     def test_the_paths_are_those_of_the_truth(self, name) -> None:
-        """Every path by itself, from every head and MLP into all that read it later: those of the truth and no other."""
+        """Each path alone, from every head and MLP into all that read it later: those of the truth and no other."""
         truth = MECHANISMS[name]
         paths = [(sender, reader) for sender in HEADS_AND_MLPS for reader in _readers(sender)]
         shares = bench(name).share(*(Intervention(s, "clean", to=(r,)) for s, r in paths), base="corrupted")
