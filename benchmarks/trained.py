@@ -25,7 +25,7 @@ from lakatos.tools.experiment.measuring import unigram_loss
 from lakatos.tools.intervention import Intervention, Runs, run_interventions
 from lakatos.tools.model.planted import TEXT, Truth
 from lakatos.tools.model.planted.trained import TRAINED, empty_model, load_trained, words_of
-from lakatos.tools.model.planted.words import SPECIAL, word_tokenizer
+from lakatos.tools.model.wording import SPECIAL, word_tokenizer
 
 HOME = Path(__file__).resolve().parent.parent / "tools" / "model" / "planted" / "trained"
 LEAST, MOST = 0.02, 0.10  # of the gap: inert below, used above

@@ -4,6 +4,7 @@ loading         the only place that boots a model
 bridge          what is used of a TransformerBridge
 loaded          a booted model, and what identifies it
 embedded        the model that comes with the package
+wording         words as tokens, and plain text, for models that speak in words
 planted         models whose mechanism is known
 rasp            models that run a compiled program, hidden among decoys
 random_weights  small models of any architecture, for tests and benchmarks

@@ -49,7 +49,7 @@ from lakatos.tools.model.rasp.placing import HEADS, LAYERS, every_component
 from lakatos.tools.model.rasp.stored import compiled_program, write
 from lakatos.tools.model.rasp.structure import computed_by, edges_of, needed, parts_of
 from lakatos.tools.model.rasp.truth import predict
-from lakatos.tools.model.rasp.vocabulary import CONTROL
+from lakatos.tools.model.wording import TEXT
 
 FAST = ("shift", "landmark", "distinct")  # heads alone; two branches and an MLP; five parts one after another
 NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.heavy) for name in PROGRAMS]
@@ -221,9 +221,9 @@ class TestBehaviours:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_they_are_ready_and_do_not_run_out(self, name) -> None:
-        behaviour, control = rasp_behaviour(name), load_behaviour(CONTROL)
+        behaviour, control = rasp_behaviour(name), load_behaviour(TEXT)
         tokenizer = bench(name).model.tokenizer
-        assert not readiness_problems(behaviour, {CONTROL: control}, tokenizer, max_pairs=128)
+        assert not readiness_problems(behaviour, {TEXT: control}, tokenizer, max_pairs=128)
         assert len(behaviour.sample(24 * 128, seed=0, split="confirmation")) == 24 * 128
 
 
@@ -272,7 +272,7 @@ class TestTruth:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_plain_text_is_predicted_well_whatever_is_ablated(self, name) -> None:
-        model, text = bench(name).model, load_behaviour(CONTROL)
+        model, text = bench(name).model, load_behaviour(TEXT)
         pairs = text.sample(16, seed=1, split="confirmation")
         runs = Runs(model.bridge, pairs, draw_donors(text, pairs, model.tokenizer, seed=2), pairs)
         effects = run_interventions(model, runs, list(map(ablate, every_component())), base="clean")
@@ -333,8 +333,8 @@ def test_the_engine_drives_them_and_agrees_with_the_reference() -> None:
 
 class TestLoading:
     def test_by_name_and_seed(self) -> None:
-        one, again, other = (load_rasp("rasp:shift", seed) for seed in (3, 3, 4))
-        assert (one.name, load_rasp("shift").name) == ("rasp:shift#3", "rasp:shift")
+        one, again, other = (load_rasp("planted:rasp-shift", seed) for seed in (3, 3, 4))
+        assert (one.name, load_rasp("shift").name) == ("planted:rasp-shift#3", "planted:rasp-shift")
         assert one.weight_hash == again.weight_hash != other.weight_hash
         assert len({placement_of(PROGRAMS["shift"], seed).names for seed in range(5)}) > 1
 
@@ -347,7 +347,7 @@ class TestLoading:
 
     @pytest.mark.parametrize("name", ["typo", "random", "randomly"])
     def test_what_there_is_not_says_what_there_is(self, name) -> None:
-        with pytest.raises(UserError, match=r"rasp:shift, .*rasp:random<number>"):
+        with pytest.raises(UserError, match=r"planted:rasp-shift, .*rasp:random<number>"):
             program_of(name)
 
 

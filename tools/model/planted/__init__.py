@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lakatos.tools.model.planted.models import Planted, load_planted, planted_model, planted_models, truth_of
     from lakatos.tools.model.planted.truth import Reading, Truth
     from lakatos.tools.model.planted.twins import TWINS
-    from lakatos.tools.model.planted.words import RECALL, TEXT
+    from lakatos.tools.model.planted.words import RECALL
+    from lakatos.tools.model.wording import TEXT
 
 __all__ = [
     "HEADS",
@@ -45,6 +46,7 @@ __getattr__ = lazily(
         **dict.fromkeys(("Planted", "load_planted", "planted_model", "planted_models", "truth_of"), "models"),
         **dict.fromkeys(("Reading", "Truth"), "truth"),
         "TWINS": "twins",
-        **dict.fromkeys(("RECALL", "TEXT"), "words"),
+        "RECALL": "words",
+        "TEXT": "mechanisms",
     },
 )

@@ -48,7 +48,8 @@ import torch
 
 from lakatos.tools.model.loaded import PLANTED_PREFIX, LoadedModel, wrap_model
 from lakatos.tools.model.planted.mechanisms import HEADS, LAYERS
-from lakatos.tools.model.planted.words import SPECIAL, Words, word_tokenizer
+from lakatos.tools.model.planted.words import Words
+from lakatos.tools.model.wording import SPECIAL, word_tokenizer
 
 NOISE = 0.02
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lakatos.tools.model.planted.truth import Truth
-from lakatos.tools.model.planted.words import RECALL, TEXT
+from lakatos.tools.model.planted.words import RECALL
+from lakatos.tools.model.wording import TEXT
 
 LAYERS, HEADS = 3, 3
 PREVIOUS, DUPLICATE = "planted_previous", "planted_duplicate"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache, partial
 from typing import Final, NamedTuple
 
@@ -14,7 +13,7 @@ from lakatos.tools.model.loaded import PLANTED_PREFIX, LoadedModel
 from lakatos.tools.model.planted.mechanisms import MECHANISMS
 from lakatos.tools.model.planted.truth import Truth
 from lakatos.tools.model.planted.twins import TWINS, twin
-from lakatos.tools.model.planted.words import TEXT
+from lakatos.tools.model.wording import TEXT
 
 _RASP: Final = "rasp-"
 _SHOWN: Final = 0.1  # of the gap: what restoring a part must bring back for patching to show its connections
@@ -119,8 +118,7 @@ def _compiled(name: str) -> Planted:
 def _load_compiled(name: str, seed: int, *, device: str) -> LoadedModel:
     from lakatos.tools.model.rasp import load_rasp
 
-    model = load_rasp(name.removeprefix(_RASP), seed, device=device)
-    return replace(model, name=f"{PLANTED_PREFIX}{name}#{seed}" if seed else f"{PLANTED_PREFIX}{name}")
+    return load_rasp(name.removeprefix(_RASP), seed, device=device)
 
 
 def _compiled_truth(name: str, seed: int) -> Truth:

@@ -26,7 +26,8 @@ from lakatos.tools.model.rasp.compiling import SCORE, START, Compiled, CompiledH
 from lakatos.tools.model.rasp.expressions import INDICES, POSITIONS, TOKENS, Indices, Tokens, Value, operations
 from lakatos.tools.model.rasp.placing import HEADS, LAYERS, Placement
 from lakatos.tools.model.rasp.structure import output_directions
-from lakatos.tools.model.rasp.vocabulary import SPECIAL, Vocabulary
+from lakatos.tools.model.rasp.vocabulary import Vocabulary
+from lakatos.tools.model.wording import SPECIAL
 
 Floats = NDArray[np.float64]
 N_CTX = POSITIONS + 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from lakatos.tools.behaviour import Behaviour, load_behaviour
 from lakatos.tools.errors import UserError
-from lakatos.tools.model.loaded import LoadedModel, wrap_model
+from lakatos.tools.model.loaded import PLANTED_PREFIX, LoadedModel, wrap_model
 from lakatos.tools.model.rasp.embedding import ANSWER, N_CTX, Embedder
 from lakatos.tools.model.rasp.expressions import MIXED, POSITIONS, evaluate
 from lakatos.tools.model.rasp.placing import HEADS, LAYERS, Placement, placed
@@ -17,9 +17,10 @@ from lakatos.tools.model.rasp.prompts import as_yaml, behaviour_name, make_behav
 from lakatos.tools.model.rasp.random_programs import RANDOM, random_program
 from lakatos.tools.model.rasp.stored import cached_folder, compiled_program, digest, put
 from lakatos.tools.model.rasp.truth import RaspTruth, truth_of
-from lakatos.tools.model.rasp.vocabulary import IGNORED, SPECIAL, Vocabulary, tokenizer, vocabulary
+from lakatos.tools.model.rasp.vocabulary import IGNORED, Vocabulary, vocabulary
+from lakatos.tools.model.wording import SPECIAL, word_tokenizer
 
-PREFIX = "rasp:"
+PREFIX = f"{PLANTED_PREFIX}rasp-"
 NOISES = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)  # taken is the first that a program survives doubled
 RIGHT = 0.995  # of random prompts: the answer's logit is as it should be, within 1, and all others far below
 _TRIED = 400
@@ -105,7 +106,7 @@ def load_rasp(name: str, seed: int = 0, *, device: str = "cpu") -> LoadedModel:
         model.to(device),
         architecture="TransformerLensNative",
         tl_config=config,
-        tokenizer=tokenizer(words.words),
+        tokenizer=word_tokenizer(words.words),
         dtype=next(model.parameters()).dtype,
         device=device,
         model_name=PREFIX + program.name,

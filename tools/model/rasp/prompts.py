@@ -22,7 +22,8 @@ from lakatos.tools.behaviour import SPLITS, Behaviour, Split
 from lakatos.tools.errors import UserError
 from lakatos.tools.model.rasp.expressions import MIXED, Value, evaluate
 from lakatos.tools.model.rasp.programs import Program
-from lakatos.tools.model.rasp.vocabulary import CONTROL, FIXED, IGNORED
+from lakatos.tools.model.rasp.vocabulary import FIXED, IGNORED
+from lakatos.tools.model.wording import TEXT
 
 SYMBOLS, IGNORED_MOST = 7, 3  # of a prompt
 ROWS, TEMPLATES = 96, 6  # of either split
@@ -99,7 +100,7 @@ class _Maker:
             ],
             "changelog": [f"1: {TEMPLATES} templates and {ROWS} pairs of rows a split."],
             "bos": "model",
-            "controls": [CONTROL],
+            "controls": [TEXT],
             "fillers": {
                 "row": {split: [_record(split, i, row) for i, row in enumerate(rows[split])] for split in SPLITS},
                 "word": {split: list(IGNORED[split]) for split in SPLITS},

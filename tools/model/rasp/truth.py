@@ -21,7 +21,8 @@ from lakatos.tools.model.rasp.expressions import MIXED, Sop, Value, Values, eval
 from lakatos.tools.model.rasp.placing import Placement, every_component
 from lakatos.tools.model.rasp.programs import Program
 from lakatos.tools.model.rasp.structure import computed_by, edges_of, needed
-from lakatos.tools.model.rasp.vocabulary import tokenizer, vocabulary
+from lakatos.tools.model.rasp.vocabulary import vocabulary
+from lakatos.tools.model.wording import word_tokenizer
 
 Reading = Literal["specific", "redundant", "inert"]
 NECESSARY = 0.15  # of the gap, lost by resample ablation of a part: the program cannot do without it
@@ -65,7 +66,7 @@ def truth_of(compiled: Compiled, placement: Placement, behaviour: Behaviour, see
     """The truth of a program placed so; what is lost is predicted on confirmation prompts drawn with the seed."""
     names, program = placement.names, compiled.program
     pairs = behaviour.sample(_PAIRS, seed, "confirmation")
-    donors = draw_donors(behaviour, pairs, tokenizer(vocabulary(program).words), seed + 1)
+    donors = draw_donors(behaviour, pairs, word_tokenizer(vocabulary(program).words), seed + 1)
     parts = dict(zip(names, computed_by(compiled), strict=True))
     loses, restores = {}, {}
     for name, computed in parts.items():

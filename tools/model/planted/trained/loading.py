@@ -24,7 +24,8 @@ from safetensors.torch import load
 from lakatos.tools.errors import UserError
 from lakatos.tools.model.loaded import PLANTED_PREFIX, LoadedModel, wrap_model
 from lakatos.tools.model.planted.truth import Truth
-from lakatos.tools.model.planted.words import SPECIAL, Words, word_tokenizer
+from lakatos.tools.model.planted.words import Words
+from lakatos.tools.model.wording import SPECIAL, word_tokenizer
 
 NUMBERS: Final = 43
 _HOME: Final = "lakatos.tools.model.planted.trained"
