@@ -17,12 +17,12 @@ from lakatos.agent.groundtruth.rows import Row, read
 from lakatos.agent.groundtruth.told import TOLD
 from lakatos.tools.baseline import BASELINES
 from lakatos.tools.errors import UserError
-from lakatos.tools.model import PLANTED_PREFIX
-from lakatos.tools.model.planted import TWINS, planted_model, planted_models, truth_of
+from lakatos.tools.model.planted import TWINS, planted_model, planted_models
 from lakatos.tools.records import Frozen
 
 OURS: Final = ("drill", "attribution", "random", "exhaustive", "oracle", "saboteur")
 NULL_ARMS: Final = ("drill", "attribution")
+NULL_MODELS: Final = ("none",)  # null twins that have a name of their own
 QUICK: Final = ("induction", "backup", "negative", "duplicate", "rasp-shift", "rasp-histogram")
 LLM_ARMS: Final = ("llm", "form", "one-shot", "no-tools")
 
@@ -83,11 +83,10 @@ def designed(
         llm_model: a language model; its arms take part where it is given.
         llm_base_url: the endpoint.
     """
-    names = list(planted_models())
-    mechanistic = [name for name in names if (truth := truth_of(PLANTED_PREFIX + name)) is not None and not truth.null]
+    mechanistic = [name for name in planted_models() if name not in NULL_MODELS]
     whole: dict[str, Any] = {
         "models": tuple(mechanistic),
-        "twins": (*(f"{name}~{TWINS[k % len(TWINS)]}" for k, name in enumerate(mechanistic)), "none"),
+        "twins": (*(f"{name}~{TWINS[k % len(TWINS)]}" for k, name in enumerate(mechanistic)), *NULL_MODELS),
         "baselines": tuple(BASELINES),
     }
     if quick:

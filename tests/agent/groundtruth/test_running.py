@@ -9,9 +9,10 @@ import pytest
 from commands import Forked, lakatos_here
 
 from lakatos.agent.groundtruth import designed
-from lakatos.agent.groundtruth.running import rows_in
+from lakatos.agent.groundtruth.running import NULL_MODELS, rows_in
 from lakatos.experiments_db.store import every_study
 from lakatos.tools.errors import UserError
+from lakatos.tools.model.planted import MECHANISMS, truth_of
 
 SMALL = [
     "bench",
@@ -82,6 +83,8 @@ class TestDesigns:
         null = [job for job in jobs if "~" in job.model or "none" in job.model]
         assert sum(len(job.arms) for job in null) >= 100
         assert len({job.model for job in jobs}) == len(jobs)
+        assert {truth_of(f"planted:{name}").null for name in NULL_MODELS} == {True}
+        assert not any(truth.null for name, truth in MECHANISMS.items() if name not in NULL_MODELS)
 
     def test_what_is_asked_for_is_recorded(self):
         design = designed(True, {"models": ("backup",), "seeds": 3})

@@ -347,7 +347,7 @@ class TestLoading:
 
     @pytest.mark.parametrize("name", ["typo", "random", "randomly"])
     def test_what_there_is_not_says_what_there_is(self, name) -> None:
-        with pytest.raises(UserError, match=r"planted:rasp-shift, .*rasp:random<number>"):
+        with pytest.raises(UserError, match=r"planted:rasp-shift, .*planted:rasp-random<number>"):
             program_of(name)
 
 
