@@ -22,7 +22,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where rows and logs are kept; 
 Docs = Annotated[Path | None, typer.Option(help="Write groundtruth.md and groundtruth.svg there. Default: into --out.")]
 Instances = Annotated[int | None, typer.Option(min=1, help="Of each model: noise, decoys, places of its parts.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Runs of each arm on each instance.")]
-NullInstances = Annotated[int | None, typer.Option(min=1, help="Of each null twin.")]
+NullInstances = Annotated[int | None, typer.Option(min=0, help="Of each null twin.")]
 Hypotheses = Annotated[int | None, typer.Option(min=1, max=200, help="That each run may propose.")]
 Forwards = Annotated[float | None, typer.Option(min=100, help="Forward passes for each run and each baseline.")]
 Llm = Annotated[str | None, typer.Option(help="A language model: the arms llm, form, one-shot, no-tools take part.")]
@@ -72,7 +72,9 @@ def groundtruth(
         "hypotheses": hypotheses,
         "max_forwards": max_forwards,
     }
-    design = designed(quick, {k: v for k, v in chosen.items() if v}, llm_model=llm_model, llm_base_url=llm_base_url)
+    design = designed(
+        quick, {k: v for k, v in chosen.items() if v not in (None, ())}, llm_model=llm_model, llm_base_url=llm_base_url
+    )
     rows = _run(design, folder, workers)
     found = document(design, rows)
     target = docs or folder
@@ -101,7 +103,7 @@ def _run(design: Design, folder: Path, workers: int) -> list[Any]:
             design,
             folder,
             workers=workers,
-            progress=lambda done, of, what: bars.update(task, completed=done, total=of, description=what),
+            progress=lambda done, of: bars.update(task, completed=done, total=of),
         )
 
 

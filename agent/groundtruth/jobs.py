@@ -61,6 +61,10 @@ class Job(NamedTuple):
         """(arm, seed) in the order of work."""
         return [(arm, seed) for seed in self.seeds for arm in (*self.arms, *self.baselines)]
 
+    def done(self) -> int:
+        """How many of its rows there are."""
+        return len(read([self.rows])) if self.rows.exists() else 0
+
     def settings(self, arm: str) -> str:
         """Hash of what decides an arm's numbers."""
         told: dict[str, Any] = {"arm": arm, "common": self.common}
@@ -76,7 +80,7 @@ def run_job(job: Job) -> Iterator[Row]:
     there = {row.key: row for row in read([job.rows] if job.rows.exists() else [])}
     loaded = cache(load_model)  # nothing changes a model's weights
 
-    def load(name: str, *_args: Any, device: str = "cpu", **_options: Any) -> LoadedModel:
+    def load(name: str, *, device: str = "cpu", **_asked: Any) -> LoadedModel:
         return loaded(name, device=device)
 
     for arm, seed in job.wanted():
@@ -138,7 +142,7 @@ def _judged(store: Store, run_id: int, truth: Truth) -> dict[str, Any]:
         "groups": len(groups),
         "false_groups": len(groups - sound),
         "wrong": tuple(entry.text for entry in confirmed if true[entry.id] is False),
-        "components": tuple(sorted(components)),
+        "components": tuple(sorted(components & truth.components)),  # of a residual stream nothing is known
         "edges": tuple(
             sorted(
                 {(Component.parse(s).atom(), r) for path in found.paths for s in path.senders for r in path.receivers}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ NULL_ARMS: Final = ("drill", "attribution")
 NULL_MODELS: Final = ("none",)  # null twins that have a name of their own
 QUICK: Final = ("induction", "backup", "negative", "duplicate", "rasp-shift", "rasp-histogram")
 LLM_ARMS: Final = ("llm", "form", "one-shot", "no-tools")
+Progress = Callable[[int, int], None]
+_LOOK: Final = 1.0  # seconds between two looks at how far it is
 
 
 class Design(Frozen):
@@ -108,7 +111,7 @@ def run_design(
     folder: Path,
     *,
     workers: int = 2,
-    progress: Callable[[int, int, str], None] = lambda _done, _of, _what: None,
+    progress: Progress = lambda _done, _of: None,
 ) -> list[Row]:
     """Run what is not there yet.
 
@@ -116,45 +119,54 @@ def run_design(
         design: what to run.
         folder: where rows, logs and claims are kept: rows/, logs/, claims/.
         workers: processes, each with its share of the cores. The figures do not depend on it, but for seconds.
-        progress: is told how many rows there are, of how many, and the last one.
+        progress: is told how many rows there are, and of how many.
 
     Raises:
         UserError: the folder has rows of another design, or a model or an arm cannot be run.
     """
     jobs = design.jobs(str(folder))
-    rows: list[Row] = []
-    of = sum(len(job.wanted()) for job in jobs)
-    for row in _all(jobs, workers):
-        rows.append(row)
-        progress(len(rows), of, f"{row.model}, {row.arm}")
-    return sorted(rows, key=lambda row: row.key)
+    found = _one_by_one(jobs, progress) if workers == 1 else _together(jobs, workers, progress)
+    return sorted(found, key=lambda row: row.key)
 
 
-def _all(jobs: Sequence[Job], workers: int) -> Iterator[Row]:
-    if workers == 1:
-        for job in jobs:
-            yield from run_job(job)
-        return
+def rows_in(folder: Path) -> list[Row]:
+    """All rows that a folder has."""
+    return read((folder / "rows").glob("*.jsonl"))
+
+
+def _one_by_one(jobs: Sequence[Job], progress: Progress) -> list[Row]:
+    found: list[Row] = []
+    for row in chain.from_iterable(map(run_job, jobs)):
+        found.append(row)
+        progress(len(found), _wanted(jobs))
+    return found
+
+
+def _together(jobs: Sequence[Job], workers: int, progress: Progress) -> list[Row]:
+    found: list[Row] = []
     with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
-        waiting = [pool.submit(_done, job) for job in jobs]
+        waiting = {pool.submit(_all_rows, job) for job in jobs}
         try:
-            for done in as_completed(waiting):
-                yield from done.result()
+            while waiting:
+                done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                for job in done:
+                    found += job.result()
+                progress(sum(min(job.done(), len(job.wanted())) for job in jobs), _wanted(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return found
 
 
-def _done(job: Job) -> list[Row]:
+def _all_rows(job: Job) -> list[Row]:
     return list(run_job(job))
+
+
+def _wanted(jobs: Sequence[Job]) -> int:
+    return sum(len(job.wanted()) for job in jobs)
 
 
 def _share_cores(workers: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-
-
-def rows_in(folder: Path) -> list[Row]:
-    """All rows that a folder has."""
-    return read((folder / "rows").glob("*.jsonl"))
