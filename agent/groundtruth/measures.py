@@ -74,9 +74,11 @@ def arm_measures(
         "fdr": _number([row.false / max(1, row.confirmed) for row in rows]) if ours else None,
         "group_fdr": _number([row.false_groups / max(1, row.groups) for row in rows]) if ours else None,
         "component_fdr": _number([_false_share(row.components, truth.allowed) for row, truth in scored]),
-        "edge_fdr": _number([_false_edges(row, truth) for row, truth in scored]),
+        "edge_fdr": _number([_false_edges(row, truth) for row, truth in scored if row.edges]),
         "recall": _number(list(recall.values())),
-        "edge_recall": _number([len(_true_edges(row, t)) / len(t.edges) for row, t in scored if t.edges]),
+        "edge_recall": _number(
+            [len(_true_edges(row, t)) / len(t.edges) for row, t in scored if t.edges and any(r.edges for r in rows)]
+        ),
         "recall_beside": _number([own - _share(row.components, truths[row.model].sought) for own, row in pairs], -1.0),
         "recall_at_same": _number([_share(row.ranking[:n], t.sought) for row, t, n in ranked]),
         "component_fdr_at_same": _number([_false_share(row.ranking[:n], t.allowed) for row, t, n in ranked]),
@@ -149,9 +151,10 @@ def _true_edges(row: Row, truth: Truth) -> set[tuple[str, str]]:
 
 
 def _false_edges(row: Row, truth: Truth) -> float:
-    known = {*truth.edges, *truth.silent}
-    false = [edge for edge in {*row.edges} - known if not set(truth.unclear) & {edge[0], *_reader(edge[1])}]
-    return len(false) / max(1, len(row.edges))
+    """The share of false ones among the edges between heads, MLPs and logits; of the embedding nothing is known."""
+    known, unclear = {*truth.edges, *truth.silent}, set(truth.unclear)
+    judged = {edge for edge in row.edges if edge[0] in truth.components and not unclear & {edge[0], *_reader(edge[1])}}
+    return len(judged - known) / max(1, len(judged))
 
 
 def _reader(receiver: str) -> tuple[str, ...]:

@@ -70,10 +70,17 @@ def _lead(found: dict[str, Any]) -> list[str]:
     ranked = [arm for arm in found["arms"] if arm["recall_at_same"]]
     better = [arm for arm in ranked if first and arm["recall_at_same"]["mean"] > first["recall"]["mean"]]
     if better:
-        names = ", ".join(f"`{arm['arm']}` ({_pc(arm['recall_at_same'])})" for arm in better)
-        lines.append(f"At the same number of discoveries these baselines find more components: {names}.")
-    elif ranked:
+        told = _each(better, "recall_at_same")
+        lines.append(f"At the same number of discoveries these baselines find more components: {told}.")
+    elif ranked and first:
         lines.append("At the same number of discoveries no baseline finds more components.")
+    edges = [
+        arm for arm in found["arms"] if not arm["ours"] and _more(arm["edge_recall"], first and first["edge_recall"])
+    ]
+    if edges:
+        lines.append(f"More edges are found by {_each(edges, 'edge_recall')}; false are {_each(edges, 'edge_fdr')}.")
+    if sound := [arm for arm in ranked if not arm["component_fdr"]["mean"]]:
+        lines.append(f"Baselines that name no false component where there is a mechanism: {_each(sound, 'recall')}.")
     for row in found["null"]:
         if row["ours"]:
             lines.append(
@@ -213,14 +220,14 @@ def _refused(found: dict[str, Any]) -> Iterator[list[str]]:
     if not found["refused"]:
         return
     yield ["## Baselines that could not be run"]
-    counted: dict[tuple[str, str], list[str]] = {}
+    by_arm: dict[str, list[dict[str, Any]]] = {}
     for own in found["refused"]:
-        counted.setdefault((own["arm"], own["why"].split(":")[-1].strip()), []).append(own["model"])
+        by_arm.setdefault(own["arm"], []).append(own)
     rows = [
-        (f"`{arm}`", len(models), ", ".join(f"`{m}`" for m in sorted(set(models))), why)
-        for (arm, why), models in counted.items()
+        (f"`{arm}`", len(refused), ", ".join(sorted({f"`{own['model']}`" for own in refused})), refused[0]["why"][:200])
+        for arm, refused in by_arm.items()
     ]
-    yield _table(("baseline", "runs", "models", "why"), rows)
+    yield _table(("baseline", "runs", "models", "why, of the first"), rows)
     yield ["They are left out of the tables above."]
 
 
@@ -232,6 +239,14 @@ def _command(design: dict[str, Any]) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return lines + [f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in rows]
+
+
+def _each(arms: Iterable[dict[str, Any]], measure: str) -> str:
+    return ", ".join(f"`{arm['arm']}` ({_pc(arm[measure])})" for arm in arms)
+
+
+def _more(number: dict[str, Any] | None, than: dict[str, Any] | None) -> bool:
+    return number is not None and than is not None and number["mean"] > than["mean"]
 
 
 def _columns(arms: Sequence[dict[str, Any]], columns: Mapping[str, Callable[[dict[str, Any]], Any]]) -> list[str]:

@@ -12,8 +12,8 @@ from lakatos.experiments_db.report.svg import Scale
 _ROW, _TOP, _LEFT, _PANEL, _GAP = 24, 58, 190, 250, 40
 _OURS, _OTHERS = "#0b6e99", "#8a5a00"
 _PANELS: Final = (
-    ("recall", "components of the mechanism that were found"),
-    ("component_fdr", "share of false ones among the found"),
+    ("recall", "found, of what takes part"),
+    ("component_fdr", "false, of what was found"),
 )
 
 
@@ -24,7 +24,7 @@ def figure(document: dict[str, Any]) -> str:
         document: as `summary` returns it.
     """
     rows = [*(arm for arm in document["arms"] if arm["ours"]), *(arm for arm in document["arms"] if not arm["ours"])]
-    height = _TOP + _ROW * len(rows) + 40
+    height = _TOP + _ROW * len(rows) + 58
     width = _LEFT + 2 * _PANEL + _GAP + 30
     parts = Markup("").join(_parts(rows))
     opening = Markup(
@@ -53,7 +53,11 @@ def _parts(rows: list[dict[str, Any]]) -> Iterator[Markup]:
                 yield _line(scale(found["low"]), y, scale(found["high"]), y, colour, 2)
                 yield Markup('<circle cx="{}" cy="{}" r="4.5" fill="{}"/>').format(scale(found["mean"]), y, colour)
     yield _text(
-        _LEFT, 44, "blue: claims registered and tested by lakatos; brown: what people do today", "start", fill="#555555"
+        _LEFT,
+        bottom + 42,
+        "blue: registered and tested by lakatos; brown: what people do today",
+        "start",
+        fill="#555555",
     )
 
 

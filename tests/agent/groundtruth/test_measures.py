@@ -53,6 +53,12 @@ class TestMeasures:
         assert found["component_fdr_at_same"]["mean"] == pytest.approx(1 / 2)
         assert found["recall_beside"]["mean"] == pytest.approx(-1 / 3)
         assert found["fdr"] is None, "it makes no claims"
+        assert found["edge_recall"] is found["edge_fdr"] is None, "it names no edges"
+
+    def test_edges_of_the_embedding_are_not_judged(self):
+        edges = (("r0", "m2"), ("a0.h0", "a1.g0.k"), ("a0.h0", "a1.g1.k"))
+        found = arm_of(summary([row("acdc", edges=edges)], "drill"), "acdc")
+        assert found["edge_fdr"]["mean"] == pytest.approx(0.5)
 
     def test_null_twins_are_counted_by_investigation(self):
         twin = "planted:backup~permuted#1"
