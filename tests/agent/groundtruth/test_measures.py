@@ -38,7 +38,7 @@ class TestMeasures:
         assert found["component_fdr"]["mean"] == pytest.approx((1 / 3) / 2)
         assert found["recall"]["mean"] == pytest.approx((1 / 3) / 2), "m0 is true, and not sought"
         assert found["edge_recall"]["mean"] == pytest.approx(0.25), "one of two, and none"
-        assert found["edge_fdr"]["mean"] == pytest.approx((1 / 3) / 2), "a0.h0 -> a2.g0.k is there, and silent"
+        assert found["edge_fdr"]["mean"] == pytest.approx(1 / 3), "a0.h0 -> a2.g0.k is there, and silent"
         assert found["true_findings"] == 2
         assert found["stability"]["mean"] == 0.0
 
