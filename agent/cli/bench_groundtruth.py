@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +13,7 @@ from lakatos.agent.cli.options import Json, err, print_json
 from lakatos.tools.errors import UserError
 
 if TYPE_CHECKING:
-    from lakatos.agent.groundtruth import Design
+    from rich.progress import Progress
 
 app = typer.Typer()
 
@@ -19,7 +21,9 @@ Names = Annotated[str, typer.Option(help="With commas between. Default: all that
 Twins = Annotated[str, typer.Option(help="Null twins, such as induction~permuted. Default: the design's.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A small design, in less than ten minutes.")]
 Out = Annotated[Path, typer.Option("--out", help="Where rows and logs are kept; the same folder goes on.")]
-Docs = Annotated[Path | None, typer.Option(help="Write groundtruth.md and groundtruth.svg there. Default: into --out.")]
+Docs = Annotated[
+    Path | None, typer.Option(help="Write groundtruth.md, its figure and techniques.json there. Default: into --out.")
+]
 Instances = Annotated[int | None, typer.Option(min=1, help="Of each model: noise, decoys, places of its parts.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Runs of each arm on each instance.")]
 NullInstances = Annotated[int | None, typer.Option(min=0, help="Of each null twin.")]
@@ -59,7 +63,7 @@ def groundtruth(
     discoveries of any of our arms, by more than two standard errors, or effects in null twins.
     """
     from lakatos.agent.cli.groundtruth_tables import print_groundtruth
-    from lakatos.agent.groundtruth import broken, designed, document, figure, markdown
+    from lakatos.agent.groundtruth import ask_all, broken, designed, document, figure, markdown, run_design
 
     chosen = {
         "models": _listed(models),
@@ -75,9 +79,12 @@ def groundtruth(
     design = designed(
         quick, {k: v for k, v in chosen.items() if v not in (None, ())}, llm_model=llm_model, llm_base_url=llm_base_url
     )
-    rows = _run(design, folder, workers)
-    found = document(design, rows)
+    with _bars() as bars:
+        rows = run_design(design, folder, workers=workers, progress=_bar(bars, "investigating"))
+        asked = ask_all(design, folder, workers=workers, progress=_bar(bars, "asking techniques"))
+    found = document(design, rows, asked)
     target = docs or folder
+    _write(target / "techniques.json", json.dumps(found["techniques"], indent=1, allow_nan=False) + "\n")
     _write(target / "groundtruth.svg", figure(found))
     _write(target / "groundtruth.md", markdown(found))
     if as_json:
@@ -90,21 +97,16 @@ def groundtruth(
     return 1 if failed else 0
 
 
-def _run(design: Design, folder: Path, workers: int) -> list[Any]:
-    """All rows of a design, with a bar."""
+def _bars() -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from lakatos.agent.groundtruth import run_design
-
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err(), transient=True) as bars:
-        task = bars.add_task("investigating", total=None)
-        return run_design(
-            design,
-            folder,
-            workers=workers,
-            progress=lambda done, of: bars.update(task, completed=done, total=of),
-        )
+    return Progress(*columns, console=err(), transient=True)
+
+
+def _bar(bars: Progress, what: str) -> Callable[[int, int], None]:
+    task = bars.add_task(what, total=None)
+    return lambda done, of: bars.update(task, completed=done, total=of)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from lakatos.agent.arms import Arm, run_arm
 from lakatos.agent.config import RunConfig
 from lakatos.agent.groundtruth.judging import holds
 from lakatos.agent.groundtruth.rows import Row, append, read
+from lakatos.agent.groundtruth.techniques import Asked, ask
 from lakatos.agent.groundtruth.told import TOLD
 from lakatos.agent.run.investigation import Investigation
 from lakatos.experiments_db.documents import Line
@@ -61,9 +62,14 @@ class Job(NamedTuple):
         """(arm, seed) in the order of work."""
         return [(arm, seed) for seed in self.seeds for arm in (*self.arms, *self.baselines)]
 
+    @property
+    def said(self) -> Path:
+        """Where it is kept what techniques say of the model."""
+        return Path(self.folder) / "techniques" / f"{self.name}.jsonl"
+
     def done(self) -> int:
         """How many of its rows there are."""
-        return len(read([self.rows])) if self.rows.exists() else 0
+        return len(read([self.rows], Row)) if self.rows.exists() else 0
 
     def settings(self, arm: str) -> str:
         """Hash of what decides an arm's numbers."""
@@ -77,7 +83,7 @@ def run_job(job: Job) -> Iterator[Row]:
     Raises:
         UserError: the folder has rows of other settings, or an arm cannot run.
     """
-    there = {row.key: row for row in read([job.rows] if job.rows.exists() else [])}
+    there = {row.key: row for row in read([job.rows] if job.rows.exists() else [], Row)}
     loaded = cache(load_model)  # nothing changes a model's weights
 
     def load(name: str, *, device: str = "cpu", **_asked: Any) -> LoadedModel:
@@ -91,6 +97,15 @@ def run_job(job: Job) -> Iterator[Row]:
         elif row.settings != job.settings(arm):
             raise UserError(f"{job.rows} has {arm} with other settings: give another --out.")
         yield row
+
+
+def ask_techniques(job: Job) -> Asked:
+    """What every technique says of the job's model, which is no null twin; measured unless the folder has it."""
+    if job.said.exists() and (there := read([job.said], Asked)):
+        return there[0]
+    found = ask(load_model(job.model), job.truth)
+    append(job.said, found)
+    return found
 
 
 def _investigated(job: Job, name: str, seed: int, load: Callable[..., LoadedModel]) -> Row:

@@ -64,6 +64,11 @@ def parts(components: Iterable[str], truth: Truth) -> frozenset[str] | None:
     return None if found & set(truth.unclear) else frozenset(found)
 
 
+def layer(place: str) -> int:
+    """The layer of a head, an MLP, or what reads for one of them."""
+    return int(place.lstrip("am").partition(".")[0])
+
+
 @singledispatch
 def _holds(claim: BaseClaim, truth: Truth) -> bool | None:  # noqa: ARG001 - of kinds that are not known
     return None

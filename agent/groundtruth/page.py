@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from lakatos.agent.groundtruth.cells import BESIDE, COST, FOUND, columns, each, interval, more, percent, table
+from lakatos.agent.groundtruth.correlations import correlated
 from lakatos.agent.groundtruth.measures import ALPHA, summary
 from lakatos.agent.groundtruth.rows import Row
 from lakatos.agent.groundtruth.running import Design
+from lakatos.agent.groundtruth.techniques import Asked
 from lakatos.tools.environment import packages
 from lakatos.tools.model.planted import planted_model, truth_of
 
@@ -22,13 +25,14 @@ _WHAT: Final = {
 }
 
 
-def document(design: Design, rows: Sequence[Row]) -> dict[str, Any]:
-    """All that is reported, JSON-ready."""
+def document(design: Design, rows: Sequence[Row], asked: Sequence[Asked]) -> dict[str, Any]:
+    """All that is reported, JSON-ready: what the arms came to, and what every technique says of every model."""
     origins = {name: known.origin for name in design.models if (known := planted_model(name)) is not None}
     return {
         "design": design.model_dump(mode="json"),
         "versions": packages(),
         "origins": origins,
+        "techniques": correlated(asked),
         **summary(rows, _FIRST if _FIRST in design.arms else (design.arms or design.baselines)[0]),
     }
 
@@ -48,6 +52,7 @@ def _parts(found: dict[str, Any]) -> Iterator[list[str]]:
     yield from _beside(found)
     yield from _null(found)
     yield from _readings(found)
+    yield from _techniques(found["techniques"])
     yield from _cost(found)
     yield from _wrong(found)
     yield from _refused(found)
@@ -59,32 +64,32 @@ def _lead(found: dict[str, Any]) -> list[str]:
     worst = max(ours, key=lambda arm: arm["fdr"]["mean"])
     lines = [
         f"On {len(found['models'])} instances of {len(found['design']['models'])} models whose mechanism is known, "
-        f"no arm of lakatos has a realised false discovery rate above {_pc(worst['fdr'])} (`{worst['arm']}`; "
+        f"no arm of lakatos has a realised false discovery rate above {percent(worst['fdr'])} (`{worst['arm']}`; "
         f"promised are {100 * ALPHA:.0f} %)."
     ]
     if first := by_name.get(found["first"]):
         lines.append(
-            f"`{found['first']}` finds {_pc(first['recall'])} of the components that take part and "
-            f"{_pc(first['edge_recall'])} of the edges."
+            f"`{found['first']}` finds {percent(first['recall'])} of the components that take part and "
+            f"{percent(first['edge_recall'])} of the edges."
         )
     ranked = [arm for arm in found["arms"] if arm["recall_at_same"]]
     better = [arm for arm in ranked if first and arm["recall_at_same"]["mean"] > first["recall"]["mean"]]
     if better:
-        told = _each(better, "recall_at_same")
+        told = each(better, "recall_at_same")
         lines.append(f"At the same number of discoveries these baselines find more components: {told}.")
     elif ranked and first:
         lines.append("At the same number of discoveries no baseline finds more components.")
     edges = [
-        arm for arm in found["arms"] if not arm["ours"] and _more(arm["edge_recall"], first and first["edge_recall"])
+        arm for arm in found["arms"] if not arm["ours"] and more(arm["edge_recall"], first and first["edge_recall"])
     ]
     if edges:
-        lines.append(f"More edges are found by {_each(edges, 'edge_recall')}; false are {_each(edges, 'edge_fdr')}.")
+        lines.append(f"More edges are found by {each(edges, 'edge_recall')}; false are {each(edges, 'edge_fdr')}.")
     if sound := [arm for arm in ranked if not arm["component_fdr"]["mean"]]:
-        lines.append(f"Baselines that name no false component where there is a mechanism: {_each(sound, 'recall')}.")
+        lines.append(f"Baselines that name no false component where there is a mechanism: {each(sound, 'recall')}.")
     for row in found["null"]:
         if row["ours"]:
             lines.append(
-                f"Of {row['runs']} investigations of null twins by `{row['arm']}` {_pc(row['any'])} confirm an effect."
+                f"Of {row['runs']} investigations of null twins by `{row['arm']}` {percent(row['any'])} confirm an effect."
             )
     return lines
 
@@ -105,7 +110,7 @@ def _models(found: dict[str, Any]) -> Iterator[list[str]]:
                     len(truth.edges),
                 )
             )
-    yield _table(("model", "the mechanism is", "question", "heads and MLPs", "used", "edges to find"), rows)
+    yield table(("model", "the mechanism is", "question", "heads and MLPs", "used", "edges to find"), rows)
     yield [
         "`lakatos.tools.model.planted.truth_of(NAME)` has the truth of each as data. Tests hold it against exhaustive "
         "patching: every component, every path.",
@@ -116,7 +121,7 @@ def _models(found: dict[str, Any]) -> Iterator[list[str]]:
 
 def _arms(found: dict[str, Any]) -> Iterator[list[str]]:
     yield ["## What is found"]
-    yield _columns(found["arms"], _FOUND)
+    yield columns(found["arms"], FOUND)
     yield [
         "Means over runs with Student's 95 % interval. False claims: of the confirmed, those that are false of the "
         "model; baselines make no claims. False groups: of groups of overlapping confirmed claims, those without a "
@@ -135,7 +140,7 @@ def _beside(found: dict[str, Any]) -> Iterator[list[str]]:
     if not others:
         return
     yield [f"## Beside `{first}`, on the same models with the same seeds"]
-    yield _columns(others, _BESIDE)
+    yield columns(others, BESIDE)
     yield [
         f"A baseline takes as many components of its ranking as `{first}` confirmed on that instance with that seed. "
         f"The last column is the recall by an arm's own rule, less that of `{first}`: paired, with Student's 95 % "
@@ -147,9 +152,9 @@ def _null(found: dict[str, Any]) -> Iterator[list[str]]:
     if not found["null"]:
         return
     yield ["## Null twins"]
-    yield _table(
+    yield table(
         ("arm", "investigations", "found an effect"),
-        [(f"`{row['arm']}`", row["runs"], _ci(row["any"])) for row in found["null"]],
+        [(f"`{row['arm']}`", row["runs"], interval(row["any"])) for row in found["null"]],
     )
     yield [
         "An effect: a confirmed claim of any kind but no effect; of a baseline, any component that its rule selects. "
@@ -168,7 +173,7 @@ def _readings(found: dict[str, Any]) -> Iterator[list[str]]:
         f"undecided, {wrong} wrong. Right are {100 * right / sum(counted):.0f} % of all, and "
         f"{100 * right / max(1, right + wrong):.0f} % of what was decided."
     ]
-    yield _table(
+    yield table(
         ("model", "right", "undecided", "wrong", "not right"),
         [
             (f"`{own['model']}`", own["right"], own["undecided"], own["wrong"], _named(own["others"]))
@@ -197,9 +202,38 @@ def _named(others: Iterable[dict[str, Any]]) -> str:
     return "; ".join(f"{what} ({number})" for what, number in sorted(counted.items())) or "-"
 
 
+def _techniques(found: dict[str, Any]) -> Iterator[list[str]]:
+    yield ["## Which techniques fail together"]
+    yield [
+        f"Every technique says of every head and MLP of {len(found['models'])} models whether it takes part: an "
+        "effect of 10 % of the gap, either way; of a head that is read, half of its attention. A miss is a component "
+        "that takes part and is not seen, a false alarm one that does not and is. techniques.json has the same with "
+        "all pairs.",
+    ]
+    rates = [
+        (name, *(interval(found["rates"][name][sort]) for sort in ("misses", "false_alarms")))
+        for name in found["techniques"]
+    ]
+    yield table(("technique", "misses", "false alarms"), rates)
+    yield [
+        "The phi coefficient of two techniques' misses: 1 where both always miss the same components, 0 where the "
+        "misses of one say nothing of the other's. Two techniques near 1 are one line of evidence. A dash: one of "
+        "them never or always misses. The interval is a bootstrap over models."
+    ]
+    pairs = sorted(found["pairs"], key=lambda pair: -(pair["misses"] or {"phi": -2})["phi"])
+    yield table(
+        ("first", "second", "phi of misses", "phi of false alarms"),
+        [(pair["first"], pair["second"], *(_phi(pair[sort]) for sort in ("misses", "false_alarms"))) for pair in pairs],
+    )
+
+
+def _phi(number: dict[str, float] | None) -> str:
+    return "-" if number is None else f"{number['phi']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"
+
+
 def _cost(found: dict[str, Any]) -> Iterator[list[str]]:
     yield ["## Cost of a true finding"]
-    yield _columns(found["arms"], _COST)
+    yield columns(found["arms"], COST)
     yield [
         "A true finding: a component or an edge of the mechanism. A baseline reads exploration pairs, and tests "
         "nothing."
@@ -210,7 +244,7 @@ def _wrong(found: dict[str, Any]) -> Iterator[list[str]]:
     if not found["wrong"]:
         return
     yield ["## Every false claim that was confirmed"]
-    yield _table(
+    yield table(
         ("model", "arm", "seed", "claim", "why"),
         [(f"`{own['model']}`", f"`{own['arm']}`", own["seed"], own["claim"], own["why"]) for own in found["wrong"]],
     )
@@ -227,72 +261,10 @@ def _refused(found: dict[str, Any]) -> Iterator[list[str]]:
         (f"`{arm}`", len(refused), ", ".join(sorted({f"`{own['model']}`" for own in refused})), refused[0]["why"][:200])
         for arm, refused in by_arm.items()
     ]
-    yield _table(("baseline", "runs", "models", "why, of the first"), rows)
+    yield table(("baseline", "runs", "models", "why, of the first"), rows)
     yield ["They are left out of the tables above."]
 
 
 def _command(design: dict[str, Any]) -> str:
     given = [f"--{name.replace('_', '-')} {value}" for name, value in design["given"].items()]
     return " ".join(["lakatos bench groundtruth", *(["--quick"] if design["quick"] else []), *given])
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return lines + [f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in rows]
-
-
-def _each(arms: Iterable[dict[str, Any]], measure: str) -> str:
-    return ", ".join(f"`{arm['arm']}` ({_pc(arm[measure])})" for arm in arms)
-
-
-def _more(number: dict[str, Any] | None, than: dict[str, Any] | None) -> bool:
-    return number is not None and than is not None and number["mean"] > than["mean"]
-
-
-def _columns(arms: Sequence[dict[str, Any]], columns: Mapping[str, Callable[[dict[str, Any]], Any]]) -> list[str]:
-    return _table(["arm", *columns], [(f"`{arm['arm']}`", *(cell(arm) for cell in columns.values())) for arm in arms])
-
-
-def _pc(number: dict[str, Any] | None) -> str:
-    return "-" if number is None else f"{100 * number['mean']:.1f} %"
-
-
-def _ci(number: dict[str, Any] | None) -> str:
-    if number is None:
-        return "-"
-    return f"{number['mean']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"
-
-
-def _one(number: dict[str, Any]) -> str:
-    return f"{number['mean']:.1f}"
-
-
-def _plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"
-
-
-Columns = Mapping[str, Callable[[dict[str, Any]], Any]]
-_FOUND: Final[Columns] = {
-    "runs": lambda arm: arm["runs"],
-    "components found": lambda arm: _one(arm["found"]),
-    "false claims": lambda arm: _ci(arm["fdr"]),
-    "false groups": lambda arm: _ci(arm["group_fdr"]),
-    "false components": lambda arm: _ci(arm["component_fdr"]),
-    "recall of components": lambda arm: _ci(arm["recall"]),
-    "recall of edges": lambda arm: _ci(arm["edge_recall"]),
-    "false edges": lambda arm: _ci(arm["edge_fdr"]),
-    "stability": lambda arm: _ci(arm["stability"]),
-}
-_BESIDE: Final[Columns] = {
-    "recall with as many components": lambda arm: _ci(arm["recall_at_same"]),
-    "false ones among these": lambda arm: _ci(arm["component_fdr_at_same"]),
-    "AUROC of its ranking": lambda arm: _ci(arm["auroc"]),
-    "difference in recall": lambda arm: _ci(arm["recall_beside"]),
-}
-_COST: Final[Columns] = {
-    "true findings": lambda arm: arm["true_findings"],
-    "forward passes": lambda arm: _plain(arm["forwards_per_finding"]),
-    "prompt pairs": lambda arm: _plain(arm["prompts_per_finding"]),
-    "seconds": lambda arm: _plain(arm["seconds_per_finding"]),
-    "tokens": lambda arm: _plain(arm["tokens_per_finding"]),
-}

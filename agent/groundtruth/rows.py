@@ -1,4 +1,4 @@
-"""What an arm came to on one model with one seed, as a row of a file."""
+"""Rows of files: what an arm came to on one model with one seed, and whatever else is kept so."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from lakatos.tools.errors import UserError
 from lakatos.tools.records import Frozen, canonical_json
+
+Form = TypeVar("Form", bound=Frozen)
 
 
 class Row(Frozen):
@@ -51,7 +54,7 @@ class Row(Frozen):
         return self.model, self.arm, self.seed
 
 
-def append(path: Path, row: Row) -> None:
+def append(path: Path, row: Frozen) -> None:
     """Write a row behind the others; a row is there whole or not at all.
 
     Raises:
@@ -62,14 +65,15 @@ def append(path: Path, row: Row) -> None:
         whole = path.read_bytes() if path.exists() else b""
         kept = whole[: whole.rfind(b"\n") + 1]  # a line that a kill cut off is written over
         with path.open("wb" if kept != whole else "ab") as file:
-            file.write((kept if kept != whole else b"") + canonical_json(row.model_dump(mode="json")).encode() + b"\n")
+            new = canonical_json(row.model_dump(mode="json")).encode() + b"\n"
+            file.write((kept if kept != whole else b"") + new)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error}. What was measured before is kept; free some room.") from error
 
 
-def read(paths: Iterable[Path]) -> list[Row]:
+def read(paths: Iterable[Path], form: type[Form]) -> list[Form]:
     """All rows of files; a last line that a kill cut off is passed over.
 
     Raises:
@@ -80,7 +84,7 @@ def read(paths: Iterable[Path]) -> list[Row]:
         text = path.read_text("utf-8")
         for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
             try:
-                found.append(Row.model_validate(json.loads(line)))
+                found.append(form.model_validate(json.loads(line)))
             except (ValueError, ValidationError) as error:
                 raise UserError(f"{path}, line {number}, is no row of this benchmark: give another --out.") from error
     return found

@@ -13,8 +13,9 @@ from typing import Any, Final
 from pydantic import Field
 
 from lakatos.agent.arms import Arm
-from lakatos.agent.groundtruth.jobs import Job, run_job
+from lakatos.agent.groundtruth.jobs import Job, ask_techniques, run_job
 from lakatos.agent.groundtruth.rows import Row, read
+from lakatos.agent.groundtruth.techniques import Asked
 from lakatos.agent.groundtruth.told import TOLD
 from lakatos.tools.baseline import BASELINES
 from lakatos.tools.errors import UserError
@@ -129,9 +130,25 @@ def run_design(
     return sorted(found, key=lambda row: row.key)
 
 
+def ask_all(
+    design: Design, folder: Path, *, workers: int = 2, progress: Progress = lambda _done, _of: None
+) -> list[Asked]:
+    """What every technique says of every model with a mechanism; what the folder has is not measured again.
+
+    Arguments and errors are those of `run_design`.
+    """
+    jobs = [job for job in design.jobs(str(folder)) if not job.truth.null]
+    found: list[Asked] = []
+    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
+        for asked in pool.map(ask_techniques, jobs):
+            found.append(asked)
+            progress(len(found), len(jobs))
+    return found
+
+
 def rows_in(folder: Path) -> list[Row]:
     """All rows that a folder has."""
-    return read((folder / "rows").glob("*.jsonl"))
+    return read((folder / "rows").glob("*.jsonl"), Row)
 
 
 def _one_by_one(jobs: Sequence[Job], progress: Progress) -> list[Row]:

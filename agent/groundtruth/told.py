@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Final
 
-from lakatos.agent.groundtruth.judging import holds
+from lakatos.agent.groundtruth.judging import holds, layer
 from lakatos.tools.claim import parse_claim
 from lakatos.tools.model.planted import Truth
 
@@ -92,11 +92,7 @@ def _looks_elsewhere(truth: Truth) -> Iterator[tuple[str, str, str]]:
 
 def _later(one: str, other: str) -> bool:
     """Whether the second can read the first."""
-    return other == "logits" or _layer(other) > _layer(one)
-
-
-def _layer(place: str) -> int:
-    return int(place.lstrip("am").partition(".")[0])
+    return other == "logits" or layer(other) > layer(one)
 
 
 def _by_turns(kinds: Iterator[list[str]], rng: random.Random) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakatos.agent.groundtruth.correlations import correlated
 from lakatos.agent.groundtruth.measures import auroc, broken, stability, summary
 from lakatos.agent.groundtruth.page import markdown
 from lakatos.agent.groundtruth.picture import figure
@@ -117,7 +118,7 @@ class TestFiles:
         rows = [row(components=("a0.h0",), roles=(1, 2)), row("eap", edges=(("a0.h0", "logits"),), ranking=("a0.h0",))]
         for own in rows:
             append(path, own)
-        assert read([path]) == rows
+        assert read([path], Row) == rows
 
     @given(st.integers(0, 400))
     def test_a_line_that_a_kill_cut_off_is_written_over(self, tmp_path_factory, cut):
@@ -125,15 +126,15 @@ class TestFiles:
         append(path, row(seed=1))
         whole = path.read_bytes()
         path.write_bytes(whole + whole[: min(cut, len(whole) - 1)])
-        assert read([path]) == [row(seed=1)]
+        assert read([path], Row) == [row(seed=1)]
         append(path, row(seed=2))
-        assert read([path]) == [row(seed=1), row(seed=2)]
+        assert read([path], Row) == [row(seed=1), row(seed=2)]
 
     def test_something_else_is_named(self, tmp_path):
         path = tmp_path / "x.jsonl"
         path.write_text('{"model": 1}\n')
         with pytest.raises(UserError, match=r"x\.jsonl, line 1, is no row .* another --out"):
-            read([path])
+            read([path], Row)
 
 
 def test_the_page_and_the_figure_say_what_the_numbers_say():
@@ -145,7 +146,7 @@ def test_the_page_and_the_figure_say_what_the_numbers_say():
     rows = [own.model_copy(update={"wrong": ()}) for own in rows]
     document = summary(rows, "drill")
     design = {"models": ["backup"], "twins": ["none"], "quick": True, "given": {"seeds": "1"}}
-    document |= {"design": design, "versions": {}, "origins": {"backup": "set by hand"}}
+    document |= {"design": design, "versions": {}, "origins": {"backup": "set by hand"}, "techniques": correlated([])}
     page = markdown(document)
     assert "    lakatos bench groundtruth --quick --seeds 1" in page
     assert "| `drill` | 1 | 2.0 | 0.00 [0.00, 0.00]" in page
