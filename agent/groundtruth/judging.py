@@ -46,7 +46,7 @@ def why(text: str, truth: Truth) -> str:
             "what second-order ablation shows of a backup too."
         )
     if truth.null:
-        return "There is no mechanism; a null twin has effects by chance."
+        return "The twin does not answer the question; its parts may still move the two answers apart."
     return "-"
 
 
