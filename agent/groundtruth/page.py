@@ -121,8 +121,9 @@ def _models(found: dict[str, Any]) -> Iterator[list[str]]:
             )
     yield table(("model", "the mechanism is", "question", "heads and MLPs", "used", "edges to find"), rows)
     yield [
-        "`lakatos.tools.model.planted.truth_of(NAME)` has the truth of each as data. Tests hold it against exhaustive "
-        "patching: every component, every path.",
+        "`lakatos.tools.model.planted.truth_of(NAME)` has the truth of each as data. Tests hold that of models that "
+        "are set by hand or compiled against exhaustive patching; that of trained models is what such patching "
+        "showed once.",
         "",
         f"Null twins: {', '.join(f'`{name}`' for name in found['design']['twins']) or 'none'}.",
     ]
