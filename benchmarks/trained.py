@@ -22,7 +22,7 @@ from safetensors.torch import save
 
 from lakatos.tools.behaviour import SPLITS, draw_donors, encode, load_behaviour
 from lakatos.tools.experiment.measuring import unigram_loss
-from lakatos.tools.intervention import Intervention, Runs, run_interventions
+from lakatos.tools.intervention import EdgeGraph, Intervention, Runs, run_interventions
 from lakatos.tools.model.planted import TEXT, Truth
 from lakatos.tools.model.planted.trained import TRAINED, empty_model, load_trained, words_of
 from lakatos.tools.model.wording import SPECIAL, word_tokenizer
@@ -186,7 +186,9 @@ def measure(name: str, pairs: int = 512) -> Truth:
             kinds["redundant"].append(c)
         else:
             kinds["unclear"].append(c)
-    paths = [(s, r) for s in places for r in _readers(s, shape.layers, shape.heads)]
+    graph = EdgeGraph.of(model.bridge)
+    there = np.argwhere(graph.downstream)
+    paths = [(graph.senders[s], graph.receivers[r]) for s, r in there if graph.senders[s] in places]
     moved = shares([Intervention(s, "clean", to=(r,)) for s, r in paths], "corrupted")
     for path, share in zip(paths, moved, strict=True):
         if abs(share) >= LEAST:
@@ -199,14 +201,6 @@ def measure(name: str, pairs: int = 512) -> Truth:
         silent=tuple(path for path, share in zip(paths, moved, strict=True) if LEAST <= abs(share) < MOST),
         circuits=(tuple(sorted(c for kind in sorts if kind not in ("inert", "negative") for c in kinds[kind])),),
     )
-
-
-def _readers(sender: str, layers: int, heads: int) -> list[str]:
-    layer = int(sender[1])
-    found = [f"m{x}" for x in range(layer + (not sender.startswith("a")), layers)]
-    for later in range(layer + 1, layers):
-        found += [f"a{later}.h{h}.q" for h in range(heads)] + [f"a{later}.g{h}.{p}" for h in range(heads) for p in "kv"]
-    return [*found, "logits"]
 
 
 if __name__ == "__main__":

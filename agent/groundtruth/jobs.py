@@ -18,7 +18,6 @@ from lakatos.agent.groundtruth.rows import Row, append, read
 from lakatos.agent.groundtruth.techniques import Asked, ask
 from lakatos.agent.groundtruth.told import TOLD
 from lakatos.agent.run.investigation import Investigation
-from lakatos.experiments_db.documents import Line
 from lakatos.experiments_db.log import Entry
 from lakatos.experiments_db.store import Store
 from lakatos.tools.baseline import BASELINES
@@ -69,7 +68,7 @@ class Job(NamedTuple):
 
     def done(self) -> int:
         """How many of its rows there are."""
-        return len(read([self.rows], Row)) if self.rows.exists() else 0
+        return self.rows.read_bytes().count(b"\n") if self.rows.exists() else 0
 
     def settings(self, arm: str) -> str:
         """Hash of what decides an arm's numbers."""
@@ -83,7 +82,7 @@ def run_job(job: Job) -> Iterator[Row]:
     Raises:
         UserError: the folder has rows of other settings, or an arm cannot run.
     """
-    there = {row.key: row for row in read([job.rows] if job.rows.exists() else [], Row)}
+    there = {row.key: row for row in read([job.rows], Row)}
     loaded = cache(load_model)  # nothing changes a model's weights
 
     def load(name: str, *, device: str = "cpu", **_asked: Any) -> LoadedModel:
@@ -99,13 +98,14 @@ def run_job(job: Job) -> Iterator[Row]:
         yield row
 
 
-def ask_techniques(job: Job) -> Asked:
-    """What every technique says of the job's model, which is no null twin; measured unless the folder has it."""
-    if job.said.exists() and (there := read([job.said], Asked)):
-        return there[0]
-    found = ask(load_model(job.model), job.truth)
-    append(job.said, found)
-    return found
+def ask_techniques(job: Job) -> Iterator[Asked]:
+    """What every technique says of the job's model, measured unless the folder has it; nothing of a null twin."""
+    if there := read([job.said], Asked):
+        yield there[0]
+    elif not job.truth.null:
+        found = ask(load_model(job.model), job.truth)
+        append(job.said, found)
+        yield found
 
 
 def _investigated(job: Job, name: str, seed: int, load: Callable[..., LoadedModel]) -> Row:
@@ -141,7 +141,7 @@ def _judged(store: Store, run_id: int, truth: Truth) -> dict[str, Any]:
     entries = store.hypotheses(run_id)
     confirmed = [entry for entry in entries if entry.state == "confirmed"]
     true = {entry.id: holds(entry.claim.tested, truth) for entry in confirmed}
-    grouped = {entry.id: Line.of(entry).group for entry in confirmed}
+    grouped = {entry.id: entry.judgement.group for entry in confirmed}
     groups = set(grouped.values())
     sound = {grouped[number] for number, is_true in true.items() if is_true is not False}
     roles = [true[entry.id] for entry in confirmed if entry.claim.tested.kind == "attention_role"]

@@ -27,14 +27,15 @@ from lakatos.tools.component import Component
 from lakatos.tools.model.planted import Truth
 
 
-def holds(claim: BaseClaim, truth: Truth) -> bool | None:
+@singledispatch
+def holds(claim: BaseClaim, truth: Truth) -> bool | None:  # noqa: ARG001 - of a kind that nothing is known of
     """Whether the claim is true of the model; None where the truth does not say.
 
     Args:
         claim: of a generalisation, its parent: a planted mechanism does not depend on prompt families.
         truth: of the model.
     """
-    return _holds(claim, truth)
+    return None
 
 
 def why(text: str, truth: Truth) -> str:
@@ -64,17 +65,7 @@ def parts(components: Iterable[str], truth: Truth) -> frozenset[str] | None:
     return None if found & set(truth.unclear) else frozenset(found)
 
 
-def layer(place: str) -> int:
-    """The layer of a head, an MLP, or what reads for one of them."""
-    return int(place.lstrip("am").partition(".")[0])
-
-
-@singledispatch
-def _holds(claim: BaseClaim, truth: Truth) -> bool | None:  # noqa: ARG001 - of kinds that are not known
-    return None
-
-
-@_holds.register
+@holds.register
 def _(claim: NodeEffect, truth: Truth) -> bool | None:
     named = parts(claim.components, truth)
     if named is None:
@@ -83,7 +74,7 @@ def _(claim: NodeEffect, truth: Truth) -> bool | None:
     return bool(named & (against if claim.direction == "opposes" else truth.moves - against))
 
 
-@_holds.register
+@holds.register
 def _(claim: Necessity, truth: Truth) -> bool | None:
     named = parts(claim.components, truth)
     if named is None or (needed := truth.needs(named)) is None:
@@ -91,7 +82,7 @@ def _(claim: Necessity, truth: Truth) -> bool | None:
     return needed and not named & set(truth.non_specific)
 
 
-@_holds.register
+@holds.register
 def _(claim: NoEffect, truth: Truth) -> bool | None:
     named = parts(claim.components, truth)
     if named is None:
@@ -105,7 +96,7 @@ def _(claim: NoEffect, truth: Truth) -> bool | None:
     return not truth.needs(named) and not named & {*truth.negative, *(of for of, _ in truth.backed_up)}
 
 
-@_holds.register
+@holds.register
 def _(claim: Backup, truth: Truth) -> bool | None:
     spares, missing = parts(claim.components, truth), parts(claim.backed_up, truth)
     if spares is None or missing is None:
@@ -113,7 +104,7 @@ def _(claim: Backup, truth: Truth) -> bool | None:
     return any(of in missing and spare in spares for of, spare in truth.stand_ins)
 
 
-@_holds.register
+@holds.register
 def _(claim: Mediation, truth: Truth) -> bool | None:
     senders = parts(claim.components, truth)
     if senders is None:
@@ -122,20 +113,20 @@ def _(claim: Mediation, truth: Truth) -> bool | None:
     return any(s in senders and r in receivers for s, r in (*truth.edges, *truth.silent))
 
 
-@_holds.register
+@holds.register
 def _(claim: AttentionRole, truth: Truth) -> bool | None:
     (head,) = claim.components
     looks = {to for name, here, to in truth.roles if (name, here) == (head, claim.attends_from)}
     return claim.attends_to in looks if looks else None
 
 
-@_holds.register
+@holds.register
 def _(claim: Sufficiency, truth: Truth) -> bool | None:
     named = parts(claim.components, truth)
     return None if named is None else any(named >= set(circuit) for circuit in truth.circuits)
 
 
-@_holds.register
+@holds.register
 def _(claim: Minimality, truth: Truth) -> bool | None:
     named = parts(claim.components, truth)
     if named is None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from lakatos.agent.arms import mean_of
 from lakatos.agent.groundtruth.judging import why
 from lakatos.agent.groundtruth.rows import Row
+from lakatos.tools import baseline
 from lakatos.tools.component import Component
 from lakatos.tools.model.planted import Truth, truth_of
 
@@ -91,15 +92,9 @@ def arm_measures(
 
 
 def auroc(ranking: Sequence[str], used: frozenset[str]) -> float:
-    """The chance that a component of the mechanism comes before one that is not of it."""
-    wins, seen = 0, 0
-    for component in ranking:
-        if component in used:
-            seen += 1
-        else:
-            wins += seen
-    pairs = seen * (len(ranking) - seen)
-    return wins / pairs if pairs else 1.0
+    """The chance that a component of the mechanism comes before one that is not; 1 where all or none are of it."""
+    found = baseline.auroc({name: float(len(ranking) - place) for place, name in enumerate(ranking)}, used)
+    return 1.0 if found is None else found
 
 
 def stability(rows: Sequence[Row]) -> Number | None:

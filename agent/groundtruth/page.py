@@ -107,7 +107,7 @@ def _models(found: dict[str, Any]) -> Iterator[list[str]]:
     yield ["## Models"]
     rows = []
     for name, origin in found["origins"].items():
-        truth = truth_of(f"planted:{name}")
+        truth = truth_of(f"planted:{name}#1")  # of other instances parts stand elsewhere, and are as many
         if truth is not None:
             rows.append(
                 (

@@ -74,13 +74,13 @@ def append(path: Path, row: Frozen) -> None:
 
 
 def read(paths: Iterable[Path], form: type[Form]) -> list[Form]:
-    """All rows of files; a last line that a kill cut off is passed over.
+    """All rows of those files that are there; a last line that a kill cut off is passed over.
 
     Raises:
         UserError: a file holds something else.
     """
     found = []
-    for path in sorted(paths):
+    for path in sorted(path for path in paths if path.exists()):
         text = path.read_text("utf-8")
         for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import chain
 from multiprocessing import get_context
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lakatos.agent.arms import Arm
 from lakatos.agent.groundtruth.jobs import Job, ask_techniques, run_job
-from lakatos.agent.groundtruth.rows import Row, read
+from lakatos.agent.groundtruth.rows import Form, Row, read
 from lakatos.agent.groundtruth.techniques import Asked
 from lakatos.agent.groundtruth.told import TOLD
 from lakatos.tools.baseline import BASELINES
@@ -48,32 +48,46 @@ class Design(Frozen):
     given: dict[str, str] = Field(default_factory=dict)  # what was asked for beside, for the record
 
     def jobs(self, folder: str) -> list[Job]:
-        """One for each instance of each model.
+        """One for each instance of each model, and of each null twin.
 
         Raises:
             UserError: there is no such model, arm or baseline.
         """
-        for name in (*self.models, *self.twins):
-            if planted_model(name.partition("~")[0]) is None:
-                raise UserError(f"There is no planted model {name!r}; there are {', '.join(planted_models())}.")
+        for name in self.twins:
+            _check_model(name)
+        null = tuple(arm for arm in self.arms if arm in NULL_ARMS)
+        return self.planted_jobs(folder) + [
+            Job(f"planted:{name}#{k}", null, self.baselines, (1,), self._common, folder)
+            for k in range(1, self.null_instances + 1)
+            for name in self.twins
+        ]
+
+    def planted_jobs(self, folder: str) -> list[Job]:
+        """Those of the models. Raises UserError as `jobs` does."""
+        for name in self.models:
+            _check_model(name)
         if unknown := [name for name in self.baselines if name not in BASELINES]:
             raise UserError(f"There is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
         for arm in self.arms:
             if arm not in TOLD:
                 Arm.parse(arm)
-        common = {"hypotheses": self.hypotheses, "max_forwards": self.max_forwards, **self.llm}
         seeds = tuple(range(1, self.seeds + 1))
-        found = [
-            Job(f"planted:{name}#{k}", self.arms, self.baselines, seeds, common, folder)
+        return [
+            Job(f"planted:{name}#{k}", self.arms, self.baselines, seeds, self._common, folder)
             for k in range(1, self.instances + 1)
             for name in self.models
         ]
-        null = tuple(arm for arm in self.arms if arm in NULL_ARMS)
-        return found + [
-            Job(f"planted:{name}#{k}", null, self.baselines, (1,), common, folder)
-            for k in range(1, self.null_instances + 1)
-            for name in self.twins
-        ]
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        """Settings of every investigation."""
+        return {"hypotheses": self.hypotheses, "max_forwards": self.max_forwards, **self.llm}
+
+
+def _check_model(name: str) -> None:
+    """Raises UserError: there is no such model; names those that there are."""
+    if planted_model(name.partition("~")[0]) is None:
+        raise UserError(f"There is no planted model {name!r}; there are {', '.join(planted_models())}.")
 
 
 def designed(
@@ -126,8 +140,12 @@ def run_design(
         UserError: the folder has rows of another design, or a model or an arm cannot be run.
     """
     jobs = design.jobs(str(folder))
-    found = _one_by_one(jobs, progress) if workers == 1 else _together(jobs, workers, progress)
-    return sorted(found, key=lambda row: row.key)
+    wanted = sum(len(job.wanted()) for job in jobs)
+
+    def look() -> None:
+        progress(sum(min(job.done(), len(job.wanted())) for job in jobs), wanted)
+
+    return sorted(_every(run_job, jobs, workers, look), key=lambda row: row.key)
 
 
 def ask_all(
@@ -137,13 +155,12 @@ def ask_all(
 
     Arguments and errors are those of `run_design`.
     """
-    jobs = [job for job in design.jobs(str(folder)) if not job.truth.null]
-    found: list[Asked] = []
-    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
-        for asked in pool.map(ask_techniques, jobs):
-            found.append(asked)
-            progress(len(found), len(jobs))
-    return found
+    jobs = design.planted_jobs(str(folder))
+
+    def look() -> None:
+        progress(sum(job.said.exists() for job in jobs), len(jobs))
+
+    return _every(ask_techniques, jobs, workers, look)
 
 
 def rows_in(folder: Path) -> list[Row]:
@@ -151,36 +168,32 @@ def rows_in(folder: Path) -> list[Row]:
     return read((folder / "rows").glob("*.jsonl"), Row)
 
 
-def _one_by_one(jobs: Sequence[Job], progress: Progress) -> list[Row]:
-    found: list[Row] = []
-    for row in chain.from_iterable(map(run_job, jobs)):
-        found.append(row)
-        progress(len(found), _wanted(jobs))
-    return found
-
-
-def _together(jobs: Sequence[Job], workers: int, progress: Progress) -> list[Row]:
-    found: list[Row] = []
+def _every(
+    work: Callable[[Job], Iterator[Form]], jobs: Sequence[Job], workers: int, look: Callable[[], None]
+) -> list[Form]:
+    """All that comes of all jobs, in so many processes; `look` is called now and then."""
+    found: list[Form] = []
+    if workers == 1:
+        for own in chain.from_iterable(map(work, jobs)):
+            found.append(own)
+            look()
+        return found
     with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
-        waiting = {pool.submit(_all_rows, job) for job in jobs}
+        waiting = {pool.submit(_whole, work, job) for job in jobs}
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
                 for job in done:
                     found += job.result()
-                progress(sum(min(job.done(), len(job.wanted())) for job in jobs), _wanted(jobs))
+                look()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return found
 
 
-def _all_rows(job: Job) -> list[Row]:
-    return list(run_job(job))
-
-
-def _wanted(jobs: Sequence[Job]) -> int:
-    return sum(len(job.wanted()) for job in jobs)
+def _whole(work: Callable[[Job], Iterator[Form]], job: Job) -> list[Form]:
+    return list(work(job))
 
 
 def _share_cores(workers: int) -> None:

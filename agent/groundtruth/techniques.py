@@ -16,13 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-import numpy as np
-
-from lakatos.agent.groundtruth.judging import layer
+from lakatos.tools.baseline import by_component
 from lakatos.tools.behaviour import PromptPairs, draw_donors, encode, load_behaviour
 from lakatos.tools.component import Component
 from lakatos.tools.exploration import attention_between, node_attribution
-from lakatos.tools.intervention import Intervention, Runs, run_interventions
+from lakatos.tools.intervention import EdgeGraph, Intervention, Runs, run_interventions
 from lakatos.tools.model import LoadedModel
 from lakatos.tools.model.planted import Truth
 from lakatos.tools.records import Frozen
@@ -103,7 +101,14 @@ def _patching(model: LoadedModel, runs: Runs, places: Sequence[str]) -> dict[str
 
 def _paths(model: LoadedModel, pairs: PromptPairs, places: Sequence[str]) -> Shares:
     """The largest effect of denoising along one path."""
-    paths = [(sender, reader) for sender in places for reader in _readers(sender, model)]
+    graph = EdgeGraph.of(model.bridge)
+    row = {sender: number for number, sender in enumerate(graph.senders)}
+    paths = [
+        (sender, reader)
+        for sender in places
+        for reader, reads in zip(graph.receivers, graph.downstream[row[sender]], strict=True)
+        if reads
+    ]
     effects = run_interventions(model, pairs, [Intervention(s, "clean", to=(r,)) for s, r in paths], base="corrupted")
     moved = abs((effects.values - effects.corrupted).mean(1)) / float((effects.clean - effects.corrupted).mean())
     found: Shares = dict.fromkeys(places, 0.0)
@@ -112,25 +117,10 @@ def _paths(model: LoadedModel, pairs: PromptPairs, places: Sequence[str]) -> Sha
     return found
 
 
-def _readers(sender: str, model: LoadedModel) -> list[str]:
-    """All single parts that read what a component writes."""
-    layers, heads = range(int(model.cfg.n_layers)), range(int(model.cfg.n_heads))
-    groups = range(int(model.cfg.n_key_value_heads or model.cfg.n_heads))
-    own = layer(sender)
-    found = [f"m{later}" for later in layers if later >= own + (not sender.startswith("a"))]
-    for later in layers[own + 1 :]:
-        found += [f"a{later}.h{h}.q" for h in heads] + [f"a{later}.g{g}.{part}" for g in groups for part in "kv"]
-    return [*found, "logits"]
-
-
 def _attribution(model: LoadedModel, pairs: PromptPairs, places: Sequence[str], steps: int) -> Shares:
-    scores = node_attribution(model.bridge, pairs, ig_steps=steps)
-    gap = float((scores.clean - scores.corrupted).mean())
-    heads, mlps = (np.asarray(part).sum(-1).mean(0) / gap for part in (scores.heads, scores.mlps))
-    return {
-        place: float(mlps[layer(place)] if place.startswith("m") else heads[layer(place), Component.parse(place).index])
-        for place in places
-    }
+    found = node_attribution(model.bridge, pairs, ig_steps=steps)
+    scores, gap = by_component(found), float((found.clean - found.corrupted).mean())
+    return {place: scores[place] / gap for place in places}
 
 
 def _looking(model: LoadedModel, pairs: PromptPairs, heads: Sequence[str]) -> set[str]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Final
 
-from lakatos.agent.groundtruth.judging import holds, layer
+from lakatos.agent.groundtruth.judging import holds
 from lakatos.tools.claim import parse_claim
+from lakatos.tools.component import Component
 from lakatos.tools.model.planted import Truth
 
 
@@ -92,7 +93,7 @@ def _looks_elsewhere(truth: Truth) -> Iterator[tuple[str, str, str]]:
 
 def _later(one: str, other: str) -> bool:
     """Whether the second can read the first."""
-    return other == "logits" or layer(other) > layer(one)
+    return other == "logits" or Component.parse(other).layer > Component.parse(one).layer
 
 
 def _by_turns(kinds: Iterator[list[str]], rng: random.Random) -> list[str]:

@@ -11,6 +11,7 @@ comparison      rankings side by side: `lakatos bench circuits`
 
 from __future__ import annotations
 
+from lakatos.tools.baseline.attribution import by_component
 from lakatos.tools.baseline.circuit_scores import Curve, Curves, auroc, circuit_curves, cmd, cpr
 from lakatos.tools.baseline.comparison import Claimed, circuits_document
 from lakatos.tools.baseline.found import Baseline, Found, places
@@ -27,6 +28,7 @@ __all__ = [
     "Found",
     "Patched",
     "auroc",
+    "by_component",
     "by_effect",
     "by_p_value",
     "circuit_curves",

@@ -18,7 +18,7 @@ from typing import Final
 
 from lakatos.tools.baseline.found import PAIRS, Baseline, Found, Progress, chosen, exploration_pairs, places, ranked
 from lakatos.tools.behaviour import Behaviour
-from lakatos.tools.exploration import node_attribution
+from lakatos.tools.exploration import NodeScores, node_attribution
 from lakatos.tools.model import LoadedModel
 
 SHARE: Final = 0.1  # of all heads and MLPs
@@ -39,13 +39,17 @@ def attribution_patching(
     each = 2.0 + 3.0 * ig_steps  # both prompts; a forward and a backward pass (worth two) a step
     drawn = exploration_pairs(behaviour, pairs, seed, budget, each)
     found = node_attribution(model.bridge, drawn, ig_steps=ig_steps, progress=progress)
-    heads, mlps = found.heads.sum(-1, dtype=float).mean(0), found.mlps.sum(-1, dtype=float).mean(0)
-    scores = {f"a{layer}.h{head}": float(score) for layer, row in enumerate(heads) for head, score in enumerate(row)}
-    scores |= {f"m{layer}": float(score) for layer, score in enumerate(mlps)}
-    every = places(model)
+    every, scores = places(model), by_component(found)
     ranking = ranked({name: scores[name] for name in every})
     kept = [name for name, _ in ranking[: math.ceil(SHARE * len(every))]]
     return Found(chosen(ranking, kept), (), ranking, each * len(drawn), len(drawn))
+
+
+def by_component(found: NodeScores) -> dict[str, float]:
+    """Each head's and MLP's attribution, mean over pairs of the sum over positions: in metric units, signed."""
+    heads, mlps = found.heads.sum(-1, dtype=float).mean(0), found.mlps.sum(-1, dtype=float).mean(0)
+    scores = {f"a{layer}.h{head}": float(score) for layer, row in enumerate(heads) for head, score in enumerate(row)}
+    return scores | {f"m{layer}": float(score) for layer, score in enumerate(mlps)}
 
 
 attribution_ig: Baseline = partial(attribution_patching, ig_steps=IG_STEPS)

@@ -24,7 +24,7 @@ from lakatos.tools.exploration.batching import spans
 from lakatos.tools.exploration.edges import edge_attribution
 from lakatos.tools.exploration.head_scores import HeadScores, head_scores
 from lakatos.tools.exploration.lens import LensRow, logit_lens
-from lakatos.tools.exploration.nodes import node_attribution
+from lakatos.tools.exploration.nodes import NodeScores, node_attribution
 from lakatos.tools.exploration.stepping_in import stepping_in
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Attribution",
     "HeadScores",
     "LensRow",
+    "NodeScores",
     "attention_between",
     "attention_by_role",
     "attribution_patching",

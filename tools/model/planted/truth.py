@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
+from lakatos.tools.component import Component
+
 Reading = Literal["specific", "backed up", "necessary, not specific", "inert", "none"]
 
 
@@ -67,7 +69,9 @@ class Truth(NamedTuple):
     def stand_ins(self) -> frozenset[tuple[str, str]]:
         """(component, later component): ablated together more is lost than apart."""
         pairs = ((a, b) for a in self.redundant for b in self.redundant)
-        return frozenset({*self.backed_up, *((a, b) for a, b in pairs if _layer(a) < _layer(b))})
+        return frozenset(
+            {*self.backed_up, *((a, b) for a, b in pairs if Component.parse(a).layer < Component.parse(b).layer)}
+        )
 
     def needs(self, components: Collection[str]) -> bool | None:
         """Whether the behaviour fails once all of these are ablated: no circuit is left whole.
@@ -93,7 +97,3 @@ class Truth(NamedTuple):
             "none": self.negative,
         }
         return {component: reading for reading, components in by_reading.items() for component in components}
-
-
-def _layer(component: str) -> int:
-    return int(component.lstrip("am").partition(".")[0])

@@ -20,20 +20,23 @@ def twin(model: LoadedModel, kind: str, seed: int) -> LoadedModel:
 
     Args:
         model: a model that nothing else uses.
-        kind: redrawn (every weight anew from a normal distribution with its tensor's mean and spread), permuted (each
-            of queries, keys, values and outputs exchanged between all heads of the model, each by an order of its own)
-            or shuffled (answers: every token's unembedding is another token's).
+        kind: one of `TWINS`: redrawn (every weight anew from a normal distribution with its tensor's mean and spread),
+            permuted (each of queries, keys, values and outputs exchanged between all heads of the model, each by an
+            order of its own) or shuffled (answers: every token's unembedding is another token's).
         seed: of what is drawn.
 
     Raises:
-        UserError: there is no such twin of this model; says which there are.
+        UserError: this model can have none with shuffled answers.
     """
-    if kind not in TWINS:
-        raise UserError(f"There is no null twin {kind!r}; there are {', '.join(TWINS)}.")
     generator = torch.Generator().manual_seed(seed)
     state = _state(model)
     with torch.no_grad():
-        {"redrawn": _redraw, "permuted": _permute, "shuffled": _shuffle}[kind](model, state, generator)
+        if kind == "redrawn":
+            _redraw(state, generator)
+        elif kind == "permuted":
+            _permute(model, state, generator)
+        else:
+            _shuffle(model, state, generator)
     name, mark, number = model.name.partition("#")
     return wrap_model(model.bridge, name=f"{name}~{kind}{mark}{number}")
 
@@ -46,7 +49,7 @@ def _state(model: LoadedModel) -> dict[str, Any]:
     return dict(found.values())
 
 
-def _redraw(model: LoadedModel, state: dict[str, Any], generator: torch.Generator) -> None:  # noqa: ARG001
+def _redraw(state: dict[str, Any], generator: torch.Generator) -> None:
     for tensor in state.values():
         if tensor.is_floating_point() and tensor.numel() > 1:
             drawn = torch.randn(tensor.shape, generator=generator)
