@@ -28,6 +28,8 @@ from lakatos.tools.model import LoadedModel, load_model
 from lakatos.tools.model.planted import Truth, truth_of
 from lakatos.tools.records import content_hash
 
+FOLDERS = ("rows", "techniques", "logs", "claims")  # in the benchmark's folder
+
 
 class Job(NamedTuple):
     """One model with all that is asked of it."""
@@ -113,7 +115,6 @@ def _investigated(job: Job, name: str, seed: int, load: Callable[..., LoadedMode
     truth = job.truth
     common = RunConfig.checked({**job.common, "model": job.model, "allow_absent": True})
     db = Path(job.folder) / "logs" / f"{job.name}.db"
-    db.parent.mkdir(parents=True, exist_ok=True)
     arm = _told(job, name, seed, common.hypotheses) if name in TOLD else Arm.parse(name)
     began = time.monotonic()
     store, run_id = run_arm(truth.behaviour, arm, seed, common, db=str(db), load=load)
@@ -131,8 +132,10 @@ def _told(job: Job, name: str, seed: int, how_many: int) -> Arm:
     """An arm that is told what to claim, as a file."""
     claims = TOLD[name](job.truth, random.Random(f"{job.model} {name} {seed}"))[:how_many]
     path = Path(job.folder) / "claims" / f"{job.name}-{name}-{seed}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(claims), "utf-8")
+    try:
+        path.write_text(yaml.safe_dump(claims), "utf-8")
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error}. What was measured before is kept; free some room.") from error
     return Arm(name, {"proposer": "file", "claims": str(path)})
 
 

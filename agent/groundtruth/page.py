@@ -67,14 +67,16 @@ def _parts(found: dict[str, Any]) -> Iterator[list[str]]:
 
 def _lead(found: dict[str, Any]) -> list[str]:
     by_name = {arm["arm"]: arm for arm in found["arms"]}
-    ours = [arm for arm in found["arms"] if arm["ours"] and arm["fdr"]]
-    worst = max(ours, key=lambda arm: arm["fdr"]["mean"])
-    lines = [
-        f"On {len(found['models'])} instances of {len(found['design']['models'])} models whose mechanism is known, "
-        f"no arm of lakatos has a realised false discovery rate above {percent(worst['fdr'])} (`{worst['arm']}`; "
-        f"promised are {100 * ALPHA:.0f} %)."
-    ]
-    if first := by_name.get(found["first"]):
+    lines = []
+    if ours := [arm for arm in found["arms"] if arm["ours"]]:
+        worst = max(ours, key=lambda arm: arm["fdr"]["mean"])
+        lines.append(
+            f"On {len(found['models'])} instances of {len(found['design']['models'])} models whose mechanism is known, "
+            f"no arm of lakatos has a realised false discovery rate above {percent(worst['fdr'])} "
+            f"(`{worst['arm']}`; promised are {100 * ALPHA:.0f} %)."
+        )
+    first = by_name.get(found["first"])
+    if first is not None:
         lines.append(
             f"`{found['first']}` finds {percent(first['recall'])} of the components that take part and "
             f"{percent(first['edge_recall'])} of the edges."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from itertools import chain
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from lakatos.agent.arms import Arm
-from lakatos.agent.groundtruth.jobs import Job, ask_techniques, run_job
+from lakatos.agent.groundtruth.jobs import FOLDERS, Job, ask_techniques, run_job
 from lakatos.agent.groundtruth.rows import Form, Row, read
 from lakatos.agent.groundtruth.techniques import Asked
 from lakatos.agent.groundtruth.told import TOLD
@@ -137,9 +137,14 @@ def run_design(
         progress: is told how many rows there are, and of how many.
 
     Raises:
-        UserError: the folder has rows of another design, or a model or an arm cannot be run.
+        UserError: the folder cannot be written or has rows of another design, or a model or an arm cannot be run.
     """
     jobs = design.jobs(str(folder))
+    try:
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to {folder}: {error}. Give another --out.") from error
     wanted = sum(len(job.wanted()) for job in jobs)
 
     def look() -> None:
@@ -178,17 +183,16 @@ def _every(
             found.append(own)
             look()
         return found
+    left = iter(jobs)
     with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
-        waiting = {pool.submit(_whole, work, job) for job in jobs}
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
-                for job in done:
-                    found += job.result()
-                look()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        # a job waits here until a process is free: one that has been handed over could not be taken back on Ctrl-C
+        waiting = {pool.submit(_whole, work, job) for job in islice(left, workers)}
+        while waiting:
+            done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+            for job in done:
+                found += job.result()
+            waiting |= {pool.submit(_whole, work, job) for job in islice(left, len(done))}
+            look()
     return found
 
 

@@ -155,3 +155,12 @@ def test_the_page_and_the_figure_say_what_the_numbers_say():
     assert picture.count("<circle") == 4
     assert ">eap</text>" in picture
     json.dumps(document, allow_nan=False)
+
+
+def test_a_page_of_null_twins_alone_says_what_there_is():
+    document = summary([row(model="planted:none#1"), row("eap", model="planted:none#1", components=("m2",))], "drill")
+    design = {"models": [], "twins": ["none"], "quick": False, "given": {}}
+    document |= {"design": design, "versions": {}, "origins": {}, "techniques": correlated([])}
+    page = markdown(document)
+    assert "Of 1 investigations of null twins by `drill` 0.0 % confirm an effect." in page
+    assert "realised false discovery rate" not in page

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from commands import Forked, lakatos_here
 
 from lakatos.agent.groundtruth import designed
-from lakatos.agent.groundtruth.running import NULL_MODELS, rows_in
+from lakatos.agent.groundtruth.jobs import Job
+from lakatos.agent.groundtruth.running import NULL_MODELS, _every, rows_in, run_design
 from lakatos.experiments_db.store import every_study
 from lakatos.tools.errors import UserError
 from lakatos.tools.model.planted import MECHANISMS, truth_of
@@ -73,6 +75,26 @@ def test_a_killed_benchmark_goes_on_and_comes_to_the_same(tmp_path):
     status, _, err = lakatos_here(*SMALL, "--out", cut, "--max-forwards", "900")
     assert status == 2
     assert "with other settings: give another --out" in err
+
+
+def failing(job):
+    """A job that leaves its name, and fails; as another process can be told to do it."""
+    Path(job.folder, job.model).touch()
+    raise UserError("stopped")
+    yield
+
+
+def test_no_job_is_begun_after_one_has_failed(tmp_path):
+    jobs = [Job(f"job{k}", (), (), (), {}, str(tmp_path)) for k in range(6)]
+    with pytest.raises(UserError, match="stopped"):
+        _every(failing, jobs, 2, lambda: None)
+    assert len(list(tmp_path.iterdir())) <= 3, "one more at most, by the other process"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"Cannot write to .*file: .* Give another --out"):
+        run_design(designed(True, {}), tmp_path / "file", workers=1)
 
 
 class TestDesigns:
